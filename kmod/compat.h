@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Every difference between the supported kernels, each as the newest interface
+ * supplied to older ones where C allows it. Each goes by a name of its own and is
+ * defined to the newest one: a stable release that gains the interface later
+ * still compiles.
+ */
+#ifndef RTSHM_COMPAT_H
+#define RTSHM_COMPAT_H
+
+#include <linux/hrtimer.h>
+#include <linux/mm.h>
+#include <linux/spinlock.h>
+#include <linux/version.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 1, 0)
+#error "rtshm needs Linux 6.1 or newer"
+#endif
+
+#ifndef scoped_guard
+#error "rtshm needs guard(): Linux 6.5, or a late 6.1 stable release (6.1.192 has it)"
+#endif
+
+#ifndef CONFIG_64BIT
+#error "rtshm needs a 64-bit kernel: the shared word is one 8-byte store"
+#endif
+
+/* 6.2: devnode() callbacks take a const device (ff62b8e6588f). */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define rtshm_devnode_device struct device
+#else
+#define rtshm_devnode_device const struct device
+#endif
+
+/* 6.3: vma->vm_flags is read-only (bc292ab00f6c). */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+static inline void rtshm_vm_flags_mod(struct vm_area_struct *vma,
+				      vm_flags_t set, vm_flags_t clear)
+{
+	vma->vm_flags = (vma->vm_flags | set) & ~clear;
+}
+
+#define vm_flags_mod rtshm_vm_flags_mod
+#endif
+
+/* 6.12: <asm/unaligned.h> became <linux/unaligned.h> (5f60d5f6bbc1). */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#include <asm/unaligned.h>
+#else
+#include <linux/unaligned.h>
+#endif
+
+/* 6.13: hrtimer_setup() replaces hrtimer_init() (908a1d775422). */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 13, 0)
+static inline void
+rtshm_hrtimer_setup(struct hrtimer *timer,
+		    enum hrtimer_restart (*function)(struct hrtimer *timer),
+		    clockid_t clock, enum hrtimer_mode mode)
+{
+	hrtimer_init(timer, clock, mode);
+	timer->function = function;
+}
+
+#define hrtimer_setup rtshm_hrtimer_setup
+#endif
+
+#endif /* RTSHM_COMPAT_H */

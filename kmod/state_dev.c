@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/rtshm/<name>: the state of a region, as a file of its size.
+ *
+ * mmap is the live memory. read and write copy under the region's lock: no tick
+ * and no read of up to a page sees part of a write of up to a page; longer ones
+ * go a page at a time. poll says writable when no announcement waits.
+ */
+
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uio.h>
+#include <linux/vmalloc.h>
+
+#include "rtshm.h"
+
+static int rtshm_state_open(struct inode *inode, struct file *file)
+{
+	/* The file holds inode->i_cdev, and with it the region. */
+	file->private_data = container_of(inode->i_cdev, struct rtshm_region, cdev);
+	return 0;
+}
+
+static loff_t rtshm_state_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct rtshm_region *region = file->private_data;
+
+	return fixed_size_llseek(file, offset, whence, region->size);
+}
+
+/* read(2) and write(2): the same walk, the copy one way or the other. */
+static ssize_t rtshm_state_transfer(struct kiocb *iocb, struct iov_iter *iter)
+{
+	struct rtshm_region *region = iocb->ki_filp->private_data;
+	bool in = iov_iter_rw(iter) == WRITE;
+	ssize_t done = 0;
+	int err = 0;
+	void *copy;
+
+	if (!iov_iter_count(iter))
+		return 0;
+	/* What is appended comes after the end, where there is nothing. */
+	if (iocb->ki_pos >= region->size || (in && iocb->ki_flags & IOCB_APPEND))
+		return in ? -ENOSPC : 0;
+
+	/*
+	 * User memory is touched outside the lock: a copy of its own between
+	 * the two, whole before it goes in.
+	 */
+	copy = kmalloc(min_t(size_t, iov_iter_count(iter), PAGE_SIZE), GFP_KERNEL);
+	if (!copy)
+		return -ENOMEM;
+
+	while (iov_iter_count(iter) && iocb->ki_pos < region->size) {
+		size_t len = min3(iov_iter_count(iter), (size_t)PAGE_SIZE,
+				  (size_t)(region->size - iocb->ki_pos));
+
+		if (in) {
+			if (!copy_from_iter_full(copy, len, iter)) {
+				err = -EFAULT;
+				break;
+			}
+			rtshm_region_copy_in(region, iocb->ki_pos, copy, len);
+		} else {
+			rtshm_region_copy_out(region, iocb->ki_pos, copy, len);
+			len = copy_to_iter(copy, len, iter);
+			if (!len) {
+				err = -EFAULT;
+				break;
+			}
+		}
+		iocb->ki_pos += len;
+		done += len;
+
+		if (fatal_signal_pending(current))
+			break;
+		cond_resched();
+	}
+
+	kfree(copy);
+	return done ?: err;
+}
+
+/*
+ * A poller wakes at the tick that takes the announcement, or at the first one
+ * after another process cleared it. Edge-triggered epoll, which does not ask
+ * again, sees the takes only.
+ */
+static __poll_t rtshm_state_poll(struct file *file, poll_table *wait)
+{
+	struct rtshm_region *region = file->private_data;
+	__poll_t events = EPOLLIN | EPOLLRDNORM;
+
+	poll_wait(file, &region->taken, wait);
+	if (rtshm_announced(region)) {
+		set_bit(RTSHM_POLL_ARMED, &region->pending);
+		/*
+		 * Armed before the second look at the word; rtshm_tick() takes
+		 * the word before it looks whether somebody is armed.
+		 */
+		smp_mb__after_atomic();
+		if (rtshm_announced(region))
+			return events;
+	}
+	return events | EPOLLOUT | EPOLLWRNORM;
+}
+
+static vm_fault_t rtshm_state_fault(struct vm_fault *vmf)
+{
+	struct rtshm_region *region = vmf->vma->vm_file->private_data;
+
+	if (vmf->pgoff >= region->size >> PAGE_SHIFT)
+		return VM_FAULT_SIGBUS;
+
+	vmf->page = vmalloc_to_page((void __force *)region->mem +
+				    (vmf->pgoff << PAGE_SHIFT));
+	get_page(vmf->page);
+	return 0;
+}
+
+static const struct vm_operations_struct rtshm_state_vm_ops = {
+	.fault = rtshm_state_fault,
+};
+
+static int rtshm_state_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct rtshm_region *region = file->private_data;
+	unsigned long pages = region->size >> PAGE_SHIFT;
+
+	/* MAYSHARE: MAP_SHARED on a read-only descriptor has no VM_SHARED. */
+	if (!(vma->vm_flags & VM_MAYSHARE))
+		return -EINVAL;
+	/* In pages, the difference on this side: nothing here can wrap. */
+	if (vma->vm_pgoff >= pages || vma_pages(vma) > pages - vma->vm_pgoff)
+		return -EINVAL;
+	if (vma->vm_flags & VM_EXEC)
+		return -EACCES;
+
+	/* Neither mprotect() nor mremap() makes more of it later. */
+	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP,
+		     VM_MAYEXEC | (vma->vm_flags & VM_WRITE ? 0 : VM_MAYWRITE));
+	vma->vm_ops = &rtshm_state_vm_ops;
+	return 0;
+}
+
+const struct file_operations rtshm_state_fops = {
+	.owner = THIS_MODULE,
+	.open = rtshm_state_open,
+	.llseek = rtshm_state_llseek,
+	.read_iter = rtshm_state_transfer,
+	.write_iter = rtshm_state_transfer,
+	.poll = rtshm_state_poll,
+	.mmap = rtshm_state_mmap,
+};
