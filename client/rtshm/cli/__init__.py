@@ -1,0 +1,32 @@
+"""The command `rtshm`: what the library does, for people."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from typing import NoReturn
+
+
+def main() -> NoReturn:
+    """Run the command. Exit status: 0, 1 refused by the kernel, 2 usage, 130 Control-C."""
+    try:
+        # Here, so that Control-C during the imports leaves as cleanly.
+        from rtshm.cli.commands import run
+
+        sys.exit(run())
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except OSError as error:
+        # What could not be written is not tried again at the exit.
+        sys.stdout = open(os.devnull, "w")
+        sys.exit(_refusal(error))
+
+
+def _refusal(error: OSError) -> str:
+    """Path, reason and errno on one line, the remedy on the next."""
+    name = errno.errorcode.get(error.errno or 0, "no errno")
+    where = f"{error.filename}: " if error.filename else ""
+    lines = [f"{where}{error.strerror} ({name}, {error.errno})"]
+    lines += getattr(error, "__notes__", [])
+    return "\n".join(f"rtshm: {line}" for line in lines)

@@ -1,0 +1,52 @@
+"""What the kernel cannot say itself, and the remedy for what it says."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+MODULE = Path("/sys/module/rtshm")
+
+
+class ClosedError(ValueError):
+    """A region was used after its close()."""
+
+
+class LayoutError(ValueError):
+    """A layout that cannot be mapped in place; the message names the field and the reason."""
+
+
+def add_remedy(error: OSError, path: Path, remedy: str | None) -> None:
+    """Complete an error of opening or mapping `path`: its path, and as a note what to do."""
+    error.filename = error.filename or str(path)
+    if remedy:
+        error.add_note(remedy)
+
+
+def region_remedy(number: int | None, path: Path) -> str | None:
+    """What to do when the device node of a region cannot be opened or mapped."""
+    match number:
+        case errno.ENOENT | errno.ENXIO | errno.ENODEV if not MODULE.exists():
+            return "the module is not loaded: sudo insmod rtshm.ko"
+        case errno.ENOENT:
+            regions = sorted(entry.name for entry in path.parent.glob("*"))
+            return f"there is no such region; {path.parent} has: {', '.join(regions) or 'none'}"
+        case errno.ENXIO | errno.ENODEV:
+            return "this is no region; those of the module are in /dev/rtshm"
+        case errno.EACCES | errno.EPERM:
+            return f"you may not: use sudo, or have root give you access (see ls -l {path})"
+        case errno.EBUSY:
+            return f"another program holds it for itself: see fuser -v {path}"
+        case _:
+            return None
+
+
+def log_remedy(number: int | None) -> str | None:
+    """What to do when the kernel log cannot be read."""
+    match number:
+        case errno.EACCES | errno.EPERM:
+            return "reading the kernel log takes CAP_SYSLOG here: use sudo"
+        case errno.ENOENT:
+            return "there is no kernel log here, as in most containers: run it on the host"
+        case _:
+            return None
