@@ -1,0 +1,79 @@
+# make help says what there is.
+
+KDIR ?= /lib/modules/$(shell uname -r)/build
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+SCRIPTS := tests $(wildcard bench)
+
+# As typed: make would expand the dollars in it.
+export VM_CMD := $(value CMD)
+unexport CMD
+export KERNEL ICOUNT COLD DEADLINE
+
+.PHONY: all vm demo test lint bench clean distclean help
+.DELETE_ON_ERROR:
+
+all:
+	@if [ -d "$(KDIR)" ]; then \
+		$(MAKE) -C "$(KDIR)" M="$(CURDIR)" modules; \
+	else \
+		echo "No headers of the running kernel: $(KDIR) is not there." >&2; \
+		echo "Install them (Debian: apt-get install linux-headers-$$(uname -r))," >&2; \
+		echo "or set KDIR. 'make vm' and 'make demo' need none." >&2; \
+		exit 1; \
+	fi
+
+vm:
+	@tests/vm/run
+
+demo:
+	@tests/vm/packages.sh vm
+	@python3 -m tests.vm demo
+
+test: $(VENV)/stamp
+	@tests/vm/packages.sh vm
+	@tests/vm/packages.sh tools
+	@$(PYTHON) -m pytest
+
+lint: $(VENV)/stamp
+	@tests/vm/packages.sh vm
+	@tests/vm/packages.sh tools
+	@python3 -m tests.vm lint
+	@$(PYTHON) -m ruff check --output-format concise client $(SCRIPTS)
+	@$(PYTHON) -m ruff format --check client $(SCRIPTS)
+	@$(PYTHON) -m mypy client/rtshm $(SCRIPTS)
+
+bench:
+	@ICOUNT=1 tests/vm/run 'insmod rtshm.ko period_ns=3600000000000 print=0 && python3 bench/publish.py'
+
+$(VENV)/stamp: tests/requirements.txt client/pyproject.toml
+	@tests/vm/packages.sh tools
+	@echo "setting up the Python tools in $(VENV) (about 30 s)" >&2
+	@python3 -m venv --clear $(VENV)
+	@$(PYTHON) -m pip install -qq -r tests/requirements.txt -e client
+	@touch $@
+
+clean:
+	@find . -path ./$(VENV) -prune -o -path ./.git -prune -o -type f \( -name '*.o' \
+		-o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
+		-o -name Module.symvers -o -name modules.order \) -exec rm {} +
+	@find client tests -name __pycache__ -prune -exec rm -r {} +
+
+distclean: clean
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	@echo "downloads and images stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/rtshm"
+
+help:
+	@echo "make demo       load the module in a virtual machine, write 42 and 7, watch the log"
+	@echo "make test       all tests, on every kernel of tests/vm/kernels.toml; KERNEL=6.1: on one"
+	@echo "make lint       compiler warnings, sparse, checkpatch, ruff, mypy"
+	@echo "make bench      what publishing a value costs, beside other ways to store one"
+	@echo "make            build the module for the running kernel; KDIR=... for another"
+	@echo "make vm CMD='dmesg | tail'   run a command in the guest, in a copy of this checkout"
+	@echo "    KERNEL=6.12-rt   another kernel of tests/vm/kernels.toml"
+	@echo "    ICOUNT=1         virtual time is instructions executed: timing is repeatable"
+	@echo "    COLD=1           no snapshot; there are none yet, every boot is a whole one"
+	@echo "    DEADLINE=60      seconds until the machine counts as lost; 600 if not given"
+	@echo "  make fails with its own status 2; tests/vm/run 'CMD' has the command's, 255 for a"
+	@echo "  lost machine (panic, no status, deadline) and 125 where none could be started."
+	@echo "make clean, make distclean"

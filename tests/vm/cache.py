@@ -1,0 +1,86 @@
+"""Artefacts on disk, named by a hash of what they are made of.
+
+Two runs may want the same artefact at once, and any run may be killed at any
+time. So an artefact is built under a lock in a directory of another name, and
+appears under its own name by one rename: if it is there, it is whole.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def root() -> Path:
+    base = os.environ.get("XDG_CACHE_HOME", "")
+    # The XDG specification wants a relative path ignored.
+    path = Path(base) if base.startswith("/") else Path.home() / ".cache"
+    return path / "rtshm"
+
+
+def key(*parts: object) -> str:
+    """A short name for everything in `parts`, which JSON must be able to express."""
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+@contextmanager
+def locked(path: Path, *, waiting: Callable[[], None] | None = None) -> Iterator[None]:
+    """Hold the lock file `path`; `waiting` is called once if another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if waiting is not None:
+                waiting()
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def artefact(
+    kind: str,
+    parts: object,
+    build: Callable[[Path], None],
+    *,
+    waiting: Callable[[], None] | None = None,
+) -> Path:
+    """The directory of the artefact made of `parts`; `build` fills it if it is not there."""
+    name = f"{kind}-{key(parts)}"
+    final = root() / name
+    if final.is_dir():
+        return final
+    with locked(root() / "locks" / name, waiting=waiting):
+        if final.is_dir():
+            return final
+        partial = root() / f"partial-{name}"
+        discard(partial)
+        partial.mkdir(parents=True)
+        try:
+            build(partial)
+            partial.rename(final)
+        except BaseException:
+            discard(partial)
+            raise
+    return final
+
+
+def discard(path: Path) -> None:
+    """Remove a tree; parts of a Debian root may lack the bits that let its owner do so."""
+    if not path.exists():
+        return
+
+    def unlock_and_retry(function: Callable[[str], object], name: str, _: object) -> None:
+        os.chmod(os.path.dirname(name), 0o700)
+        function(name)
+
+    shutil.rmtree(path, onerror=unlock_and_retry)

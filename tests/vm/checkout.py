@@ -1,0 +1,110 @@
+"""The disk that brings a checkout and a job into the guest: a tar archive.
+
+Everything of the job travels here and not on the kernel's command line, which is
+short and has quoting rules of its own.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.vm.errors import HarnessError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+JOB = Path("/run/vm")
+RTSHM = """#!/bin/sh
+exec python3 -m rtshm "$@"
+"""
+
+
+def files(checkout: Path) -> Iterator[Path]:
+    """Relative paths of what git would commit if all were added."""
+    # Under sudo the checkout may be another user's, which git refuses unless told.
+    command = ["git", "-c", f"safe.directory={checkout}", "-C", str(checkout)]
+    command += ["ls-files", "-coz", "--exclude-standard"]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode != 0:
+        raise HarnessError(f"git ls-files in {checkout}: {os.fsdecode(done.stderr).strip()}")
+    for name in dict.fromkeys(done.stdout.split(b"\0")):
+        path = Path(os.fsdecode(name))
+        # Deleted but not yet so in git's index; or a repository inside, listed as a directory.
+        full = checkout / path
+        if name and (full.is_symlink() or full.is_file()):
+            yield path
+
+
+def write(
+    target: Path,
+    checkout: Path,
+    *,
+    command: str,
+    environment: Mapping[str, str],
+    extra: Mapping[str, bytes],
+) -> None:
+    """Write the archive: the checkout at its own path, `extra` files in it, the job in /run/vm."""
+    with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as tar:
+        # An unprivileged user of the guest must get here, even below /root.
+        for parent in reversed([checkout, *checkout.parents][:-1]):
+            add(tar, parent, mode=0o755, kind=tarfile.DIRTYPE)
+        seen: set[Path] = set()
+        for path in files(checkout):
+            for parent in reversed(path.parents[:-1]):
+                if parent not in seen:
+                    seen.add(parent)
+                    add(tar, checkout / parent, mode=0o755, kind=tarfile.DIRTYPE)
+            full = checkout / path
+            if full.is_symlink():
+                add(tar, full, mode=0o777, kind=tarfile.SYMTYPE, link=os.readlink(full))
+            else:
+                # The modes that git knows.
+                mode = 0o755 if full.stat().st_mode & 0o100 else 0o644
+                add(tar, full, mode=mode, data=full.read_bytes())
+        for file, data in extra.items():
+            add(tar, checkout / file, mode=0o644, data=data)
+        # devtmpfs has the devices and not these links.
+        for name, link in (
+            ("fd", "/proc/self/fd"),
+            ("stdin", "fd/0"),
+            ("stdout", "fd/1"),
+            ("stderr", "fd/2"),
+        ):
+            add(tar, Path("/dev", name), mode=0o777, kind=tarfile.SYMTYPE, link=link)
+        # The image has no init to bring these.
+        for name in ("halt", "poweroff", "reboot"):
+            add(tar, JOB / "bin" / name, mode=0o777, kind=tarfile.SYMTYPE, link="/bin/busybox")
+        exports = {**environment, "VM_CHECKOUT": str(checkout)}
+        env = "".join(f"export {name}={shlex.quote(text)}\n" for name, text in exports.items())
+        for name, text in (
+            ("command", command + "\n"),
+            ("env", env),
+            ("guest", f"{checkout}/tests/vm/guest.sh\n"),
+            ("bin/rtshm", RTSHM),
+        ):
+            mode = 0o755 if name.startswith("bin/") else 0o644
+            add(tar, JOB / name, mode=mode, data=text.encode(errors="surrogateescape"))
+
+
+def add(
+    tar: tarfile.TarFile,
+    path: Path,
+    *,
+    mode: int,
+    kind: bytes = tarfile.REGTYPE,
+    link: str = "",
+    data: bytes = b"",
+) -> None:
+    info = tarfile.TarInfo(str(path).lstrip("/"))
+    info.mode = mode
+    info.type = kind
+    info.linkname = link
+    info.size = len(data)
+    info.mtime = int(path.stat().st_mtime) if path.exists() else 0
+    tar.addfile(info, io.BytesIO(data))

@@ -1,0 +1,32 @@
+# Second program of the guest, on its disk: runs the job of /run/vm, which
+# checkout.py wrote, and reports its end.
+export PATH=/run/vm/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+export HOME=/root USER=root LOGNAME=root SHELL=/bin/sh TERM=dumb LC_ALL=C.UTF-8
+echo rtshm >/proc/sys/kernel/hostname
+busybox ip link set lo up
+. /run/vm/env
+export PYTHONPATH="$VM_CHECKOUT/client"
+
+# The command gets pipes, as from any shell: a port can be opened only once, so
+# that `echo >/dev/stderr` would fail on it.
+busybox cat /run/vm/out >/dev/vport0p3 &
+out=$!
+busybox cat /run/vm/err >/dev/vport0p4 &
+err=$!
+echo run >/dev/vport0p1
+(
+	cd "$VM_CHECKOUT" && exec sh /run/vm/command
+) </dev/null >/run/vm/out 2>/run/vm/err
+status=$?
+
+# What the command left in the background may hold its pipes open for ever.
+(
+	busybox sleep 2
+	kill "$out" "$err"
+) 2>/dev/null &
+wait "$out" "$err"
+# The host has the whole log when it has this line.
+echo "rtshm-vm: end" >/dev/kmsg
+echo "exit $status" >/dev/vport0p1
+# The host switches the machine off.
+while :; do busybox sleep 1000; done

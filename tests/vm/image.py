@@ -1,0 +1,243 @@
+"""Debian roots to build modules in, and the guest's disk image, made of one of them."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.vm import cache, initramfs
+from tests.vm.errors import HarnessError
+from tests.vm.progress import run_logged, say, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from tests.vm.kernels import Kernel, Table
+
+HERE = Path(__file__).parent
+
+# What a module is built with; pahole writes its BTF, xz and zstd open kernels and modules.
+BUILD_PACKAGES = ("gcc", "libc6-dev", "make", "pahole", "kmod", "xz-utils", "zstd")
+
+# The guest's user space is the same for all kernels, so it is of one suite.
+GUEST_SUITE = "trixie"
+GUEST_PACKAGES = (
+    "bpftool",
+    "busybox-static",
+    "iproute2",
+    "mount",
+    "procps",
+    "python3",
+    "python3-click",
+    "python3-construct",
+    "python3-pexpect",
+    "python3-pyroute2",
+    "python3-pytest",
+    "sparse",
+)
+GUEST_FREE_MIB = 400
+
+MMDEBSTRAP = (
+    "mmdebstrap",
+    "--variant=essential",
+    # Releases that are no longer updated stay usable.
+    '--aptopt=Acquire::Check-Valid-Until "false"',
+    "--dpkgopt=force-unsafe-io",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/info/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+)
+
+
+def privilege() -> str:
+    """How this user enters a root: `root`, `unshare` (user namespace) or `sudo`."""
+    if os.geteuid() == 0:
+        return "root"
+    probe = ["unshare", "--map-root-user", "--mount", "true"]
+    if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+        return "unshare"
+    if shutil.which("sudo") is None:
+        raise HarnessError(
+            "this user may not make user namespaces (`unshare --map-root-user --mount true` "
+            "fails), and there is no sudo; run as root or allow user namespaces"
+        )
+    return "sudo"
+
+
+def as_root(command: Sequence[str]) -> list[str]:
+    """`command` as root of a mount namespace of its own, so that its mounts end with it."""
+    enter = {
+        "root": ["unshare", "--mount"],
+        "unshare": ["unshare", "--map-root-user", "--mount"],
+        "sudo": ["sudo", "unshare", "--mount"],
+    }
+    return [*enter[privilege()], *command]
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A Debian root of one suite, with the headers of its kernels."""
+
+    path: Path
+
+    @property
+    def tree(self) -> Path:
+        return self.path / "tree"
+
+    def kernel(self, name: str) -> Path:
+        """The directory with `release`, `config`, `vmlinuz` and `modules/` of a kernel."""
+        return self.path / "kernels" / name
+
+    def release(self, name: str) -> str:
+        return (self.kernel(name) / "release").read_text().strip()
+
+    def command(
+        self,
+        command: Sequence[str],
+        *,
+        binds: Mapping[Path, str] | None = None,
+    ) -> list[str]:
+        """The command line that runs `command` in the root, with host directories bound in."""
+        mounts = {Path("/dev"): "/dev", Path("/proc"): "/proc", **(binds or {})}
+        script = ["set -e"]
+        for source, target in mounts.items():
+            inside = shlex.quote(f"{self.tree}{target}")
+            script.append(f"mount --rbind {shlex.quote(str(source))} {inside}")
+        # sudo must not leave files of root in the user's cache.
+        user = f"--userspec={os.getuid()}:{os.getgid()}" if privilege() == "sudo" else ""
+        script.append(
+            "exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/"
+            f' chroot {user} {shlex.quote(str(self.tree))} "$@"'
+        )
+        return as_root(["sh", "-c", "\n".join(script), "sh", *command])
+
+
+def root(table: Table, suite: str) -> Root:
+    """The root of `suite` with all kernels that the table has of it."""
+    kernels = table.of_suite(suite)
+    packages = BUILD_PACKAGES + (GUEST_PACKAGES if suite == GUEST_SUITE else ())
+    hook = (HERE / "root.sh").read_text(encoding="utf-8")
+    rows = [[kernel.name, kernel.image, kernel.headers] for kernel in kernels]
+
+    def build(path: Path) -> None:
+        log = cache.root() / f"root-{suite}.log"
+        lines = "\n".join(" ".join(row) for row in rows)
+        how = privilege()
+        mode = {"root": "root", "sudo": "root", "unshare": "unshare"}[how]
+        if how == "sudo":
+            say("user namespaces are forbidden here: using sudo to make the Debian root")
+        # A tar, and not a directory, because in a user namespace the files would
+        # belong to subordinate ids, which this user could not even remove.
+        making = [
+            *(["sudo"] if how == "sudo" else []),
+            *MMDEBSTRAP,
+            f"--mode={mode}",
+            f"--include={','.join(packages)}",
+            f"--customize-hook=KERNELS={shlex.quote(lines)}\n{hook}",
+            suite,
+            "-",
+        ]
+        (path / "tree").mkdir()
+        # -p: the modes, too, when this user is not root.
+        unpacking = ["tar", "-x", "-p", "-C", str(path / "tree"), "--exclude=./dev/*"]
+        script = f"set -o pipefail; {shlex.join(making)} | {shlex.join(unpacking)}"
+        names = ", ".join(kernel.name for kernel in kernels)
+        with step(f"making the Debian {suite} root for kernels {names}", "1 to 2 minutes"):
+            run_logged(["bash", "-c", script], log, f"mmdebstrap of {suite}", script=hook)
+        (path / "tree" / "kernels").rename(path / "kernels")
+
+    parts = [suite, packages, MMDEBSTRAP, hook, rows]
+    return Root(cache.artefact(f"root-{suite}", parts, build, waiting=wait_line(f"root {suite}")))
+
+
+def guest_image(table: Table) -> Path:
+    """The guest's disk: an ext4 file system of the guest suite's root, for all kernels."""
+    source = root(table, GUEST_SUITE)
+
+    def build(path: Path) -> None:
+        image = path / "guest.ext4"
+        # Headers and compiled-in sources are for building, on the host.
+        hide = ["usr/src", "kernels", "build", "var/cache", "var/lib/apt"]
+        script = ["set -e", f"cd {shlex.quote(str(source.tree))}"]
+        script += [f"test ! -d {name} || mount -t tmpfs none {name}" for name in hide]
+        script += [
+            "size=$(du -sxm . | cut -f1)",
+            f"truncate -s $((size + size / 8 + {GUEST_FREE_MIB}))M {shlex.quote(str(image))}",
+            # No journal: the image is never written to, each machine has an overlay.
+            "mke2fs -q -F -t ext4 -O ^has_journal -m 0 -N 100000 -E root_owner=0:0 -d . "
+            + shlex.quote(str(image)),
+        ]
+        if privilege() == "sudo":
+            script.append(f"chown {os.getuid()} {shlex.quote(str(image))}")
+        log = cache.root() / "guest.log"
+        with step("making the guest's disk image", "10 s"):
+            run_logged(as_root(["sh", "-c", "\n".join(script)]), log, "mke2fs")
+
+    made_of = [source.path.name, GUEST_FREE_MIB, 1]
+    return cache.artefact("guest", made_of, build, waiting=wait_line("guest image")) / "guest.ext4"
+
+
+@dataclass(frozen=True, slots=True)
+class Boot:
+    """What QEMU loads for one kernel."""
+
+    kernel: Path
+    initrd: Path
+
+
+def boot_files(table: Table, kernel: Kernel) -> Boot:
+    source = root(table, kernel.suite)
+    tools = root(table, GUEST_SUITE)
+    files = source.kernel(kernel.name)
+    init = (HERE / "init.sh").read_bytes()
+
+    def build(path: Path) -> None:
+        initramfs.write(
+            path / "initrd",
+            init=init,
+            busybox=(tools.tree / "usr/bin/busybox").read_bytes(),
+            modules=sorted((files / "modules").iterdir()),
+        )
+        (path / "kernel").write_bytes(uncompressed(files, tools))
+
+    recipe = (HERE / "initramfs.py").read_text(encoding="utf-8")
+    parts = [source.path.name, tools.path.name, kernel.name, init.decode(), recipe]
+    path = cache.artefact(f"boot-{kernel.name}", parts, build)
+    return Boot(kernel=path / "kernel", initrd=path / "initrd")
+
+
+def uncompressed(files: Path, tools: Root) -> bytes:
+    """The ELF kernel inside a bzImage, where QEMU can enter it directly (PVH).
+
+    The guest then need not run the decompressor, which takes TCG 2 s. Nor does it
+    randomise its address, which nothing here needs.
+    """
+    image = (files / "vmlinuz").read_bytes()
+    if "CONFIG_PVH=y" not in (files / "config").read_text().splitlines():
+        return image
+    # Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length.
+    start = (image[0x1F1] + 1) * 512 + int.from_bytes(image[0x248:0x24C], "little")
+    length = int.from_bytes(image[0x24C:0x250], "little")
+    payload = image[start : start + length]
+    # The last four bytes are the size when uncompressed.
+    size = int.from_bytes(payload[-4:], "little")
+    tool = {b"\x28\xb5\x2f\xfd": "zstd", b"\xfd7zX": "xz"}.get(payload[:4])
+    if tool is None:
+        return image
+    # zstd and xz stop at the end of their stream, some with a complaint about what follows.
+    result = subprocess.run(
+        tools.command([tool, "-dcq"]), input=payload[:-4], capture_output=True, check=False
+    ).stdout
+    if len(result) != size or not result.startswith(b"\x7fELF"):
+        raise HarnessError(f"{files / 'vmlinuz'}: cannot unpack the kernel inside ({tool})")
+    return result
+
+
+def wait_line(what: str) -> Callable[[], None]:
+    return lambda: say(f"waiting for another run that is making the {what}")

@@ -1,0 +1,207 @@
+"""One run of the virtual machine: a command in the guest, or a machine that was lost."""
+
+from __future__ import annotations
+
+import re
+import selectors
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, BinaryIO
+
+from tests.vm import accel, build, checkout, image, kmsg, qemu, runs, splats
+from tests.vm.progress import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from tests.vm.kernels import Kernel, Table
+
+DEADLINE_SECONDS = 600.0
+LOST_STATUS = 255
+LOST_LINES = 40
+
+# The log's end follows the command's at once, unless the guest is in a bad way.
+LOG_END_SECONDS = 5.0
+
+PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a run ended: with the command's `status`, or `lost` for the reason given."""
+
+    status: int
+    lost: str | None
+    dmesg: Path
+    release: str
+    accelerator: str
+    boot_seconds: float
+    seconds: float
+
+    def log(self) -> list[str]:
+        return self.dmesg.read_text(errors="replace").splitlines()
+
+
+@dataclass(slots=True)
+class Sinks:
+    """Where the guest's output goes as it comes."""
+
+    stdout: BinaryIO = field(default_factory=lambda: sys.stdout.buffer)
+    stderr: BinaryIO = field(default_factory=lambda: sys.stderr.buffer)
+    log_line: Callable[[str], None] = lambda line: None
+
+
+def run(
+    table: Table,
+    kernel: Kernel,
+    source: Path,
+    command: str,
+    *,
+    icount: bool = False,
+    deadline: float = DEADLINE_SECONDS,
+    environment: Mapping[str, str] | None = None,
+    sinks: Sinks | None = None,
+) -> Outcome:
+    """Run `command` by `sh -c` in the guest, in a copy of the checkout `source`.
+
+    The module is built first. `deadline` is in seconds from the start of QEMU.
+    """
+    sinks = sinks or Sinks()
+    disk = image.guest_image(table)
+    boot = image.boot_files(table, kernel)
+    release = image.root(table, kernel.suite).release(kernel.name)
+    module = build.module(table, kernel, source)
+    if icount:
+        accelerator, why = "icount", "ICOUNT=1: TCG, virtual time is instructions executed"
+    else:
+        accelerator, why = accel.choose(boot)
+    say(f"{kernel.name} ({release}) under {accelerator.upper()} ({why})")
+    with runs.directory() as directory:
+        job = directory / "job.tar"
+        variables = {"VM_KERNEL": kernel.name, "VM_ACCELERATOR": accelerator}
+        checkout.write(
+            job,
+            source,
+            command=command,
+            environment={**variables, **(environment or {})},
+            extra={build.MODULE: module},
+        )
+        console = directory / "dmesg.log"
+        with console.open("wb") as file:
+            machine = qemu.start(directory, boot, accelerator, disks=[disk, job])
+            try:
+                conversation = Conversation(machine, file, sinks, deadline)
+                conversation.run()
+            finally:
+                machine.close()
+                job.unlink()
+        lost = conversation.lost
+        if lost is not None:
+            kmsg.append_console(console, machine.console)
+            lost = reason(lost, machine)
+        return Outcome(
+            status=LOST_STATUS if conversation.status is None else conversation.status,
+            lost=lost,
+            dmesg=console,
+            release=release,
+            accelerator=accelerator,
+            boot_seconds=conversation.boot_seconds,
+            seconds=time.monotonic() - conversation.begin,
+        )
+
+
+class Conversation:
+    """Reads the ports until the guest reports the command's end, or no longer can."""
+
+    def __init__(self, machine: qemu.Qemu, dmesg: BinaryIO, sinks: Sinks, deadline: float) -> None:
+        self.status: int | None = None
+        self.lost: str | None = None
+        self.begin = time.monotonic()
+        self.boot_seconds = 0.0
+        self._machine = machine
+        self._log = kmsg.Log(dmesg, sinks.log_line)
+        self._sinks = sinks
+        self._deadline = self.begin + deadline
+        self._seconds = deadline
+        self._words = b""
+
+    def run(self) -> None:
+        with selectors.DefaultSelector() as selector:
+            for name, port in self._machine.ports.items():
+                selector.register(port, selectors.EVENT_READ, name)
+            selector.register(self._machine.pidfd, selectors.EVENT_READ, "process")
+            while not self._finished():
+                left = self._deadline - time.monotonic()
+                if left <= 0:
+                    self.lost = f"no end within the deadline of {self._seconds:g} s"
+                    break
+                events = selector.select(left)
+                if [key.data for key, _ in events] == ["process"]:
+                    self.lost = "it stopped without a status"
+                    break
+                for key, _ in events:
+                    if key.data != "process" and not self._read(key.data):
+                        selector.unregister(key.fileobj)
+        if self.status is not None:
+            self.lost = None
+        self._machine.stop()
+        # What was written before the end is in the sockets by now.
+        for name in self._machine.ports:
+            while self._read(name):
+                pass
+
+    def _finished(self) -> bool:
+        if self.status is None:
+            return False
+        if not self._log.ended:
+            self._deadline = min(self._deadline, time.monotonic() + LOG_END_SECONDS)
+        return self._log.ended
+
+    def _read(self, name: str) -> bool:
+        """Take what a port has; False at its end."""
+        try:
+            data = self._machine.ports[name].recv(65536)
+        except ConnectionResetError:
+            data = b""
+        if name == "log":
+            self._log.feed(data)
+        elif name == "status":
+            self._take_status(data)
+        else:
+            sink = self._sinks.stdout if name == "stdout" else self._sinks.stderr
+            sink.write(data)
+            sink.flush()
+        return bool(data)
+
+    def _take_status(self, data: bytes) -> None:
+        *words, self._words = (self._words + data).split(b"\n")
+        for word in words:
+            if word == b"run":
+                self.boot_seconds = time.monotonic() - self.begin
+            elif word.startswith(b"exit "):
+                self.status = int(word.removeprefix(b"exit "))
+
+
+def reason(lost: str, machine: qemu.Qemu) -> str:
+    """The reason, with the panic's own words or QEMU's where there are any."""
+    console = machine.console.read_text(errors="replace").replace("\r", "")
+    if panic := PANIC.search(console):
+        return f"panic: {panic[1]}"
+    complaint = machine.errors.read_text(errors="replace").strip()
+    return f"{lost}; QEMU says: {complaint}" if complaint else lost
+
+
+def report(outcome: Outcome) -> int:
+    """Say on standard error what a run left to say; the status to exit with."""
+    log = outcome.log()
+    if outcome.lost is not None:
+        for line in log[-LOST_LINES:]:
+            print(line, file=sys.stderr)
+        say(f"machine lost: {outcome.lost}")
+    else:
+        for line in splats.scan(log, outcome.accelerator):
+            say(f"in the kernel's log: {line}")
+    say(f"dmesg: {outcome.dmesg}")
+    return outcome.status

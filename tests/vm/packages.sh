@@ -1,0 +1,74 @@
+#!/bin/sh
+# Sees that the Debian packages are there that the commands of the Makefile need:
+# packages.sh vm|tools. Says what is missing and why before it installs anything;
+# says nothing, and does nothing, if all is there.
+set -eu
+packages=
+
+# want PACKAGE WHY FILE-OR-COMMAND...: the package if any of these is missing.
+want() {
+	package=$1 why=$2
+	shift 2
+	for thing; do
+		case $thing in
+		/*) [ -e "$thing" ] && continue ;;
+		*) command -v "$thing" >/dev/null && continue ;;
+		esac
+		echo "packages: $package is missing: $why" >&2
+		packages="$packages $package"
+		return
+	done
+}
+
+keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+want git "the guest gets the files that git knows" git
+want python3 "runs the virtual machine" python3
+case ${1:-vm} in
+vm)
+	want qemu-system-x86 "the virtual machine" qemu-system-x86_64 /usr/share/qemu/pvh.bin
+	want mmdebstrap "makes the Debian systems to build in and to boot" mmdebstrap
+	want debian-archive-keyring "to trust their packages" $keyring
+	want gpg "to find the key they are signed with" gpg
+	want e2fsprogs "makes the guest's disk image" /sbin/mke2fs
+	want util-linux "mounts that end with the process" unshare setpriv
+	want mount "binds directories into those systems" mount
+	if [ "$(id -u)" != 0 ]; then
+		want uidmap "makes Debian systems without being root" newuidmap
+	fi
+	;;
+tools)
+	# Debian's python3 comes without what makes a venv.
+	if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+		want python3-venv "the Python tools go into .venv" /nonexistent
+	fi
+	want gcc "a host test compiles the ABI header" cc
+	want libc6-dev "a host test compiles the ABI header" /usr/include/stdio.h
+	want perl "runs checkpatch" perl
+	want xz-utils "checkpatch comes in the kernel's source archive" xz
+	;;
+esac
+
+if [ -n "$packages" ]; then
+	if ! command -v apt-get >/dev/null; then
+		echo "packages: no apt-get here; install by hand:$packages" >&2
+		exit 1
+	fi
+	sudo=
+	if [ "$(id -u)" != 0 ]; then
+		sudo=sudo
+		if ! command -v sudo >/dev/null; then
+			echo "packages: not root and no sudo; as root: apt-get install$packages" >&2
+			exit 1
+		fi
+	fi
+	echo "packages: installing${sudo:+ with sudo}:$packages" >&2
+	$sudo apt-get -q update >&2
+	# shellcheck disable=SC2086  # words are packages
+	$sudo env DEBIAN_FRONTEND=noninteractive \
+		apt-get -q -y -o Dpkg::Use-Pty=0 --no-install-recommends install $packages >&2
+fi
+
+if ! python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+	echo "packages: $(python3 --version) is too old: Python 3.11 or later is needed" >&2
+	exit 1
+fi

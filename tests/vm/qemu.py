@@ -1,0 +1,112 @@
+"""QEMU as a child process: its command line, its ports, its end."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.vm.image import Boot
+
+QEMU = "qemu-system-x86_64"
+
+# In the order of their numbers in the guest: /dev/vport0p1 and so on. It is vport0
+# because the serial device comes before all other virtio devices.
+PORTS = ("status", "log", "stdout", "stderr")
+
+# loglevel=5: warnings and worse go to the console as they come. The rest costs a
+# serial line's time under emulation and comes through the log port; what of it
+# a panic holds back, panic_print=0x20 prints.
+COMMAND_LINE = (
+    "console=ttyS0 loglevel=5 panic_on_warn=1 oops=panic panic=-1 panic_print=0x20 "
+    "cryptomgr.notests rdinit=/init"
+)
+
+ACCELERATORS = {
+    "kvm": ["-accel", "kvm", "-cpu", "host"],
+    # QEMU 7.2's TCG mistranslates cmpxchg16b: guests die of double faults. And with a
+    # thread per CPU a CPU may go on running code that another has patched: "Oops: int3"
+    # in a static branch that was long switched. One thread for both boots no slower.
+    "tcg": ["-accel", "tcg,thread=single", "-cpu", "max,-cx16"],
+    # Virtual time is instructions executed: what the host does is no longer seen.
+    "icount": [
+        *["-accel", "tcg,thread=single", "-cpu", "max,-cx16"],
+        *["-icount", "shift=1,sleep=off"],
+    ],
+}
+
+
+@dataclass
+class Qemu:
+    """A running QEMU; `stop` ends it on every path."""
+
+    process: subprocess.Popen[bytes]
+    ports: dict[str, socket.socket]
+    console: Path
+    errors: Path
+    pidfd: int = field(default=-1)
+
+    def stop(self) -> None:
+        """Switch off. Nothing in the machine is worth keeping, so no shutdown."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+        self.process.wait()
+        if self.pidfd >= 0:
+            os.close(self.pidfd)
+            self.pidfd = -1
+
+    def close(self) -> None:
+        self.stop()
+        for port in self.ports.values():
+            port.close()
+
+
+def start(
+    directory: Path,
+    boot: Boot,
+    accelerator: str,
+    *,
+    disks: list[Path],
+    name: str = "console.log",
+) -> Qemu:
+    """Boot with these raw disks as vda, vdb; the console goes to a file in `directory`."""
+    console = directory / name
+    errors = directory / f"{name}.qemu"
+    # With its parent QEMU goes, too, however the parent ends.
+    command = ["setpriv", "--pdeathsig", "KILL", "--", QEMU]
+    command += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    command += ["-M", "q35", "-m", "1G", "-smp", "1" if accelerator == "icount" else "2"]
+    command += ACCELERATORS[accelerator]
+    command += ["-kernel", str(boot.kernel), "-initrd", str(boot.initrd), "-append", COMMAND_LINE]
+    command += ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
+    command += ["-device", "virtio-serial-pci"]
+    for number, disk in enumerate(disks):
+        # snapshot=on: what the guest writes goes to a temporary file of this QEMU.
+        command += ["-drive", f"if=none,id=disk{number},format=raw,snapshot=on,file={disk}"]
+        command += ["-device", f"virtio-blk-pci,drive=disk{number}"]
+    ours: dict[str, socket.socket] = {}
+    theirs: list[socket.socket] = []
+    for number, port in enumerate(PORTS, start=1):
+        ours[port], end = socket.socketpair()
+        theirs.append(end)
+        command += ["-chardev", f"socket,id={port},fd={end.fileno()}"]
+        command += ["-device", f"virtserialport,nr={number},chardev={port}"]
+    with errors.open("wb") as file:
+        process = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            pass_fds=[end.fileno() for end in theirs],
+            # Control-C at the terminal is for the harness, which then stops QEMU.
+            start_new_session=True,
+        )
+    for end in theirs:
+        end.close()
+    return Qemu(process, ours, console, errors, os.pidfd_open(process.pid))

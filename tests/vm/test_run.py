@@ -1,0 +1,143 @@
+"""Commands in the guest: what goes in, what comes out, and how a lost machine is told apart."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import io
+import signal
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.vm import kernels, machine, splats
+
+TABLE = kernels.load()
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    outcome: machine.Outcome
+    stdout: bytes
+    stderr: bytes
+
+
+def run(source: Path, command: str, *, deadline: float = 120) -> Done:
+    stdout, stderr = io.BytesIO(), io.BytesIO()
+    outcome = machine.run(
+        TABLE,
+        TABLE[""],
+        source,
+        command,
+        deadline=deadline,
+        sinks=machine.Sinks(stdout=stdout, stderr=stderr),
+    )
+    return Done(outcome, stdout.getvalue(), stderr.getvalue())
+
+
+def vm(copy: Path, command: str) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [copy / "tests/vm/run", command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+
+
+# Each is a boot: the statuses that a shell gives a meaning of its own.
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("true", 0), ("exit 3", 3), ("no-such-command", 127), ("kill -KILL $$", 137)],
+)
+def test_status_is_the_commands(copy: Path, command: str, status: int) -> None:
+    done = run(copy, command)
+    assert (done.outcome.status, done.outcome.lost) == (status, None)
+    # The whole log, from the first line to the last.
+    log = done.outcome.log()
+    assert "Linux version" in log[0]
+    assert log[-1].endswith("rtshm-vm: end")
+    assert splats.scan(log, done.outcome.accelerator) == []
+
+
+def test_guest_has_the_checkout_and_keeps_output_apart(copy: Path) -> None:
+    done = run(
+        copy,
+        """
+        pwd; cat 'new file' link; ./tool; ls gone ignored; ls rtshm.ko; id -u
+        python3 -c 'import os; os.write(1, bytes(range(256)) * 4096)'
+        echo late >/dev/stderr
+        setpriv --reuid=65534 --clear-groups cat 'new file'
+        mount | grep -c -e tracefs -e devpts -e 'on /dev/shm type tmpfs'
+        sleep 60 &
+        """,
+    )
+    assert done.outcome.status == 0
+    head = f"{copy}\nuntracked\nuntracked\ntool\nrtshm.ko\n0\n".encode()
+    assert done.stdout == head + bytes(range(256)) * 4096 + b"untracked\n3\n"
+    assert b"gone" in done.stderr
+    assert b"ignored" in done.stderr
+    assert done.stderr.endswith(b"late\n")
+
+
+def test_make_hands_over_quotes_dollars_and_newlines(copy: Path) -> None:
+    command = "echo \"$((6 * 7))\" 'a  b' `echo $0`\n# $(shell false)\nprintf '%s' '$x \\'"
+    done = subprocess.run(
+        ["make", "-s", "-C", copy, "vm", f"CMD={command}"], capture_output=True, check=False
+    )
+    assert done.stdout == b"42 a  b /run/vm/command\n$x \\"
+    assert done.returncode == 0
+    # Which accelerator, in one line; and where the log is.
+    errors = done.stderr.decode()
+    assert len([line for line in errors.splitlines() if " under " in line]) == 1
+    assert "dmesg.log" in errors
+
+
+@pytest.mark.parametrize(
+    ("command", "lost"),
+    [
+        ("echo c >/proc/sysrq-trigger", "panic: sysrq triggered crash"),
+        ("echo before; poweroff -f", "it stopped without a status"),
+    ],
+)
+def test_lost_machine_is_told_apart(
+    copy: Path, command: str, lost: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = run(copy, command)
+    assert (done.outcome.status, done.outcome.lost) == (machine.LOST_STATUS, lost)
+    capsys.readouterr()
+    assert machine.report(done.outcome) == machine.LOST_STATUS
+    *log, reason, name = capsys.readouterr().err.splitlines()
+    assert reason == f"vm: machine lost: {lost}"
+    assert name == f"vm: dmesg: {done.outcome.dmesg}"
+    assert 0 < len(log) <= machine.LOST_LINES
+
+
+def test_deadline_loses_the_machine_and_keeps_what_came_before(copy: Path) -> None:
+    done = run(copy, "echo before; echo mark >/dev/kmsg; sleep 600", deadline=15)
+    assert done.outcome.status == machine.LOST_STATUS
+    assert done.outcome.lost == "no end within the deadline of 15 s"
+    assert done.stdout == b"before\n"
+    assert done.outcome.log()[-1].endswith("mark")
+
+
+def test_command_that_exits_255_is_not_a_lost_machine(copy: Path) -> None:
+    done = run(copy, "exit 255")
+    assert (done.outcome.status, done.outcome.lost) == (255, None)
+
+
+def test_two_machines_at_once_do_not_meet(copy: Path) -> None:
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        command = "echo %s >/etc/who; sync; sleep 2; cat /etc/who"
+        both = [pool.submit(run, copy, command % name) for name in ("one", "two")]
+        assert [future.result().stdout for future in both] == [b"one\n", b"two\n"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signal_ends_the_machine_too(copy: Path, number: signal.Signals) -> None:
+    process = vm(copy, "echo begun; sleep 600")
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"begun\n"
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    assert len(children) == 1
+    process.send_signal(number)
+    process.communicate(timeout=20)
+    assert process.returncode == 128 + number
+    assert not Path("/proc", children[0]).exists()
