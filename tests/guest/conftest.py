@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import gc
+from typing import TYPE_CHECKING
+
+import pytest
+import rtshm
+from rtshm.kmsg import KernelLog
+
+from tests.guest import module
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Load = Callable[..., None]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def tainted() -> None:
+    """The first load after boot logs two lines more, of the kernel's own, about the taint."""
+    module.load(print=0)
+    module.unload()
+
+
+@pytest.fixture
+def log() -> Iterator[KernelLog]:
+    """The module's lines from now on. Named before `load`, so that its first line is there."""
+    with KernelLog(new_only=True) as kernel_log:
+        yield kernel_log
+
+
+@pytest.fixture
+def load() -> Iterator[Load]:
+    """load(period_ns=..., size=..., print=...); unloaded after the test."""
+    assert not module.is_loaded(), "an earlier test left the module loaded"
+    yield module.load
+    if not module.is_loaded():
+        return
+    try:
+        module.unload()
+    except BlockingIOError:
+        # A failed test may have left its regions open, held by its traceback.
+        for region in [thing for thing in gc.get_objects() if isinstance(thing, rtshm.Region)]:
+            region.close()
+        module.unload()

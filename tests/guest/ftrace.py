@@ -1,0 +1,90 @@
+"""The tracepoint rtshm:rtshm_tick, read from tracefs."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.guest.module import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+TRACEFS = Path("/sys/kernel/tracing")
+EVENT = TRACEFS / "events/rtshm/rtshm_tick"
+
+_LINE = re.compile(
+    r" (?P<seconds>\d+\.\d+): rtshm_tick: region=(?P<region>\S+) tick=(?P<tick>\d+) "
+    r"value=(?P<value>-?\d+) lateness_ns=(?P<lateness_ns>-?\d+) ready=(?P<ready>[01])$",
+    re.MULTILINE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Tick:
+    region: str
+    tick: int
+    value: int
+    lateness_ns: int
+    ready: bool
+    seconds: float
+    """CLOCK_MONOTONIC at the event, to the microsecond."""
+
+    @property
+    def due_s(self) -> float:
+        return self.seconds - self.lateness_ns / 1e9
+
+
+@contextmanager
+def tracing(only: str = "") -> Iterator[None]:
+    """Record rtshm_tick, all of them or those that the kernel's filter `only` lets through."""
+    (TRACEFS / "trace_clock").write_text("mono")
+    (TRACEFS / "buffer_size_kb").write_text("8192")
+    (TRACEFS / "trace").write_text("")
+    (EVENT / "filter").write_text(only or "0")
+    (EVENT / "enable").write_text("1")
+    try:
+        yield
+    finally:
+        (EVENT / "enable").write_text("0")
+        (EVENT / "filter").write_text("0")
+
+
+def ticks(taken: int | None = None) -> list[Tick]:
+    """What was recorded, in the order of time; fails on lost events and on foreign lines.
+
+    A tick takes a value first and is recorded then: with `taken`, wait for the
+    record of the tick that took this value.
+    """
+    deadline = time.monotonic() + PATIENCE
+    found = _parse((TRACEFS / "trace").read_text())
+    while taken is not None and not any(tick.ready and tick.value == taken for tick in found):
+        assert time.monotonic() < deadline, f"no tick that took {taken} within {PATIENCE} s"
+        time.sleep(0.01)
+        found = _parse((TRACEFS / "trace").read_text())
+    return found
+
+
+def _parse(text: str) -> list[Tick]:
+    # In overwrite mode the oldest go silently, but for this line.
+    written = re.search(r"entries-in-buffer/entries-written: (\d+)/(\d+)", text)
+    assert written
+    assert written[1] == written[2], "the trace buffer was too small"
+    events = [line for line in text.splitlines() if not line.startswith("#")]
+    found = [
+        Tick(
+            match["region"],
+            int(match["tick"]),
+            int(match["value"]),
+            int(match["lateness_ns"]),
+            match["ready"] == "1",
+            float(match["seconds"]),
+        )
+        for match in _LINE.finditer(text)
+    ]
+    assert len(found) == len(events), "an event has another text than tests/guest/ftrace.py"
+    return found

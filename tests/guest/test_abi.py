@@ -1,0 +1,83 @@
+"""The built module and the Python side say the same of memory, trace and log."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import rtshm
+from rtshm.abi import Word
+
+from tests.guest import ftrace
+from tests.guest.module import PATIENCE
+
+if TYPE_CHECKING:
+    from tests.guest.conftest import Load
+
+
+BTF = Path("/sys/kernel/btf/rtshm")
+
+# Debian's headers of 6.1 have no vmlinux: modules built with them carry no BTF.
+WITHOUT_BTF = "6.1."
+
+
+def test_btf_of_the_running_module_agrees_with_the_python_word(load: Load) -> None:
+    load(print=0)
+    if os.uname().release.startswith(WITHOUT_BTF):
+        assert not BTF.exists(), "there is BTF after all: compare it"
+        return
+    dump = subprocess.run(
+        ["bpftool", "--json", "--base-btf", BTF.with_name("vmlinux"), "btf", "dump", "file", BTF],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    types: list[dict[str, Any]] = json.loads(dump.stdout)["types"]
+    (word,) = [t for t in types if t.get("name") == "rtshm_word" and t["kind"] == "STRUCT"]
+    assert word["size"] == ctypes.sizeof(Word)
+    kernel = {member["name"]: member["bits_offset"] // 8 for member in word["members"]}
+    python = {field[0]: getattr(Word, field[0]).offset for field in Word._fields_}
+    assert kernel == {"some_int": 0, "ready": 4, "pad": 5}
+    assert list(python.values()) == list(kernel.values())
+    assert list(python)[:2] == ["some_int", "ready"]
+
+
+def test_tick_works_on_the_bytes_that_the_python_word_names(load: Load) -> None:
+    load(period_ns=10_000_000, print=0)
+    announced = Word(some_int=0x01020304, ready=1)
+    with ftrace.tracing("ready == 1"), rtshm.open() as region:
+        # Padding and what follows the word are not the kernel's to touch.
+        os.pwrite(region.fileno(), bytes(announced)[:5] + b"\xaa" * 11, 0)
+        region.wait_taken(PATIENCE)
+        taken = Word(some_int=0x01020304, ready=0)
+        assert os.pread(region.fileno(), 16, 0) == bytes(taken)[:5] + b"\xaa" * 11
+        assert [tick.value for tick in ftrace.ticks(taken=0x01020304)] == [0x01020304]
+
+
+def test_trace_event_has_the_documented_fields(load: Load) -> None:
+    load(print=0)
+    fields = [
+        line.split(";")[0].split(":")[1].strip()
+        for line in (ftrace.EVENT / "format").read_text().splitlines()
+        if line.strip().startswith("field:") and "common_" not in line
+    ]
+    assert fields == [
+        "char region[32]", "u64 tick", "s64 lateness_ns", "s32 value", "bool ready"
+    ]  # fmt: skip
+
+
+def test_trace_numbers_ticks_without_a_gap(load: Load) -> None:
+    load(period_ns=10_000_000, print=0)
+    with ftrace.tracing():
+        time.sleep(0.3)
+        ticks = ftrace.ticks()
+    numbers = [tick.tick for tick in ticks]
+    assert len(numbers) > 5
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert all(tick.lateness_ns >= 0 for tick in ticks)
+    assert not any(tick.ready for tick in ticks)

@@ -1,0 +1,305 @@
+"""Loading, parameters, what the log says, unloading."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import re
+import time
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import rtshm
+from rtshm.kmsg import KernelLog
+
+from tests.guest import ftrace, module
+from tests.guest.module import DEVICE, LOADED, PATIENCE, PERIOD_MIN_NS, UNLOADED, VALUE
+
+if TYPE_CHECKING:
+    from tests.guest.conftest import Load
+
+# O, out of tree, and E, unsigned: what such a module does to any kernel, and no more.
+TAINT = (1 << 12) | (1 << 13)
+
+
+def traces() -> dict[str, list[str]]:
+    """Everything in the system that a loaded module shows up in."""
+    walks = ["/dev", "/sys/class", "/sys/devices/virtual", "/sys/module", "/sys/dev/char"]
+    found = {
+        root: sorted(
+            os.path.join(at, name)
+            for at, dirs, files in os.walk(root)
+            for name in dirs + files
+            # Made by looking: this process's own terminals and descriptors.
+            if not at.startswith(("/dev/pts", "/dev/fd"))
+        )
+        for root in walks
+    }
+    for listing in ("/proc/modules", "/proc/devices"):
+        lines = Path(listing).read_text().splitlines()
+        found[listing] = [line for line in lines if "rtshm" in line]
+    found["events"] = sorted(path.name for path in (ftrace.TRACEFS / "events").iterdir())
+    return found
+
+
+def test_load_and_unload_twice_leaves_nothing(log: KernelLog) -> None:
+    before = traces()
+    for _ in range(2):
+        module.load()
+        during = traces()
+        assert str(DEVICE) in during["/dev"]
+        assert "rtshm" in during["events"]
+        module.unload()
+        after = traces()
+        for where, entries in before.items():
+            assert after[where] == entries, where
+
+    texts = [line.text for line in log.lines(0)]
+    unloaded = [text for text in texts if UNLOADED.fullmatch(text)]
+    assert len(unloaded) == 2
+    known = {LOADED, VALUE % 0, *unloaded}
+    assert set(texts) == known
+    assert int(Path("/proc/sys/kernel/tainted").read_text()) == TAINT
+
+
+def test_prints_from_the_moment_it_is_loaded_every_period(log: KernelLog, load: Load) -> None:
+    load(period_ns=200_000_000)
+    lines = log.lines(PATIENCE)
+    first = next(lines)
+    assert first.text == "rtshm: loaded: default has 4096 bytes and a tick every 200000000 ns"
+    assert [next(lines).text for _ in range(4)] == 4 * [VALUE % 0]
+
+
+def periods(ticks: list[ftrace.Tick], period_s: float) -> list[int]:
+    """Periods between each tick and the next. The time that each was due is known to some
+    milliseconds: between its two readings the machine may be doing something else."""
+    gaps = [later.due_s - tick.due_s for tick, later in pairwise(ticks)]
+    found = [round(gap / period_s) for gap in gaps]
+    for gap, number in zip(gaps, found, strict=True):
+        assert gap == pytest.approx(number * period_s, abs=period_s / 5)
+        assert number >= 1
+    return found
+
+
+def test_default_period_is_500_ms(log: KernelLog, load: Load) -> None:
+    load()
+    lines = log.lines(PATIENCE)
+    assert next(lines).text == LOADED
+    assert (module.PARAMETERS / "period_ns").read_text().strip() == "500000000"
+    with ftrace.tracing():
+        for _ in range(4):
+            next(lines)
+        found = periods(ftrace.ticks(), 0.5)
+    assert 1 in found
+
+
+def test_closing_line_counts_the_ticks(log: KernelLog, load: Load) -> None:
+    load(period_ns=3_600_000_000_000)
+    # The first tick is at once, the second in an hour.
+    module.wait_value(log, 0)
+    module.unload()
+    assert next(log.lines(PATIENCE)).text == "rtshm: unloaded after 1 ticks, 0 missed"
+
+
+def test_ticks_and_missed_periods_add_up_to_the_time(log: KernelLog, load: Load) -> None:
+    """At 1 kHz: ticks + missed is the number of periods between load and unload."""
+    period_ns = 1_000_000
+    begin = time.monotonic_ns()
+    load(period_ns=period_ns, print=0)
+    loaded = time.monotonic_ns()
+    time.sleep(1)
+    end = time.monotonic_ns()
+    module.unload()
+    unloaded = time.monotonic_ns()
+    line, _ = module.wait_line(log.lines(PATIENCE), UNLOADED)
+    match = UNLOADED.fullmatch(line.text)
+    assert match
+    periods = int(match[1]) + int(match[2])
+    # The first tick, at once, is one more than the periods gone by.
+    assert (end - loaded) // period_ns <= periods <= (unloaded - begin) // period_ns + 1
+
+
+def test_period_change_applies_from_the_next_tick(load: Load) -> None:
+    load(period_ns=300_000_000, print=0)
+    with ftrace.tracing():
+        with rtshm.open() as region:
+            region.publish(1)
+            region.wait_taken(PATIENCE)  # a tick has just been: the next is 300 ms away
+        (module.PARAMETERS / "period_ns").write_text("50000000")
+        assert (module.PARAMETERS / "period_ns").read_text().strip() == "50000000"
+        time.sleep(1)
+        ticks = ftrace.ticks(taken=1)
+    taken = next(number for number, tick in enumerate(ticks) if tick.value == 1)
+    assert periods(ticks[taken : taken + 2], 0.3) == [1]
+    found = periods(ticks[taken + 1 :], 0.05)
+    assert len(found) > 3
+    assert 1 in found
+
+
+@pytest.mark.parametrize(
+    ("value", "code"),
+    [
+        (str(PERIOD_MIN_NS - 1), errno.ERANGE),
+        ("0", errno.ERANGE),
+        ("3600000000001", errno.ERANGE),
+        (str(2**64), errno.ERANGE),
+        ("-1", errno.EINVAL),
+        ("abc", errno.EINVAL),
+        ("", errno.EINVAL),
+    ],
+)
+def test_bad_period_at_run_time_is_refused_and_not_logged(
+    log: KernelLog, load: Load, value: str, code: int
+) -> None:
+    load(print=0)
+    with (
+        open(module.PARAMETERS / "period_ns", "wb", buffering=0) as parameter,
+        pytest.raises(OSError) as refused,
+    ):
+        parameter.write(value.encode() + b"\n")
+    assert refused.value.errno == code
+    assert (module.PARAMETERS / "period_ns").read_text().strip() == "500000000"
+    assert [line.text for line in log.lines(0)] == [LOADED]
+
+
+PERIOD_LIMITS = "give 100000 to 3600000000000 ns"
+SIZE_LIMITS = "give 4096 to 1073741824 bytes, a multiple of 4096"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "code", "limits"),
+    [
+        ("period_ns", "0", errno.ERANGE, PERIOD_LIMITS),
+        ("period_ns", "99999", errno.ERANGE, PERIOD_LIMITS),
+        ("period_ns", "3600000000001", errno.ERANGE, PERIOD_LIMITS),
+        ("period_ns", "1e9", errno.EINVAL, PERIOD_LIMITS),
+        ("period_ns", str(2**64), errno.ERANGE, PERIOD_LIMITS),
+        ("size", "0", errno.ERANGE, SIZE_LIMITS),
+        ("size", "4097", errno.EINVAL, SIZE_LIMITS),
+        ("size", str(2**30 + 4096), errno.ERANGE, SIZE_LIMITS),
+        ("size", "big", errno.EINVAL, SIZE_LIMITS),
+        ("print", "perhaps", errno.EINVAL, "give 0 or 1"),
+    ],
+)
+def test_bad_parameter_fails_the_load(
+    log: KernelLog, load: Load, name: str, value: str, code: int, limits: str
+) -> None:
+    before = traces()
+    with pytest.raises(OSError) as refused:
+        load(**{name: value})
+    assert refused.value.errno == code
+    own = f"rtshm: {name}={value} refused (error -{code}): {limits}"
+    texts = [line.text for line in log.lines(0)]
+    # The kernel adds a line of its own for any refused parameter.
+    assert texts == [own, f"rtshm: `{value}' invalid for parameter `{name}'"]
+    assert traces() == before
+
+
+def meminfo(name: str) -> int:
+    """A figure of /proc/meminfo, in bytes."""
+    match = re.search(rf"^{name}: +(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    assert match
+    return int(match[1]) * 1024
+
+
+@pytest.mark.parametrize("beyond", ["MemTotal", "MemAvailable"])
+def test_size_beyond_the_memory_is_refused_without_a_splat_or_a_victim(
+    log: KernelLog, load: Load, beyond: str
+) -> None:
+    total, free = meminfo("MemTotal"), meminfo("MemAvailable")
+    wanted = total + 2**20 if beyond == "MemTotal" else (total + free) // 2
+    size = wanted // mmap.PAGESIZE * mmap.PAGESIZE
+    assert size <= 2**30, "this test needs a guest of 1 GiB or less"
+    before = traces()
+    with KernelLog(new_only=True, prefix="") as everything:
+        with pytest.raises(OSError) as refused:
+            load(size=size)
+        assert refused.value.errno == errno.ENOMEM
+        said = [line.text for line in everything.lines(0)]
+    assert not [text for text in said if re.search("Out of memory|oom|allocation failure", text)]
+    texts = [line.text for line in log.lines(0)]
+    assert texts == [f"rtshm: not loaded: no region of {size} bytes (error -{errno.ENOMEM})"]
+    assert traces() == before
+
+
+def test_size_cannot_be_changed_at_run_time(load: Load) -> None:
+    load(print=0)
+    with pytest.raises(PermissionError):
+        (module.PARAMETERS / "size").write_text("8192")
+
+
+def test_size_parameter_is_the_size_of_the_region(load: Load) -> None:
+    load(size=16 * 4096, print=0)
+    with rtshm.open() as region:
+        assert region.size == 16 * 4096
+        region.memory[-1:] = b"\x7f"
+        assert os.pread(region.fileno(), 1, 16 * 4096 - 1) == b"\x7f"
+
+
+def test_print_can_be_switched_off_and_on(log: KernelLog, load: Load) -> None:
+    load(period_ns=10_000_000, print=0)
+    with rtshm.open() as region:
+        region.publish(1)
+        region.wait_taken(PATIENCE)
+        (module.PARAMETERS / "print").write_text("1")
+        module.wait_value(log, 1)
+        (module.PARAMETERS / "print").write_text("0")
+        region.publish(2)
+        region.wait_taken(PATIENCE)
+        region.publish(3)
+        region.wait_taken(PATIENCE)
+    # A line queued before the switch may still come; the value after it may not.
+    assert VALUE % 3 not in [line.text for line in log.lines(0.1)]
+
+
+def test_log_gets_ten_lines_a_second_and_the_number_withheld(log: KernelLog, load: Load) -> None:
+    load(period_ns=1_000_000)
+    time.sleep(3.5)
+    module.unload()
+    lines = list(log.lines(0))
+    values = [line for line in lines if line.text == VALUE % 0]
+    notices = [re.fullmatch(r"rtshm: default: (\d+) lines withheld", line.text) for line in lines]
+    withheld = [int(notice[1]) for notice in notices if notice]
+    closing = UNLOADED.fullmatch(lines[-1].text)
+    assert closing
+    assert len(lines) == 2 + len(values) + len(withheld), lines
+    # Each tick is a line or is counted.
+    assert len(values) + sum(withheld) == int(closing[1])
+    assert len(withheld) >= 3
+    # Seconds begin when the limit's library says: any second has lines of two at most.
+    for begin in lines:
+        assert len([line for line in lines if 0 <= line.seconds - begin.seconds < 1]) <= 21
+    assert len(values) <= 10 * (lines[-1].seconds - lines[0].seconds + 2)
+
+
+def test_unload_is_refused_while_open_and_while_mapped(load: Load) -> None:
+    load(print=0)
+    fd = os.open(DEVICE, os.O_RDWR)
+    with pytest.raises(OSError) as refused:
+        module.unload()
+    assert refused.value.errno == errno.EAGAIN
+
+    memory = mmap.mmap(fd, 4096)
+    os.close(fd)
+    view = memoryview(memory)
+    with pytest.raises(OSError) as refused:
+        module.unload()
+    assert refused.value.errno == errno.EAGAIN
+    view[0] = 1  # still there, still writable
+
+    view.release()
+    memory.close()
+    module.unload()
+    assert not DEVICE.exists()
+
+
+def test_value_stays_and_goes_on_being_printed_after_its_writer(log: KernelLog, load: Load) -> None:
+    load(period_ns=50_000_000)
+    with rtshm.open() as region:
+        region.publish(-5)
+    lines = log.lines(PATIENCE)
+    module.wait_line(lines, VALUE % -5)
+    assert [next(lines).text for _ in range(3)] == 3 * [VALUE % -5]

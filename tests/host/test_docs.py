@@ -1,0 +1,36 @@
+"""What the documents name is there, and the numbers they repeat are those of the header."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+NAMED = re.compile(r"`((?:tests/host/)?test_\w+\.py)?(?:::(test_\w+))?`")
+
+
+def limits() -> dict[str, str]:
+    header = (CHECKOUT / "kmod/include/uapi/linux/rtshm.h").read_text()
+    return dict(re.findall(r"#define\s+(RTSHM_\w+)\s+(\d+)(?:ULL)?$", header, re.MULTILINE))
+
+
+def test_every_test_that_from_rtlinux_names_exists() -> None:
+    file = ""
+    found = 0
+    text = (CHECKOUT / "docs/from-rtlinux.md").read_text()
+    for name, function in NAMED.findall(text):
+        file = name or file
+        path = CHECKOUT / (file if "/" in file else f"tests/guest/{file}")
+        assert not function or f"def {function}(" in path.read_text(), f"{file}::{function}"
+        found += bool(function)
+    assert found == text.count("::test_")
+
+
+@pytest.mark.parametrize("document", ["README.md", "kmod/main.c"])
+@pytest.mark.parametrize(
+    "name", ["RTSHM_PERIOD_MIN_NS", "RTSHM_PERIOD_MAX_NS", "RTSHM_PERIOD_DEFAULT_NS"]
+)
+def test_period_limits_in_words_are_those_of_the_header(document: str, name: str) -> None:
+    assert re.search(rf"\b{limits()[name]}\b", (CHECKOUT / document).read_text())
