@@ -70,6 +70,16 @@ def privilege() -> str:
     return "sudo"
 
 
+def mmdebstrap(*arguments: str) -> list[str]:
+    """The command line of mmdebstrap for this user, with what all of its runs have in common."""
+    how = privilege()
+    if how == "sudo":
+        say("user namespaces are forbidden here: using sudo to make the Debian root")
+    sudo = ["sudo"] if how == "sudo" else []
+    mode = "unshare" if how == "unshare" else "root"
+    return [*sudo, *MMDEBSTRAP, f"--mode={mode}", *arguments]
+
+
 def as_root(command: Sequence[str]) -> list[str]:
     """`command` as root of a mount namespace of its own, so that its mounts end with it."""
     enter = {
@@ -128,21 +138,14 @@ def root(table: Table, suite: str) -> Root:
     def build(path: Path) -> None:
         log = cache.root() / f"root-{suite}.log"
         lines = "\n".join(" ".join(row) for row in rows)
-        how = privilege()
-        mode = {"root": "root", "sudo": "root", "unshare": "unshare"}[how]
-        if how == "sudo":
-            say("user namespaces are forbidden here: using sudo to make the Debian root")
         # A tar, and not a directory, because in a user namespace the files would
         # belong to subordinate ids, which this user could not even remove.
-        making = [
-            *(["sudo"] if how == "sudo" else []),
-            *MMDEBSTRAP,
-            f"--mode={mode}",
+        making = mmdebstrap(
             f"--include={','.join(packages)}",
             f"--customize-hook=KERNELS={shlex.quote(lines)}\n{hook}",
             suite,
             "-",
-        ]
+        )
         (path / "tree").mkdir()
         # -p: the modes, too, when this user is not root.
         unpacking = ["tar", "-x", "-p", "-C", str(path / "tree"), "--exclude=./dev/*"]

@@ -69,16 +69,9 @@ def checkpatch_scripts() -> Path:
 
     def build_scripts(path: Path) -> None:
         log = cache.root() / "checkpatch.log"
-        how = image.privilege()
-        making = [
-            *(["sudo"] if how == "sudo" else []),
-            *image.MMDEBSTRAP,
-            "--variant=extract",
-            f"--mode={'unshare' if how == 'unshare' else 'root'}",
-            f"--include={SOURCE_PACKAGE}",
-            SOURCE_SUITE,
-            "-",
-        ]
+        making = image.mmdebstrap(
+            "--variant=extract", f"--include={SOURCE_PACKAGE}", SOURCE_SUITE, "-"
+        )
         archive = f"./usr/src/{SOURCE_PACKAGE}.tar.xz"
         names = shlex.join(f"{SOURCE_PACKAGE}/scripts/{name}" for name in SCRIPTS)
         script = (
