@@ -1,10 +1,12 @@
 """Memory shared with a periodic task inside the Linux kernel::
 
-import rtshm
+    import rtshm
 
-with rtshm.open("default") as region:
-    region.publish(42)
-    region.wait_taken(timeout=2)
+    with rtshm.open("default") as region:
+        region.publish(42)
+        region.wait_taken(timeout=2)
+
+A tick has then taken the value, and prints it in the kernel log.
 """
 
 from __future__ import annotations
