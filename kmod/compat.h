@@ -25,11 +25,18 @@
 #error "rtshm needs a 64-bit kernel: the shared word is one 8-byte store"
 #endif
 
-/* 6.2: devnode() callbacks take a const device (ff62b8e6588f). */
+/* 6.2: devnode() of a device_type takes a const device (a9b12f8b4e33). */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 #define rtshm_devnode_device struct device
 #else
 #define rtshm_devnode_device const struct device
+#endif
+
+/* 6.2: pre_doit() callbacks take a genl_split_ops (20b0b53acac6). */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define rtshm_doit_ops const struct genl_ops
+#else
+#define rtshm_doit_ops const struct genl_split_ops
 #endif
 
 /* 6.3: vma->vm_flags is read-only (bc292ab00f6c). */

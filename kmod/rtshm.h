@@ -4,9 +4,13 @@
  * work on it. Who may call whom, from the ground up; a call never goes down this
  * list:
  *
- *     tick.c       the timer, the word it takes, the irq_work that prints
+ *     copy.c       consistent copies in and out of a region
+ *     print.c      lines in the log
+ *     tick.c       the timer, the word it takes, what it counts, its irq_work
  *     region.c     memory, device, lifetime
- *     state_dev.c  /dev/rtshm/<name>
+ *     limits.c     what a region may be, and what a refusal says
+ *     registry.c   all regions: finding, making, changing, removing
+ *     state_dev.c  /dev/rtshm/<name>     netlink.c  the control plane
  *     main.c       module parameters, order of bring-up and tear-down
  */
 #ifndef RTSHM_H
@@ -17,9 +21,13 @@
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/irq_work.h>
+#include <linux/list.h>
+#include <linux/mutex.h>
 #include <linux/ratelimit.h>
 #include <linux/rtshm.h>
+#include <linux/rtshm_netlink.h>
 #include <linux/spinlock.h>
+#include <linux/uidgid.h>
 #include <linux/wait.h>
 
 #include "compat.h"
@@ -27,7 +35,7 @@
 /*
  * Memory that user space may change at any instant. Sparse refuses every
  * dereference of such a pointer. Who casts it away does so to load or store
- * each word once (the accessors below, the copies of region.c), to allocate,
+ * each word once (the accessors below, the copies of copy.c), to allocate,
  * to free, or to find a page.
  */
 #ifdef __CHECKER__
@@ -36,16 +44,75 @@
 #define __shm
 #endif
 
+/* Device numbers: regions, those included that are deleted and still open. */
+#define RTSHM_MINORS	4096
+
+/* rtshm_config.cpu and rtshm_region.cpu: no cpu in particular. */
+#define RTSHM_CPU_ANY	(-1)
+
+/* Module parameters; constant once the module is loaded. */
+struct rtshm_limits {
+	u64			period_min_ns;
+	u64			rate_max_hz;
+	u64			bytes_max;
+	u64			regions_max;
+	u64			depth_max;
+};
+
+/* What a refusal says. */
+enum rtshm_text {
+	RTSHM_TEXT_NAME,
+	RTSHM_TEXT_EXISTS,
+	RTSHM_TEXT_REGIONS,
+	RTSHM_TEXT_MINORS,
+	RTSHM_TEXT_SIZE,
+	RTSHM_TEXT_BYTES,
+	RTSHM_TEXT_MEMORY,
+	RTSHM_TEXT_PERIOD,
+	RTSHM_TEXT_RATE,
+	RTSHM_TEXT_PRINT,
+	RTSHM_TEXT_DEPTH,
+	RTSHM_TEXT_RECORD,
+	RTSHM_TEXT_LAYOUT,
+	RTSHM_TEXT_CPU,
+	RTSHM_TEXTS
+};
+
+/* What a region is asked to be. */
+struct rtshm_config {
+	const char		*name;
+	const char		*layout;
+	u64			size;
+	u64			period_ns;
+	u32			record_depth;
+	u32			record_bytes;
+	umode_t			mode;
+	kuid_t			uid;
+	kgid_t			gid;
+	int			cpu;
+	u8			print;		/* enum rtshm_print_mode */
+};
+
+struct rtshm_counters {
+	u64			ticks;
+	u64			missed;
+	u64			published;
+	u64			lateness_min_ns;
+	u64			lateness_max_ns;
+	u64			lateness_sum_ns;
+	u64			lateness_histogram[RTSHM_LATENESS_BINS];
+};
+
 /* What goes on in a region between a tick, a poller and the irq_work. */
 enum rtshm_pending {
 	RTSHM_POLL_ARMED,	/* a poller saw an announcement and waits */
 	RTSHM_WAKE,		/* the irq_work is to wake the pollers */
-	RTSHM_PRINT,		/* the irq_work is to print printed_value */
+	RTSHM_COMPARED,		/* compared_value is of this mode of printing */
 };
 
 struct rtshm_region {
 	/*
-	 * Lifetime: the reference count of dev, held by whoever made the region
+	 * Lifetime: the reference count of dev, held by the list of regions
 	 * and, through cdev, by every open file; a mapping holds its file.
 	 */
 	struct device		dev;
@@ -54,31 +121,54 @@ struct rtshm_region {
 	/* Constant from rtshm_region_new() to the last put. */
 	void __shm		*mem;
 	size_t			size;
+	char			*layout;
+	u32			id;
+	int			cpu;
+	umode_t			mode;
+	kuid_t			uid;
+	kgid_t			gid;
 
-	/* Settings: single words, stored by process context, loaded by a tick. */
+	/* Under rtshm_regions_lock. */
+	struct list_head	list;
+	u32			record_depth;
+	u32			record_bytes;
+
+	/* Stored under rtshm_regions_lock, single words, loaded by a tick. */
 	u64			period_ns;
-	bool			print;
+	u8			print;
+
+	/* Set once, by rtshm_region_shut(); who opens or polls looks at it. */
+	bool			dead;
+	atomic_t		users;		/* open files */
 
 	/*
-	 * Held by a tick for its look at mem and by read(2) and write(2) for
-	 * each copy. Raw: a tick is a hard interrupt on PREEMPT_RT too.
+	 * Held by a tick for its look at mem and its counting, and by read(2),
+	 * write(2) and netlink for each copy. Raw: a tick is a hard interrupt on
+	 * PREEMPT_RT too.
 	 */
 	raw_spinlock_t		lock;
+	struct rtshm_counters	counters;
 
 	/* The tick's own until rtshm_tick_stop() has returned. */
 	struct hrtimer		timer;
-	u64			ticks;
-	u64			missed;
+	struct hlist_node	cpuhp;		/* cpus that come and go */
+	unsigned int		timer_cpu;
+	s32			compared_value;	/* of the last line that was due */
 
 	/* Handed over by atomic bits and single words. */
 	unsigned long		pending;	/* enum rtshm_pending */
-	s32			printed_value;
+	atomic64_t		line;		/* RTSHM_LINE and a value, or 0 */
 	struct irq_work		report;
 	struct ratelimit_state	print_limit;
 	atomic_t		withheld;	/* lines not printed and not told of */
 
 	wait_queue_head_t	taken;
 };
+
+static inline const char *rtshm_name(const struct rtshm_region *region)
+{
+	return dev_name(&region->dev);
+}
 
 static inline u64 __shm *rtshm_word(const struct rtshm_region *region)
 {
@@ -96,27 +186,77 @@ static inline bool rtshm_cmpxchg(u64 __shm *word, u64 old, u64 new)
 	return cmpxchg((u64 __force *)word, old, new) == old;
 }
 
+/* copy.c */
+void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from,
+		   size_t len);
+void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to,
+		    size_t len);
+
+/* print.c */
+void rtshm_print_init(struct rtshm_region *region);
+bool rtshm_print_due(struct rtshm_region *region, s32 value);
+void rtshm_print(struct rtshm_region *region);
+void rtshm_print_withhold(struct rtshm_region *region);
+void rtshm_print_tell_withheld(struct rtshm_region *region);
+void rtshm_print_set_mode(struct rtshm_region *region, u8 mode);
+
 /* tick.c */
+int rtshm_ticks_init(void);
+void rtshm_ticks_exit(void);
 void rtshm_tick_init(struct rtshm_region *region);
-void rtshm_tick_start(struct rtshm_region *region);
+int rtshm_tick_start(struct rtshm_region *region);
 void rtshm_tick_stop(struct rtshm_region *region);
-void rtshm_tick_set_print(struct rtshm_region *region, bool on);
+void rtshm_tick_counters(struct rtshm_region *region,
+			 struct rtshm_counters *counters);
 bool rtshm_announced(const struct rtshm_region *region);
 
 /* region.c */
-int rtshm_regions_init(void);
-void rtshm_regions_exit(void);
-struct rtshm_region *rtshm_region_new(const char *name, size_t size,
-				      u64 period_ns, bool print,
+extern atomic64_t rtshm_bytes;
+
+int rtshm_devices_init(void);
+void rtshm_devices_exit(void);
+struct rtshm_region *rtshm_region_new(const struct rtshm_config *config, u32 id,
 				      const struct file_operations *state_fops);
 void rtshm_region_shut(struct rtshm_region *region);
 void rtshm_region_put(struct rtshm_region *region);
-void rtshm_region_copy_in(struct rtshm_region *region, size_t pos,
-			  const void *from, size_t len);
-void rtshm_region_copy_out(struct rtshm_region *region, size_t pos,
-			   void *to, size_t len);
+
+/* limits.c */
+struct netlink_ext_ack;
+
+extern struct rtshm_limits rtshm_limits;
+
+void rtshm_limits_init(void);
+void rtshm_refuse(struct netlink_ext_ack *extack, enum rtshm_text text);
+int rtshm_config_check(const struct rtshm_config *config,
+		       struct netlink_ext_ack *extack);
+int rtshm_settings_check(const struct rtshm_config *config, u64 size,
+			 struct netlink_ext_ack *extack);
+void rtshm_config_init(struct rtshm_config *config, const char *name);
+void rtshm_settings_of(struct rtshm_config *config,
+		       const struct rtshm_region *region);
+
+/* registry.c */
+extern struct mutex rtshm_regions_lock;
+extern struct list_head rtshm_regions;
+extern u32 rtshm_generation;
+
+struct rtshm_region *rtshm_region_find(const char *name);
+struct rtshm_region *rtshm_region_add(const struct rtshm_config *config,
+				      struct netlink_ext_ack *extack);
+int rtshm_region_change(struct rtshm_region *region,
+			const struct rtshm_config *config,
+			struct netlink_ext_ack *extack);
+void rtshm_region_remove(struct rtshm_region *region);
+int rtshm_regions_init(const struct file_operations *state_fops);
+void rtshm_regions_exit(u64 *ticks, u64 *missed);
 
 /* state_dev.c */
 extern const struct file_operations rtshm_state_fops;
+
+/* netlink.c */
+int rtshm_netlink_init(void);
+void rtshm_netlink_exit(void);
+void rtshm_netlink_open(void);
+void rtshm_netlink_changed(struct rtshm_region *region);
 
 #endif /* RTSHM_H */

@@ -4,7 +4,8 @@
  *
  * mmap is the live memory. read and write copy under the region's lock: no tick
  * and no read of up to a page sees part of a write of up to a page; longer ones
- * go a page at a time. poll says writable when no announcement waits.
+ * go a page at a time. poll says writable when no announcement waits, and error
+ * and hang-up once the region is deleted; its memory is still there.
  */
 
 #include <linux/mm.h>
@@ -20,7 +21,23 @@
 static int rtshm_state_open(struct inode *inode, struct file *file)
 {
 	/* The file holds inode->i_cdev, and with it the region. */
-	file->private_data = container_of(inode->i_cdev, struct rtshm_region, cdev);
+	struct rtshm_region *region = container_of(inode->i_cdev, typeof(*region),
+						   cdev);
+
+	/* An inode with the cdev at hand outlives the node: see /proc/<pid>/fd. */
+	if (READ_ONCE(region->dead))
+		return -ENODEV;
+	atomic_inc(&region->users);
+	file->private_data = region;
+	return 0;
+}
+
+/* The last reference to an open file; a mapping holds one. */
+static int rtshm_state_release(struct inode *inode, struct file *file)
+{
+	struct rtshm_region *region = file->private_data;
+
+	atomic_dec(&region->users);
 	return 0;
 }
 
@@ -63,9 +80,9 @@ static ssize_t rtshm_state_transfer(struct kiocb *iocb, struct iov_iter *iter)
 				err = -EFAULT;
 				break;
 			}
-			rtshm_region_copy_in(region, iocb->ki_pos, copy, len);
+			rtshm_copy_in(region, iocb->ki_pos, copy, len);
 		} else {
-			rtshm_region_copy_out(region, iocb->ki_pos, copy, len);
+			rtshm_copy_out(region, iocb->ki_pos, copy, len);
 			len = copy_to_iter(copy, len, iter);
 			if (!len) {
 				err = -EFAULT;
@@ -95,6 +112,9 @@ static __poll_t rtshm_state_poll(struct file *file, poll_table *wait)
 	__poll_t events = EPOLLIN | EPOLLRDNORM;
 
 	poll_wait(file, &region->taken, wait);
+	/* rtshm_region_shut() sets dead before it wakes the queue. */
+	if (READ_ONCE(region->dead))
+		return events | EPOLLHUP | EPOLLERR;
 	if (rtshm_announced(region)) {
 		set_bit(RTSHM_POLL_ARMED, &region->pending);
 		/*
@@ -149,6 +169,7 @@ static int rtshm_state_mmap(struct file *file, struct vm_area_struct *vma)
 const struct file_operations rtshm_state_fops = {
 	.owner = THIS_MODULE,
 	.open = rtshm_state_open,
+	.release = rtshm_state_release,
 	.llseek = rtshm_state_llseek,
 	.read_iter = rtshm_state_transfer,
 	.write_iter = rtshm_state_transfer,

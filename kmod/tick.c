@@ -8,17 +8,15 @@
  * ordinary kernels, a thread on PREEMPT_RT.
  */
 
-#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
-
+#include <linux/cpuhotplug.h>
+#include <linux/cpumask.h>
 #include <linux/poll.h>
+#include <linux/smp.h>
 
 #include "rtshm.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
-
-/* Lines in the log, a region, a second. */
-#define RTSHM_PRINT_BURST	10
 
 union rtshm_word_bits {
 	struct rtshm_word	word;
@@ -67,12 +65,35 @@ static bool rtshm_poller_waits(struct rtshm_region *region,
 {
 	bool armed;
 
-	smp_rmb();	/* the word before the flag: see above */
+	/*
+	 * The word before the flag: see above. Where another process cleared the
+	 * word, and not this tick, the next tick sees at last who is armed.
+	 */
+	smp_rmb();
 	armed = !word->ready &&
 		test_bit(RTSHM_POLL_ARMED, &region->pending) &&
 		test_and_clear_bit(RTSHM_POLL_ARMED, &region->pending);
-	/* Edge-triggered epoll asks once, then waits for each take. */
+	/*
+	 * Edge-triggered epoll asks once, then waits for each take; the barrier
+	 * of waitqueue_active() is poll_wait()'s and the compare-and-exchange's.
+	 */
 	return armed || (taken && waitqueue_active(&region->taken));
+}
+
+/* Hard interrupt, region->lock held. */
+static void rtshm_count(struct rtshm_region *region, u64 lateness_ns, bool taken)
+{
+	struct rtshm_counters *counters = &region->counters;
+	unsigned int bin = fls64(lateness_ns | 1) - 1;
+
+	if (!counters->ticks || lateness_ns < counters->lateness_min_ns)
+		counters->lateness_min_ns = lateness_ns;
+	if (lateness_ns > counters->lateness_max_ns)
+		counters->lateness_max_ns = lateness_ns;
+	counters->lateness_sum_ns += lateness_ns;
+	counters->lateness_histogram[min(bin, RTSHM_LATENESS_BINS - 1U)]++;
+	counters->ticks++;
+	counters->published += taken;
 }
 
 /* Hard interrupt: see the head of this file. */
@@ -81,57 +102,31 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 	struct rtshm_region *region = container_of(timer, typeof(*region), timer);
 	s64 lateness_ns = ktime_to_ns(ktime_sub(ktime_get(),
 						hrtimer_get_expires(timer)));
-	bool report = false;
 	struct rtshm_word word;
-	bool taken;
+	bool taken, report;
+	u64 tick;
 
-	scoped_guard(raw_spinlock, &region->lock)
+	WRITE_ONCE(region->timer_cpu, smp_processor_id());	/* rtshm_cpu_down() */
+	scoped_guard(raw_spinlock, &region->lock) {
 		taken = rtshm_take(region, &word);
-
-	region->ticks++;
-	trace_rtshm_tick(dev_name(&region->dev), region->ticks, word.some_int,
-			 lateness_ns, taken);
-
-	if (READ_ONCE(region->print)) {
-		WRITE_ONCE(region->printed_value, word.some_int);
-		/* The line of the tick before is not printed yet: one for both. */
-		if (test_and_set_bit(RTSHM_PRINT, &region->pending))
-			atomic_inc(&region->withheld);
-		report = true;
+		rtshm_count(region, max_t(s64, lateness_ns, 0), taken);
+		tick = region->counters.ticks;
+		/* The periods gone by, at least the one that ended here. */
+		region->counters.missed += hrtimer_forward_now(timer,
+				ns_to_ktime(READ_ONCE(region->period_ns))) - 1;
 	}
+
+	trace_rtshm_tick(rtshm_name(region), tick, word.some_int, lateness_ns,
+			 taken);
+
+	report = rtshm_print_due(region, word.some_int);
 	if (rtshm_poller_waits(region, &word, taken)) {
 		set_bit(RTSHM_WAKE, &region->pending);
 		report = true;
 	}
 	if (report)
 		irq_work_queue(&region->report);
-
-	/* Returns the periods gone by, at least the one that ended here. */
-	region->missed += hrtimer_forward_now(timer,
-				ns_to_ktime(READ_ONCE(region->period_ns))) - 1;
 	return HRTIMER_RESTART;
-}
-
-static void rtshm_print_withheld(struct rtshm_region *region)
-{
-	int withheld = atomic_xchg(&region->withheld, 0);
-
-	if (withheld)
-		pr_info("%s: %d lines withheld\n", dev_name(&region->dev), withheld);
-}
-
-/* irq_work. At most RTSHM_PRINT_BURST lines a second, the rest counted. */
-static void rtshm_print(struct rtshm_region *region)
-{
-	if (!__ratelimit(&region->print_limit)) {
-		atomic_inc(&region->withheld);
-		return;
-	}
-	/* The notice is one of the second's lines, or waits for the next. */
-	if (atomic_read(&region->withheld) && __ratelimit(&region->print_limit))
-		rtshm_print_withheld(region);
-	pr_info("%s: shared mem=%d\n", dev_name(&region->dev),
-		READ_ONCE(region->printed_value));
 }
 
 /* irq_work: wake-ups and printing are allowed here, sleeping is not. */
@@ -141,47 +136,135 @@ static void rtshm_report(struct irq_work *work)
 
 	if (test_and_clear_bit(RTSHM_WAKE, &region->pending))
 		wake_up_interruptible_poll(&region->taken, EPOLLOUT | EPOLLWRNORM);
-	if (test_and_clear_bit(RTSHM_PRINT, &region->pending))
-		rtshm_print(region);
+	rtshm_print(region);
 }
 
+static enum cpuhp_state rtshm_cpuhp_state;
+
+static enum hrtimer_mode rtshm_timer_mode(const struct rtshm_region *region)
+{
+	return region->cpu == RTSHM_CPU_ANY ? HRTIMER_MODE_ABS_HARD :
+					      HRTIMER_MODE_ABS_PINNED_HARD;
+}
+
+/* The interrupt of rtshm_timer_move() on the timer's new cpu. */
+static void rtshm_timer_restart(void *data)
+{
+	struct rtshm_region *region = data;
+
+	WRITE_ONCE(region->timer_cpu, smp_processor_id());
+	hrtimer_start_expires(&region->timer, HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
+/* The thread of a cpu that comes or goes. The timer stays on its grid. */
+static void rtshm_timer_move(struct rtshm_region *region, unsigned int cpu)
+{
+	hrtimer_cancel(&region->timer);
+	smp_call_function_single(cpu, rtshm_timer_restart, region, true);
+}
+
+static int rtshm_cpu_up(unsigned int cpu, struct hlist_node *node)
+{
+	struct rtshm_region *region = hlist_entry(node, typeof(*region), cpuhp);
+
+	if (region->cpu == cpu)
+		rtshm_timer_move(region, cpu);
+	return 0;
+}
+
+/*
+ * The kernel moves timers from a cpu that goes, too, but late: on PREEMPT_RT a
+ * tick could queue its irq_work after the thread that runs it was parked, and
+ * the work would wait until the cpu comes back, as would rtshm_tick_stop().
+ */
+static int rtshm_cpu_down(unsigned int cpu, struct hlist_node *node)
+{
+	struct rtshm_region *region = hlist_entry(node, typeof(*region), cpuhp);
+
+	if (READ_ONCE(region->timer_cpu) == cpu)
+		rtshm_timer_move(region, cpumask_any_but(cpu_online_mask, cpu));
+	return 0;
+}
+
+int __init rtshm_ticks_init(void)
+{
+	int state = cpuhp_setup_state_multi(CPUHP_AP_ONLINE_DYN, "rtshm:online",
+					    rtshm_cpu_up, rtshm_cpu_down);
+
+	if (state < 0)
+		return state;
+	rtshm_cpuhp_state = state;
+	return 0;
+}
+
+void rtshm_ticks_exit(void)
+{
+	cpuhp_remove_multi_state(rtshm_cpuhp_state);
+}
+
+/* region->cpu is set. */
 void rtshm_tick_init(struct rtshm_region *region)
 {
 	raw_spin_lock_init(&region->lock);
 	init_waitqueue_head(&region->taken);
 	init_irq_work(&region->report, rtshm_report);
-	ratelimit_state_init(&region->print_limit, HZ, RTSHM_PRINT_BURST);
-	/* The region counts what it withholds: no notice of the library's own. */
-	ratelimit_set_flags(&region->print_limit, RATELIMIT_MSG_ON_RELEASE);
+	rtshm_print_init(region);
 	hrtimer_setup(&region->timer, rtshm_tick, CLOCK_MONOTONIC,
-		      HRTIMER_MODE_ABS_HARD);
+		      rtshm_timer_mode(region));
 }
 
-/* The first tick is now, the others follow on its grid. */
-void rtshm_tick_start(struct rtshm_region *region)
+/* Process context, or the interrupt of rtshm_tick_start() on the timer's cpu. */
+static void rtshm_timer_start(void *data)
 {
-	hrtimer_start(&region->timer, ktime_get(), HRTIMER_MODE_ABS_HARD);
-}
+	struct rtshm_region *region = data;
 
-/* Process context. */
-void rtshm_tick_set_print(struct rtshm_region *region, bool on)
-{
-	WRITE_ONCE(region->print, on);
-	/* What was withheld before is told now, not when printing goes on. */
-	if (!on)
-		rtshm_print_withheld(region);
+	hrtimer_start(&region->timer, ktime_get(), rtshm_timer_mode(region));
 }
 
 /*
- * Process context, no lock held that a tick takes. The timer first, since only
- * a tick queues the irq_work; after both, nothing of the region runs, and each
+ * Process context. The first tick is now, the others follow on its grid.
+ * -ENXIO when region->cpu is not online.
+ */
+int rtshm_tick_start(struct rtshm_region *region)
+{
+	int err = 0;
+
+	if (region->cpu == RTSHM_CPU_ANY)
+		rtshm_timer_start(region);
+	else
+		err = smp_call_function_single(region->cpu, rtshm_timer_start,
+					       region, true);
+	/* Fails for a state that is not there. */
+	if (!err)
+		cpuhp_state_add_instance_nocalls(rtshm_cpuhp_state,
+						 &region->cpuhp);
+	return err;
+}
+
+/* Process context. All counters as of one tick. */
+void rtshm_tick_counters(struct rtshm_region *region,
+			 struct rtshm_counters *counters)
+{
+	scoped_guard(raw_spinlock_irqsave, &region->lock)
+		memcpy(counters, &region->counters, sizeof(*counters));
+}
+
+/*
+ * Process context, no lock held that a tick takes. First what may start the
+ * timer again, then the timer, since only a tick queues the irq_work; after
+ * them, nothing of the region runs, and each
  * period since the start is either a tick or missed.
  */
 void rtshm_tick_stop(struct rtshm_region *region)
 {
-	hrtimer_cancel(&region->timer);
-	region->missed += hrtimer_forward_now(&region->timer,
-					      ns_to_ktime(region->period_ns));
+	/* Not if it was never started, its cpu being gone. */
+	if (!hlist_unhashed(&region->cpuhp)) {
+		cpuhp_state_remove_instance_nocalls(rtshm_cpuhp_state,
+						    &region->cpuhp);
+		hrtimer_cancel(&region->timer);
+		region->counters.missed += hrtimer_forward_now(&region->timer,
+					ns_to_ktime(region->period_ns));
+	}
 	irq_work_sync(&region->report);
-	rtshm_print_withheld(region);
+	rtshm_print_withhold(region);
 }

@@ -18,7 +18,8 @@ TRACEFS = Path("/sys/kernel/tracing")
 EVENT = TRACEFS / "events/rtshm/rtshm_tick"
 
 _LINE = re.compile(
-    r" (?P<seconds>\d+\.\d+): rtshm_tick: region=(?P<region>\S+) tick=(?P<tick>\d+) "
+    r" \[(?P<cpu>\d+)\] .*? (?P<seconds>\d+\.\d+): rtshm_tick: "
+    r"region=(?P<region>\S+) tick=(?P<tick>\d+) "
     r"value=(?P<value>-?\d+) lateness_ns=(?P<lateness_ns>-?\d+) ready=(?P<ready>[01])$",
     re.MULTILINE,
 )
@@ -31,6 +32,7 @@ class Tick:
     value: int
     lateness_ns: int
     ready: bool
+    cpu: int
     seconds: float
     """CLOCK_MONOTONIC at the event, to the microsecond."""
 
@@ -82,9 +84,12 @@ def _parse(text: str) -> list[Tick]:
             int(match["value"]),
             int(match["lateness_ns"]),
             match["ready"] == "1",
+            int(match["cpu"]),
             float(match["seconds"]),
         )
         for match in _LINE.finditer(text)
     ]
-    assert len(found) == len(events), "an event has another text than tests/guest/ftrace.py"
+    foreign = [line for line in events if not _LINE.search(line)]
+    assert not foreign, f"events of another text than in tests/guest/ftrace.py: {foreign}"
+    assert len(found) == len(events)
     return found

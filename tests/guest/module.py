@@ -18,6 +18,8 @@ KO = CHECKOUT / "rtshm.ko"
 DEVICE = Path("/dev/rtshm/default")
 PARAMETERS = Path("/sys/module/rtshm/parameters")
 
+EVENTS = Path("/sys/kernel/tracing/events")
+
 PERIOD_MIN_NS = 100_000
 
 LOADED = "rtshm: loaded: default has 4096 bytes and a tick every 500000000 ns"
@@ -56,6 +58,57 @@ def load(**parameters: object) -> None:
 def unload() -> None:
     """delete_module(2), as rmmod does. Raises OSError; EAGAIN while the module is in use."""
     _syscall(_SYSCALLS[1], ctypes.c_char_p(b"rtshm"), os.O_NONBLOCK)
+
+
+# linux/capability.h
+_CAPABILITY_VERSION_3 = 0x20080522
+CAP_NET_ADMIN = 12
+
+
+def drop_capability(capability: int) -> None:
+    """Take a capability below 32 from this process, which stays root otherwise."""
+    header = (ctypes.c_uint32 * 2)(_CAPABILITY_VERSION_3, 0)
+    # Effective, permitted and inheritable, twice: the second three are those from 32 on.
+    data = (ctypes.c_uint32 * 6)()
+    if _libc.capget(header, data) < 0:
+        raise OSError(ctypes.get_errno(), "capget")
+    for index in range(3):
+        data[index] &= ~(1 << capability)
+    if _libc.capset(header, data) < 0:
+        raise OSError(ctypes.get_errno(), "capset")
+
+
+def unshare(flags: int) -> None:
+    if _libc.unshare(flags) < 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code))
+
+
+def meminfo(name: str) -> int:
+    """A figure of /proc/meminfo, in bytes."""
+    match = re.search(rf"^{name}: +(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
+    assert match
+    return int(match[1]) * 1024
+
+
+def traces() -> dict[str, list[str]]:
+    """Everything in the system that a loaded module shows up in."""
+    walks = ["/dev", "/sys/class", "/sys/devices/virtual", "/sys/module", "/sys/dev/char"]
+    found = {
+        root: sorted(
+            os.path.join(at, name)
+            for at, dirs, files in os.walk(root)
+            for name in dirs + files
+            # Made by looking: this process's own terminals and descriptors.
+            if not at.startswith(("/dev/pts", "/dev/fd"))
+        )
+        for root in walks
+    }
+    for listing in ("/proc/modules", "/proc/devices"):
+        lines = Path(listing).read_text().splitlines()
+        found[listing] = [line for line in lines if "rtshm" in line]
+    found["events"] = sorted(entry.name for entry in EVENTS.iterdir())
+    return found
 
 
 def wait_line(lines: Iterator[Line], wanted: str | re.Pattern[str]) -> tuple[Line, list[Line]]:

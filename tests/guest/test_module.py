@@ -16,7 +16,16 @@ import rtshm
 from rtshm.kmsg import KernelLog
 
 from tests.guest import ftrace, module
-from tests.guest.module import DEVICE, LOADED, PATIENCE, PERIOD_MIN_NS, UNLOADED, VALUE
+from tests.guest.module import (
+    DEVICE,
+    LOADED,
+    PATIENCE,
+    PERIOD_MIN_NS,
+    UNLOADED,
+    VALUE,
+    meminfo,
+    traces,
+)
 
 if TYPE_CHECKING:
     from tests.guest.conftest import Load
@@ -24,25 +33,7 @@ if TYPE_CHECKING:
 # O, out of tree, and E, unsigned: what such a module does to any kernel, and no more.
 TAINT = (1 << 12) | (1 << 13)
 
-
-def traces() -> dict[str, list[str]]:
-    """Everything in the system that a loaded module shows up in."""
-    walks = ["/dev", "/sys/class", "/sys/devices/virtual", "/sys/module", "/sys/dev/char"]
-    found = {
-        root: sorted(
-            os.path.join(at, name)
-            for at, dirs, files in os.walk(root)
-            for name in dirs + files
-            # Made by looking: this process's own terminals and descriptors.
-            if not at.startswith(("/dev/pts", "/dev/fd"))
-        )
-        for root in walks
-    }
-    for listing in ("/proc/modules", "/proc/devices"):
-        lines = Path(listing).read_text().splitlines()
-        found[listing] = [line for line in lines if "rtshm" in line]
-    found["events"] = sorted(path.name for path in (ftrace.TRACEFS / "events").iterdir())
-    return found
+NOT_LOADED = "rtshm: not loaded: no region of %d bytes with a tick every %d ns (error -%d): %s"
 
 
 def test_load_and_unload_twice_leaves_nothing(log: KernelLog) -> None:
@@ -165,23 +156,23 @@ def test_bad_period_at_run_time_is_refused_and_not_logged(
     assert [line.text for line in log.lines(0)] == [LOADED]
 
 
-PERIOD_LIMITS = "give 100000 to 3600000000000 ns"
-SIZE_LIMITS = "give 4096 to 1073741824 bytes, a multiple of 4096"
-
-
 @pytest.mark.parametrize(
     ("name", "value", "code", "limits"),
     [
-        ("period_ns", "0", errno.ERANGE, PERIOD_LIMITS),
-        ("period_ns", "99999", errno.ERANGE, PERIOD_LIMITS),
-        ("period_ns", "3600000000001", errno.ERANGE, PERIOD_LIMITS),
-        ("period_ns", "1e9", errno.EINVAL, PERIOD_LIMITS),
-        ("period_ns", str(2**64), errno.ERANGE, PERIOD_LIMITS),
-        ("size", "0", errno.ERANGE, SIZE_LIMITS),
-        ("size", "4097", errno.EINVAL, SIZE_LIMITS),
-        ("size", str(2**30 + 4096), errno.ERANGE, SIZE_LIMITS),
-        ("size", "big", errno.EINVAL, SIZE_LIMITS),
-        ("print", "perhaps", errno.EINVAL, "give 0 or 1"),
+        ("period_ns", "0", errno.ERANGE, "10000 to 3600000000000"),
+        ("period_ns", "3600000000001", errno.ERANGE, "10000 to 3600000000000"),
+        ("period_ns", "1e9", errno.EINVAL, "10000 to 3600000000000"),
+        ("period_ns", str(2**64), errno.ERANGE, "10000 to 3600000000000"),
+        ("size", "0", errno.ERANGE, "4096 to 1073741824"),
+        ("size", str(2**30 + 4096), errno.ERANGE, "4096 to 1073741824"),
+        ("size", "big", errno.EINVAL, "4096 to 1073741824"),
+        ("print", "perhaps", errno.EINVAL, "0 to 2"),
+        ("print", "3", errno.ERANGE, "0 to 2"),
+        ("period_min_ns", "9999", errno.ERANGE, "10000 to 3600000000000"),
+        ("rate_max_hz", "0", errno.ERANGE, "1 to 10000000"),
+        ("bytes_max", "4095", errno.ERANGE, "4096 to 1099511627776"),
+        ("regions_max", "4097", errno.ERANGE, "1 to 4096"),
+        ("depth_max", "1048577", errno.ERANGE, "0 to 1048576"),
     ],
 )
 def test_bad_parameter_fails_the_load(
@@ -191,18 +182,46 @@ def test_bad_parameter_fails_the_load(
     with pytest.raises(OSError) as refused:
         load(**{name: value})
     assert refused.value.errno == code
-    own = f"rtshm: {name}={value} refused (error -{code}): {limits}"
+    own = f"rtshm: {name}={value} refused (error -{code}): give {limits}"
     texts = [line.text for line in log.lines(0)]
     # The kernel adds a line of its own for any refused parameter.
     assert texts == [own, f"rtshm: `{value}' invalid for parameter `{name}'"]
     assert traces() == before
 
 
-def meminfo(name: str) -> int:
-    """A figure of /proc/meminfo, in bytes."""
-    match = re.search(rf"^{name}: +(\d+) kB", Path("/proc/meminfo").read_text(), re.MULTILINE)
-    assert match
-    return int(match[1]) * 1024
+PERIOD = "period-ns: give 100000 (module parameter period_min_ns) to 3600000000000"
+SIZE = "size: give 4096 to 1073741824 bytes, a multiple of 4096"
+BYTES = "size: all regions may have 4096 bytes (module parameter bytes_max)"
+RATE = "period-ns: all regions may tick 9 times a second (module parameter rate_max_hz)"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "code", "why"),
+    [
+        ({"period_ns": 99_999}, errno.ERANGE, PERIOD),
+        ({"size": 4097}, errno.EINVAL, SIZE),
+        ({"size": 8192, "bytes_max": 4096}, errno.ENOSPC, BYTES),
+        ({"period_ns": 100_000_000, "rate_max_hz": 9}, errno.ENOSPC, RATE),
+    ],
+)
+def test_default_region_beyond_a_limit_fails_the_load(
+    log: KernelLog, load: Load, parameters: dict[str, int], code: int, why: str
+) -> None:
+    before = traces()
+    with pytest.raises(OSError) as refused:
+        load(**parameters)
+    assert refused.value.errno == code
+    size, period_ns = parameters.get("size", 4096), parameters.get("period_ns", 500_000_000)
+    assert [line.text for line in log.lines(0)] == [NOT_LOADED % (size, period_ns, code, why)]
+    assert traces() == before
+
+
+@pytest.mark.parametrize("first", ["period_ns", "period_min_ns"])
+def test_floor_of_the_period_can_be_lowered_to_10_us(load: Load, first: str) -> None:
+    """Whatever the order of the parameters."""
+    parameters = {"period_ns": 20_000, "period_min_ns": 10_000}
+    load(print=0, **dict(sorted(parameters.items(), key=lambda item: item[0] != first)))
+    assert (module.PARAMETERS / "period_ns").read_text() == "20000\n"
 
 
 @pytest.mark.parametrize("beyond", ["MemTotal", "MemAvailable"])
@@ -221,7 +240,8 @@ def test_size_beyond_the_memory_is_refused_without_a_splat_or_a_victim(
         said = [line.text for line in everything.lines(0)]
     assert not [text for text in said if re.search("Out of memory|oom|allocation failure", text)]
     texts = [line.text for line in log.lines(0)]
-    assert texts == [f"rtshm: not loaded: no region of {size} bytes (error -{errno.ENOMEM})"]
+    why = "size: there is not so much free memory"
+    assert texts == [NOT_LOADED % (size, 500_000_000, errno.ENOMEM, why)]
     assert traces() == before
 
 

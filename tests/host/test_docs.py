@@ -12,8 +12,8 @@ NAMED = re.compile(r"`((?:tests/host/)?test_\w+\.py)?(?:::(test_\w+))?`")
 
 
 def limits() -> dict[str, str]:
-    header = (CHECKOUT / "kmod/include/uapi/linux/rtshm.h").read_text()
-    return dict(re.findall(r"#define\s+(RTSHM_\w+)\s+(\d+)(?:ULL)?$", header, re.MULTILINE))
+    header = (CHECKOUT / "kmod/include/uapi/linux/rtshm_netlink.h").read_text()
+    return dict(re.findall(r"#define\s+(RTSHM_\w+)\s+(\d+)$", header, re.MULTILINE))
 
 
 def test_every_test_that_from_rtlinux_names_exists() -> None:

@@ -17,19 +17,6 @@
 
 #include <linux/types.h>
 
-/** RTSHM_NAME_MAX - characters in a region's name, the closing NUL not counted */
-#define RTSHM_NAME_MAX		31
-
-/** RTSHM_PERIOD_MIN_NS - shortest period of a region's tick: 100 us */
-#define RTSHM_PERIOD_MIN_NS	100000ULL
-/** RTSHM_PERIOD_MAX_NS - longest period of a region's tick: one hour */
-#define RTSHM_PERIOD_MAX_NS	3600000000000ULL
-/** RTSHM_PERIOD_DEFAULT_NS - period unless told otherwise: 500 ms */
-#define RTSHM_PERIOD_DEFAULT_NS	500000000ULL
-
-/** RTSHM_SIZE_MAX - bytes in the largest region: 1 GiB */
-#define RTSHM_SIZE_MAX		1073741824ULL
-
 /**
  * struct rtshm_word - the first eight bytes of every region
  * @some_int: The value that the tick prints.

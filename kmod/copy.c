@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Copies between the memory of a region and the kernel's own, consistent with
+ * the ticks and with one another.
+ */
+
+#include "rtshm.h"
+
+/*
+ * The largest naturally aligned piece, 8 bytes at most, that begins at pos.
+ * Copied piece by piece, a field of up to 8 bytes that lies naturally aligned
+ * within the range is one load or one store, which processes that have the
+ * region mapped see too.
+ */
+static size_t rtshm_piece(size_t pos, size_t len)
+{
+	size_t piece = sizeof(u64);
+
+	while (pos & (piece - 1) || piece > len)
+		piece >>= 1;
+	return piece;
+}
+
+static void rtshm_store_piece(struct rtshm_region *region, size_t pos,
+			      const void *from, size_t piece)
+{
+	void *mem = (void __force *)(region->mem + pos);
+
+	switch (piece) {
+	case 8:
+		WRITE_ONCE(*(u64 *)mem, get_unaligned((const u64 *)from));
+		break;
+	case 4:
+		WRITE_ONCE(*(u32 *)mem, get_unaligned((const u32 *)from));
+		break;
+	case 2:
+		WRITE_ONCE(*(u16 *)mem, get_unaligned((const u16 *)from));
+		break;
+	default:
+		WRITE_ONCE(*(u8 *)mem, *(const u8 *)from);
+	}
+}
+
+static void rtshm_load_piece(struct rtshm_region *region, size_t pos,
+			     void *to, size_t piece)
+{
+	const void *mem = (const void __force *)(region->mem + pos);
+
+	switch (piece) {
+	case 8:
+		put_unaligned(READ_ONCE(*(const u64 *)mem), (u64 *)to);
+		break;
+	case 4:
+		put_unaligned(READ_ONCE(*(const u32 *)mem), (u32 *)to);
+		break;
+	case 2:
+		put_unaligned(READ_ONCE(*(const u16 *)mem), (u16 *)to);
+		break;
+	default:
+		*(u8 *)to = READ_ONCE(*(const u8 *)mem);
+	}
+}
+
+/*
+ * Process context. No tick and no copy out sees part of a copy in. At most a
+ * page, which bounds the time with interrupts off; the caller has checked that
+ * the range is inside the region.
+ */
+void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from,
+		   size_t len)
+{
+	size_t piece;
+
+	scoped_guard(raw_spinlock_irqsave, &region->lock) {
+		for (; len; pos += piece, from += piece, len -= piece) {
+			piece = rtshm_piece(pos, len);
+			rtshm_store_piece(region, pos, from, piece);
+		}
+	}
+}
+
+/* As rtshm_copy_in(), the other way. */
+void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to,
+		    size_t len)
+{
+	size_t piece;
+
+	scoped_guard(raw_spinlock_irqsave, &region->lock) {
+		for (; len; pos += piece, to += piece, len -= piece) {
+			piece = rtshm_piece(pos, len);
+			rtshm_load_piece(region, pos, to, piece);
+		}
+	}
+}

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * All regions: finding, making, changing and removing them.
+ *
+ * rtshm_regions_lock guards the list, its generation, the sum of the rates, and
+ * the settings of every region in the list. A region in the list is alive; the
+ * list holds a reference to it.
+ */
+
+#include <linux/math64.h>
+
+#include "rtshm.h"
+
+/* See above. */
+DEFINE_MUTEX(rtshm_regions_lock);
+LIST_HEAD(rtshm_regions);
+
+/* Never 0, which a dump takes for its beginning. */
+u32 rtshm_generation = 1;
+
+static const struct file_operations *rtshm_fops;
+static unsigned int rtshm_regions_count;
+static u64 rtshm_rate_hz;
+static u32 rtshm_last_id;
+static u64 rtshm_removed_ticks, rtshm_removed_missed;
+
+static u64 rtshm_rate(u64 period_ns)
+{
+	return DIV64_U64_ROUND_UP(NSEC_PER_SEC, period_ns);
+}
+
+/* Whether there is room for a rate in the place of another one, or of none. */
+static int rtshm_rate_check(u64 period_ns, u64 before_hz,
+			    struct netlink_ext_ack *extack)
+{
+	if (rtshm_rate_hz - before_hz + rtshm_rate(period_ns) <=
+	    rtshm_limits.rate_max_hz)
+		return 0;
+	rtshm_refuse(extack, RTSHM_TEXT_RATE);
+	return -ENOSPC;
+}
+
+/* Whether there is room for one more beside all others. */
+static int rtshm_room_check(const struct rtshm_config *config,
+			    struct netlink_ext_ack *extack)
+{
+	if (rtshm_region_find(config->name)) {
+		rtshm_refuse(extack, RTSHM_TEXT_EXISTS);
+		return -EEXIST;
+	}
+	if (rtshm_regions_count >= rtshm_limits.regions_max ||
+	    rtshm_last_id == U32_MAX) {
+		rtshm_refuse(extack, RTSHM_TEXT_REGIONS);
+		return -ENOSPC;
+	}
+	/* Meanwhile it may become less, never more: only here is it added to. */
+	if (atomic64_read(&rtshm_bytes) + config->size > rtshm_limits.bytes_max) {
+		rtshm_refuse(extack, RTSHM_TEXT_BYTES);
+		return -ENOSPC;
+	}
+	return rtshm_rate_check(config->period_ns, 0, extack);
+}
+
+/* The list has changed, or something in it. rtshm_regions_lock held. */
+static void rtshm_regions_changed(void)
+{
+	if (!++rtshm_generation)
+		++rtshm_generation;
+}
+
+/* rtshm_regions_lock held. */
+struct rtshm_region *rtshm_region_find(const char *name)
+{
+	struct rtshm_region *region;
+
+	lockdep_assert_held(&rtshm_regions_lock);
+	list_for_each_entry(region, &rtshm_regions, list)
+		if (!strcmp(rtshm_name(region), name))
+			return region;
+	return NULL;
+}
+
+/**
+ * rtshm_region_add() - make a region and put it into the list
+ * @config: What it is to be.
+ * @extack: Where a refusal says why, or NULL.
+ *
+ * rtshm_regions_lock held. The region does not tick before rtshm_tick_start().
+ *
+ * Return: The region, which the list holds, or an ERR_PTR.
+ */
+struct rtshm_region *rtshm_region_add(const struct rtshm_config *config,
+				      struct netlink_ext_ack *extack)
+{
+	struct rtshm_region *region;
+	int err;
+
+	lockdep_assert_held(&rtshm_regions_lock);
+	err = rtshm_config_check(config, extack);
+	if (!err)
+		err = rtshm_room_check(config, extack);
+	if (err)
+		return ERR_PTR(err);
+
+	region = rtshm_region_new(config, rtshm_last_id + 1, rtshm_fops);
+	if (region == ERR_PTR(-ENOMEM))
+		rtshm_refuse(extack, RTSHM_TEXT_MEMORY);
+	else if (region == ERR_PTR(-ENOSPC))
+		rtshm_refuse(extack, RTSHM_TEXT_MINORS);
+	if (IS_ERR(region))
+		return region;
+
+	rtshm_last_id++;
+	rtshm_regions_count++;
+	rtshm_rate_hz += rtshm_rate(region->period_ns);
+	list_add_tail(&region->list, &rtshm_regions);
+	rtshm_regions_changed();
+	return region;
+}
+
+/**
+ * rtshm_region_change() - change the settings of a region
+ * @region: A region of the list.
+ * @config: Its settings: period_ns, print, record_depth and record_bytes count.
+ * @extack: Where a refusal says why, or NULL.
+ *
+ * rtshm_regions_lock held. All or, with an errno, nothing is changed.
+ *
+ * Return: 1, 0 if it is what it was, or an errno.
+ */
+int rtshm_region_change(struct rtshm_region *region,
+			const struct rtshm_config *config,
+			struct netlink_ext_ack *extack)
+{
+	u64 rate_before_hz = rtshm_rate(region->period_ns);
+	int err;
+
+	lockdep_assert_held(&rtshm_regions_lock);
+	err = rtshm_settings_check(config, region->size, extack);
+	if (!err)
+		err = rtshm_rate_check(config->period_ns, rate_before_hz, extack);
+	if (err)
+		return err;
+	if (config->period_ns == region->period_ns &&
+	    config->print == region->print &&
+	    config->record_depth == region->record_depth &&
+	    config->record_bytes == region->record_bytes)
+		return 0;
+
+	rtshm_rate_hz += rtshm_rate(config->period_ns) - rate_before_hz;
+	/* Loaded by the next tick, as is print. */
+	WRITE_ONCE(region->period_ns, config->period_ns);
+	if (config->print != region->print)
+		rtshm_print_set_mode(region, config->print);
+	region->record_depth = config->record_depth;
+	region->record_bytes = config->record_bytes;
+	rtshm_regions_changed();
+	return 1;
+}
+
+/*
+ * rtshm_regions_lock held. The region is stopped and no longer in the list,
+ * whose reference is the caller's now.
+ */
+void rtshm_region_remove(struct rtshm_region *region)
+{
+	lockdep_assert_held(&rtshm_regions_lock);
+	list_del(&region->list);
+	rtshm_regions_count--;
+	rtshm_rate_hz -= rtshm_rate(region->period_ns);
+	rtshm_regions_changed();
+	rtshm_region_shut(region);
+	rtshm_removed_ticks += region->counters.ticks;
+	rtshm_removed_missed += region->counters.missed;
+}
+
+/* state_fops: what the device nodes do. */
+int __init rtshm_regions_init(const struct file_operations *state_fops)
+{
+	int err;
+
+	rtshm_fops = state_fops;
+	rtshm_limits_init();
+	err = rtshm_ticks_init();
+	if (err)
+		return err;
+	err = rtshm_devices_init();
+	if (err)
+		goto err_ticks;
+	return 0;
+
+err_ticks:
+	rtshm_ticks_exit();
+	return err;
+}
+
+/* Nothing else runs any more that adds a region. Tells what all ticks counted. */
+void rtshm_regions_exit(u64 *ticks, u64 *missed)
+{
+	struct rtshm_region *region, *next;
+
+	scoped_guard(mutex, &rtshm_regions_lock) {
+		list_for_each_entry_safe(region, next, &rtshm_regions, list) {
+			rtshm_region_remove(region);
+			rtshm_print_tell_withheld(region);
+			rtshm_region_put(region);
+		}
+		*ticks = rtshm_removed_ticks;
+		*missed = rtshm_removed_missed;
+	}
+	rtshm_devices_exit();
+	rtshm_ticks_exit();
+}
