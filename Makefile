@@ -10,7 +10,7 @@ export VM_CMD := $(value CMD)
 unexport CMD
 export KERNEL ICOUNT COLD DEADLINE
 
-.PHONY: all vm demo test lint bench clean distclean help
+.PHONY: all vm demo test lint ynl bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
@@ -38,13 +38,17 @@ test: $(VENV)/stamp
 lint: $(VENV)/stamp
 	@tests/vm/packages.sh vm
 	@tests/vm/packages.sh tools
-	@python3 -m tests.vm lint
+	@$(PYTHON) -m tests.vm lint
 	@$(PYTHON) -m ruff check --output-format concise client $(SCRIPTS)
 	@$(PYTHON) -m ruff format --check client $(SCRIPTS)
 	@$(PYTHON) -m mypy client/rtshm $(SCRIPTS)
 
+ynl: $(VENV)/stamp
+	@tests/vm/packages.sh vm
+	@$(PYTHON) -m tests.vm ynl
+
 bench:
-	@ICOUNT=1 tests/vm/run 'insmod rtshm.ko period_ns=3600000000000 print=0 && python3 bench/publish.py'
+	@ICOUNT=1 tests/vm/run 'insmod rtshm.ko period_ns=3600000000000 print=0 && python3 bench/publish.py && python3 bench/control.py'
 
 $(VENV)/stamp: tests/requirements.txt client/pyproject.toml
 	@tests/vm/packages.sh tools
@@ -66,8 +70,9 @@ distclean: clean
 help:
 	@echo "make demo       load the module in a virtual machine, write 42 and 7, watch the log"
 	@echo "make test       all tests, on every kernel of tests/vm/kernels.toml; KERNEL=6.1: on one"
-	@echo "make lint       compiler warnings, sparse, checkpatch, ruff, mypy"
-	@echo "make bench      what publishing a value costs, beside other ways to store one"
+	@echo "make lint       compiler warnings, sparse, checkpatch, generated C, ruff, mypy"
+	@echo "make ynl        generate the netlink family's C from kmod/netlink/rtshm.yaml"
+	@echo "make bench      what publishing a value costs, beside other ways, and what control costs"
 	@echo "make            build the module for the running kernel; KDIR=... for another"
 	@echo "make vm CMD='dmesg | tail'   run a command in the guest, in a copy of this checkout"
 	@echo "    KERNEL=6.12-rt   another kernel of tests/vm/kernels.toml"

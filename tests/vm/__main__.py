@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.vm import demo, kernels, lint, machine
+from tests.vm import demo, kernels, lint, machine, ynl
 from tests.vm.errors import HarnessError
 from tests.vm.progress import say
 
@@ -45,8 +45,10 @@ def main() -> int:
             metavar="SECONDS",
             default=os.environ.get("DEADLINE") or machine.DEADLINE_SECONDS,
         )
-    check = commands.add_parser("lint", help="W=1, sparse and checkpatch on the module")
+    check = commands.add_parser("lint", help="W=1, sparse, checkpatch and YNL on the module")
     check.set_defaults(act=lambda arguments: lint.run(kernels.load(), CHECKOUT))
+    generate = commands.add_parser("ynl", help="generate the netlink family's C from its spec")
+    generate.set_defaults(act=lambda arguments: ynl.update(CHECKOUT))
 
     arguments = parser.parse_args()
     # So that every `finally` on the way out is run.

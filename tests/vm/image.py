@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import os
 import shlex
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.vm import cache, initramfs
+from tests.vm import cache, debian, initramfs, linux_source
 from tests.vm.errors import HarnessError
 from tests.vm.progress import run_logged, say, step
 
@@ -35,59 +34,15 @@ GUEST_PACKAGES = (
     "python3",
     "python3-click",
     "python3-construct",
+    "python3-jsonschema",
     "python3-pexpect",
     "python3-pyroute2",
     "python3-pytest",
+    "python3-tomli-w",
+    "python3-yaml",
     "sparse",
 )
 GUEST_FREE_MIB = 400
-
-MMDEBSTRAP = (
-    "mmdebstrap",
-    "--variant=essential",
-    # Releases that are no longer updated stay usable.
-    '--aptopt=Acquire::Check-Valid-Until "false"',
-    "--dpkgopt=force-unsafe-io",
-    "--dpkgopt=path-exclude=/usr/share/doc/*",
-    "--dpkgopt=path-exclude=/usr/share/man/*",
-    "--dpkgopt=path-exclude=/usr/share/info/*",
-    "--dpkgopt=path-exclude=/usr/share/locale/*",
-)
-
-
-def privilege() -> str:
-    """How this user enters a root: `root`, `unshare` (user namespace) or `sudo`."""
-    if os.geteuid() == 0:
-        return "root"
-    probe = ["unshare", "--map-root-user", "--mount", "true"]
-    if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
-        return "unshare"
-    if shutil.which("sudo") is None:
-        raise HarnessError(
-            "this user may not make user namespaces (`unshare --map-root-user --mount true` "
-            "fails), and there is no sudo; run as root or allow user namespaces"
-        )
-    return "sudo"
-
-
-def mmdebstrap(*arguments: str) -> list[str]:
-    """The command line of mmdebstrap for this user, with what all of its runs have in common."""
-    how = privilege()
-    if how == "sudo":
-        say("user namespaces are forbidden here: using sudo to make the Debian root")
-    sudo = ["sudo"] if how == "sudo" else []
-    mode = "unshare" if how == "unshare" else "root"
-    return [*sudo, *MMDEBSTRAP, f"--mode={mode}", *arguments]
-
-
-def as_root(command: Sequence[str]) -> list[str]:
-    """`command` as root of a mount namespace of its own, so that its mounts end with it."""
-    enter = {
-        "root": ["unshare", "--mount"],
-        "unshare": ["unshare", "--map-root-user", "--mount"],
-        "sudo": ["sudo", "unshare", "--mount"],
-    }
-    return [*enter[privilege()], *command]
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,12 +75,12 @@ class Root:
             inside = shlex.quote(f"{self.tree}{target}")
             script.append(f"mount --rbind {shlex.quote(str(source))} {inside}")
         # sudo must not leave files of root in the user's cache.
-        user = f"--userspec={os.getuid()}:{os.getgid()}" if privilege() == "sudo" else ""
+        user = f"--userspec={os.getuid()}:{os.getgid()}" if debian.privilege() == "sudo" else ""
         script.append(
             "exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/"
             f' chroot {user} {shlex.quote(str(self.tree))} "$@"'
         )
-        return as_root(["sh", "-c", "\n".join(script), "sh", *command])
+        return debian.as_root(["sh", "-c", "\n".join(script), "sh", *command])
 
 
 def root(table: Table, suite: str) -> Root:
@@ -140,7 +95,7 @@ def root(table: Table, suite: str) -> Root:
         lines = "\n".join(" ".join(row) for row in rows)
         # A tar, and not a directory, because in a user namespace the files would
         # belong to subordinate ids, which this user could not even remove.
-        making = mmdebstrap(
+        making = debian.mmdebstrap(
             f"--include={','.join(packages)}",
             f"--customize-hook=KERNELS={shlex.quote(lines)}\n{hook}",
             suite,
@@ -155,13 +110,14 @@ def root(table: Table, suite: str) -> Root:
             run_logged(["bash", "-c", script], log, f"mmdebstrap of {suite}", script=hook)
         (path / "tree" / "kernels").rename(path / "kernels")
 
-    parts = [suite, packages, MMDEBSTRAP, hook, rows]
+    parts = [suite, packages, debian.MMDEBSTRAP, hook, rows]
     return Root(cache.artefact(f"root-{suite}", parts, build, waiting=wait_line(f"root {suite}")))
 
 
 def guest_image(table: Table) -> Path:
     """The guest's disk: an ext4 file system of the guest suite's root, for all kernels."""
     source = root(table, GUEST_SUITE)
+    linux = linux_source.tree()
 
     def build(path: Path) -> None:
         image = path / "guest.ext4"
@@ -169,6 +125,8 @@ def guest_image(table: Table) -> Path:
         hide = ["usr/src", "kernels", "build", "var/cache", "var/lib/apt"]
         script = ["set -e", f"cd {shlex.quote(str(source.tree))}"]
         script += [f"test ! -d {name} || mount -t tmpfs none {name}" for name in hide]
+        # In the place of the headers' sources, on the file system that hides them.
+        script += ["mkdir usr/src/linux", f"cp -R {shlex.quote(str(linux))}/. usr/src/linux"]
         script += [
             "size=$(du -sxm . | cut -f1)",
             f"truncate -s $((size + size / 8 + {GUEST_FREE_MIB}))M {shlex.quote(str(image))}",
@@ -176,13 +134,13 @@ def guest_image(table: Table) -> Path:
             "mke2fs -q -F -t ext4 -O ^has_journal -m 0 -N 100000 -E root_owner=0:0 -d . "
             + shlex.quote(str(image)),
         ]
-        if privilege() == "sudo":
+        if debian.privilege() == "sudo":
             script.append(f"chown {os.getuid()} {shlex.quote(str(image))}")
         log = cache.root() / "guest.log"
         with step("making the guest's disk image", "10 s"):
-            run_logged(as_root(["sh", "-c", "\n".join(script)]), log, "mke2fs")
+            run_logged(debian.as_root(["sh", "-c", "\n".join(script)]), log, "mke2fs")
 
-    made_of = [source.path.name, GUEST_FREE_MIB, 1]
+    made_of = [source.path.name, linux.name, GUEST_FREE_MIB, 2]
     return cache.artefact("guest", made_of, build, waiting=wait_line("guest image")) / "guest.ext4"
 
 

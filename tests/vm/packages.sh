@@ -32,6 +32,7 @@ vm)
 	want e2fsprogs "makes the guest's disk image" /sbin/mke2fs
 	want util-linux "mounts that end with the process" unshare setpriv
 	want mount "binds directories into those systems" mount
+	want xz-utils "YNL and checkpatch come in the kernel's source archive" xz
 	if [ "$(id -u)" != 0 ]; then
 		want uidmap "makes Debian systems without being root" newuidmap
 	fi
@@ -44,7 +45,6 @@ tools)
 	want gcc "a host test compiles the ABI header" cc
 	want libc6-dev "a host test compiles the ABI header" /usr/include/stdio.h
 	want perl "runs checkpatch" perl
-	want xz-utils "checkpatch comes in the kernel's source archive" xz
 	;;
 esac
 

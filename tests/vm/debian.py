@@ -1,0 +1,61 @@
+"""Making Debian systems and entering them, with the rights that this user has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from tests.vm.errors import HarnessError
+from tests.vm.progress import say
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+MMDEBSTRAP = (
+    "mmdebstrap",
+    "--variant=essential",
+    # Releases that are no longer updated stay usable.
+    '--aptopt=Acquire::Check-Valid-Until "false"',
+    "--dpkgopt=force-unsafe-io",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+    "--dpkgopt=path-exclude=/usr/share/info/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+)
+
+
+def privilege() -> str:
+    """How this user enters a root: `root`, `unshare` (user namespace) or `sudo`."""
+    if os.geteuid() == 0:
+        return "root"
+    probe = ["unshare", "--map-root-user", "--mount", "true"]
+    if subprocess.run(probe, capture_output=True, check=False).returncode == 0:
+        return "unshare"
+    if shutil.which("sudo") is None:
+        raise HarnessError(
+            "this user may not make user namespaces (`unshare --map-root-user --mount true` "
+            "fails), and there is no sudo; run as root or allow user namespaces"
+        )
+    return "sudo"
+
+
+def mmdebstrap(*arguments: str) -> list[str]:
+    """The command line of mmdebstrap for this user, with what all of its runs have in common."""
+    how = privilege()
+    if how == "sudo":
+        say("user namespaces are forbidden here: using sudo to make the Debian root")
+    sudo = ["sudo"] if how == "sudo" else []
+    mode = "unshare" if how == "unshare" else "root"
+    return [*sudo, *MMDEBSTRAP, f"--mode={mode}", *arguments]
+
+
+def as_root(command: Sequence[str]) -> list[str]:
+    """`command` as root of a mount namespace of its own, so that its mounts end with it."""
+    enter = {
+        "root": ["unshare", "--mount"],
+        "unshare": ["unshare", "--map-root-user", "--mount"],
+        "sudo": ["sudo", "unshare", "--mount"],
+    }
+    return [*enter[privilege()], *command]
