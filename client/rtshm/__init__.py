@@ -11,20 +11,43 @@ A tick has then taken the value, and prints it in the kernel log.
 
 from __future__ import annotations
 
+import importlib
 from typing import TYPE_CHECKING, Any
 
 from rtshm.errors import ClosedError, LayoutError
 
 if TYPE_CHECKING:
+    from rtshm.control import (
+        Changed,
+        Control,
+        Counters,
+        Created,
+        Deleted,
+        Overrun,
+        PrintMode,
+        RegionInfo,
+    )
     from rtshm.state import Region, open
 
-__all__ = ["ClosedError", "LayoutError", "Region", "open"]
+__all__ = [
+    "Changed",
+    "ClosedError",
+    "Control",
+    "Counters",
+    "Created",
+    "Deleted",
+    "LayoutError",
+    "Overrun",
+    "PrintMode",
+    "Region",
+    "RegionInfo",
+    "open",
+]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what needs construct when it is first used: half a second in an emulated guest."""
-    if name in __all__:
-        from rtshm import state
-
-        return getattr(state, name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    """Import on first use: in an emulated guest construct takes half a second, pyroute2 two."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = "state" if name in ("Region", "open") else "control"
+    return getattr(importlib.import_module(f"rtshm.{home}"), name)

@@ -6,19 +6,20 @@ import errno
 from pathlib import Path
 
 MODULE = Path("/sys/module/rtshm")
+_NOT_LOADED = "the module is not loaded: sudo insmod rtshm.ko"
 
 
 class ClosedError(ValueError):
-    """A region was used after its close()."""
+    """A region, a control or a watch was used after its close()."""
 
 
 class LayoutError(ValueError):
     """A layout that cannot be mapped in place; the message names the field and the reason."""
 
 
-def add_remedy(error: OSError, path: Path, remedy: str | None) -> None:
-    """Complete an error of opening or mapping `path`: its path, and as a note what to do."""
-    error.filename = error.filename or str(path)
+def add_remedy(error: OSError, where: Path | str, remedy: str | None) -> None:
+    """Complete an error about a path or a region: which one, and as a note what to do."""
+    error.filename = error.filename or str(where)
     if remedy:
         error.add_note(remedy)
 
@@ -27,7 +28,7 @@ def region_remedy(number: int | None, path: Path) -> str | None:
     """What to do when the device node of a region cannot be opened or mapped."""
     match number:
         case errno.ENOENT | errno.ENXIO | errno.ENODEV if not MODULE.exists():
-            return "the module is not loaded: sudo insmod rtshm.ko"
+            return _NOT_LOADED
         case errno.ENOENT:
             regions = sorted(entry.name for entry in path.parent.glob("*"))
             return f"there is no such region; {path.parent} has: {', '.join(regions) or 'none'}"
@@ -39,6 +40,21 @@ def region_remedy(number: int | None, path: Path) -> str | None:
             return f"another program holds it for itself: see fuser -v {path}"
         case _:
             return None
+
+
+def family_remedy() -> str:
+    """What to do when the kernel knows no netlink family of the module's."""
+    if not MODULE.exists():
+        return _NOT_LOADED
+    return (
+        "the module answers in the initial network namespace alone, outside of containers, "
+        "and to those alone who connected after it was loaded"
+    )
+
+
+def control_remedy(number: int | None) -> str | None:
+    """What to do when the module refuses a request."""
+    return "use sudo, outside of containers" if number == errno.EPERM else None
 
 
 def log_remedy(number: int | None) -> str | None:

@@ -126,17 +126,28 @@ class Region:
         """Wait until no announcement waits for a tick.
 
         `timeout` is in seconds or a timedelta, None for ever; 24 days at most.
-        Raises TimeoutError when it has passed.
+        Raises TimeoutError when it has passed, and OSError(ENODEV) when the
+        region was deleted and no tick will take the announcement.
         """
         if isinstance(timeout, timedelta):
             timeout = timeout.total_seconds()
         poll = select.poll()
         poll.register(self.fileno(), select.POLLOUT)
-        if not poll.poll(None if timeout is None else min(max(timeout, 0) * 1000, _POLL_MAX_MS)):
+        found = poll.poll(None if timeout is None else min(max(timeout, 0) * 1000, _POLL_MAX_MS))
+        if not found:
             raise TimeoutError(f"{self.path}: no tick took the value within {timeout} s")
+        if found[0][1] & select.POLLHUP and self.ready:
+            error = OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+            add_remedy(error, self.path, "the region was deleted: no tick will take the value")
+            raise error
 
     def fileno(self) -> int:
-        """The descriptor, for select, poll and asyncio: writable when no announcement waits."""
+        """The descriptor, for select, poll and asyncio: writable when no announcement waits.
+
+        A region that was deleted hangs up: poll says POLLHUP, and asyncio's
+        add_writer() calls back, again and again until remove_writer(), with
+        `ready` maybe still set.
+        """
         self._check_open()
         return self._fd
 

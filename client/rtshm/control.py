@@ -1,0 +1,449 @@
+"""The control plane: make, find, change, watch and remove regions."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import errno
+import select
+import time
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, Self, overload
+
+from rtshm import messages
+from rtshm.errors import ClosedError, add_remedy, control_remedy
+from rtshm.messages import Command
+from rtshm.netlink import Link
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
+
+    from rtshm.netlink import Family
+
+_POLL_MAX_MS = 2**31 - 1
+_DRAIN_SECONDS = 1.0
+
+
+class PrintMode(enum.StrEnum):
+    """When a tick prints the region's value in the kernel log."""
+
+    OFF = "off"
+    EVERY_TICK = "every-tick"
+    CHANGES = "changes"
+    """At the first tick, and at each that finds another value than was printed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """What the ticks of a region counted since it was made, all as of one tick."""
+
+    ticks: int
+    missed: int
+    """Periods that went by without a tick of their own."""
+    published: int
+    """Announced values that a tick took."""
+    lateness_min_ns: int
+    """Least time from when a tick was due to when it ran; 0 before the first."""
+    lateness_max_ns: int
+    lateness_sum_ns: int
+    lateness_histogram: tuple[int, ...]
+    """32 counters of ticks. Number i has those that were 2**i ns late or more, and less than
+    2**(i+1); the first also those less than 1 ns late, the last also all that were later."""
+
+    @property
+    def lateness_mean_ns(self) -> float:
+        """0.0 before the first tick."""
+        return self.lateness_sum_ns / self.ticks if self.ticks else 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class RegionInfo:
+    """A region as the kernel described it at one moment."""
+
+    name: str
+    id: int
+    """From 1, in the order of making; not used again while the module is loaded."""
+    size: int
+    """Bytes."""
+    period_ns: int
+    print: PrintMode
+    record_depth: int
+    """Samples that are kept of the region's history."""
+    record_bytes: int
+    """Bytes from the region's beginning that a sample keeps."""
+    layout: str
+    """What lies where in the region; the kernel stores it and does not look into it."""
+    mode: int
+    """Access mode of the device node."""
+    uid: int
+    gid: int
+    cpu: int | None
+    """The cpu that the timer was put on; None: any."""
+    users: int
+    """Open files of the region; a mapping holds its file open."""
+    counters: Counters
+
+    @property
+    def period(self) -> timedelta:
+        """The period, rounded to microseconds; period_ns has it whole."""
+        return timedelta(microseconds=self.period_ns / 1000)
+
+    @property
+    def path(self) -> Path:
+        """The device node."""
+        # Not above: it takes construct, which is slow to import.
+        from rtshm.abi import DEVICES
+
+        return DEVICES / self.name
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """A region was made."""
+
+    region: RegionInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """A region has other settings than before."""
+
+    region: RegionInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Deleted:
+    """A region was removed. Its counters are final."""
+
+    region: RegionInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Overrun:
+    """Events came faster than they were read, and some were lost; `regions` is all there is.
+
+    The list was read after the loss. Events after this one may tell again what
+    it has already; who puts the list in the place of what was known, and then
+    the events one by one on top, by the regions' ids, ends with the truth.
+    """
+
+    regions: Sequence[RegionInfo]
+
+
+Event = Created | Changed | Deleted | Overrun
+
+_EVENTS: dict[int, type[Created | Changed | Deleted]] = {
+    Command.REGION_NEW_NTF: Created,
+    Command.REGION_SET_NTF: Changed,
+    Command.REGION_DEL_NTF: Deleted,
+}
+
+
+class Control:
+    """The control plane of the loaded module. A context manager; close() may be called twice.
+
+    Asking is open to everybody in the initial network namespace; create, set
+    and delete take CAP_NET_ADMIN in the initial user namespace (root outside
+    of containers).
+
+    Raises OSError by the kernel's errno (FileNotFoundError: no module, no such
+    region; PermissionError, FileExistsError, ...) with the kernel's own words,
+    the region's name as `filename`, and where it helps a note that says what
+    to do. What a message cannot carry never gets there: OverflowError for a
+    number, ValueError for a text.
+
+    The kernel answers at once, so nothing here needs awaiting. Threads may
+    share it, with a forked child it is not to be shared.
+    """
+
+    def __init__(self) -> None:
+        self._link, self._family = _connect()
+        self.closed = False
+
+    def create(
+        self,
+        name: str,
+        *,
+        size: int | None = None,
+        period: timedelta | int | None = None,
+        print: PrintMode | None = None,
+        record_depth: int | None = None,
+        record_bytes: int | None = None,
+        layout: str | None = None,
+        mode: int | None = None,
+        uid: int | None = None,
+        gid: int | None = None,
+        cpu: int | None = None,
+    ) -> RegionInfo:
+        """Make a region; what is None is the kernel's default. Its device node is there on return.
+
+        `period` is a timedelta, or an int of ns; `size` is bytes, a multiple
+        of the page size; `mode`, `uid` and `gid` are the device node's.
+        """
+        return self._one(
+            Command.REGION_NEW,
+            name,
+            size=size,
+            period_ns=_nanoseconds(period),
+            print=print,
+            record_depth=record_depth,
+            record_bytes=record_bytes,
+            layout=layout,
+            mode=mode,
+            uid=uid,
+            gid=gid,
+            cpu=cpu,
+        )
+
+    def delete(self, name: str) -> None:
+        """Remove a region. Who has it open keeps its memory; no tick works on it any more."""
+        self._request(Command.REGION_DEL, name)
+
+    def set(
+        self,
+        name: str,
+        *,
+        period: timedelta | int | None = None,
+        print: PrintMode | None = None,
+        record_depth: int | None = None,
+        record_bytes: int | None = None,
+    ) -> RegionInfo:
+        """Change what is not None, all of it or, when any is refused, nothing.
+
+        What is as it was already makes no event.
+        """
+        return self._one(
+            Command.REGION_SET,
+            name,
+            period_ns=_nanoseconds(period),
+            print=print,
+            record_depth=record_depth,
+            record_bytes=record_bytes,
+        )
+
+    def get(self, name: str) -> RegionInfo:
+        """One region as it is now."""
+        return self._one(Command.REGION_GET, name)
+
+    def list(self) -> Sequence[RegionInfo]:
+        """All regions as of one moment, in the order of their ids.
+
+        An item is decoded when it is first looked at. Raises BlockingIOError
+        if regions came and went at each of many tries to read them.
+        """
+        self._check_open()
+        return _Regions(self._link.dump(self._family.id, messages.encode(Command.REGION_GET)))
+
+    def watch(self, timeout: float | timedelta | None = None) -> Watch:
+        """What happens to regions from now on, for `timeout` seconds (None: for ever)."""
+        self._check_open()
+        return Watch(timeout)
+
+    def close(self) -> None:
+        self.closed = True
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def _one(self, command: Command, name: str, **values: object) -> RegionInfo:
+        (reply,) = self._request(command, name, **values)
+        return _region(messages.decode(reply)[1])
+
+    def _request(self, command: Command, name: str, **values: object) -> Sequence[bytes]:
+        self._check_open()
+        message = messages.encode(command, name=name, **values)
+        try:
+            return self._link.request(self._family.id, message)
+        except OSError as error:
+            add_remedy(error, name, control_remedy(error.errno))
+            raise
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise ClosedError("the control is closed; open another")
+
+
+class Watch:
+    """Events, from when watch() returned: an iterator, an async iterator, a context manager.
+
+    Ends when its time is over; what came by then is still given, for a second
+    at most. close() may be called twice and ends it at once, for a task that
+    waits for an event too; a thread that waits is not woken. An error ends it
+    as well: OSError(ENODEV) says that the module was unloaded.
+    """
+
+    def __init__(self, timeout: float | timedelta | None) -> None:
+        if isinstance(timeout, timedelta):
+            timeout = timeout.total_seconds()
+        self._link, self._family = _connect()
+        self._link.join(self._family, messages.REGIONS_GROUP)
+        self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        self._events: deque[Event] = deque()
+        self._waiter: asyncio.Future[None] | None = None
+        self.closed = False
+
+    def fileno(self) -> int:
+        """The descriptor, for select and poll: readable when there may be an event.
+
+        Other families of generic netlink that come and go make it readable
+        too, and next() then waits on.
+        """
+        if self.closed:
+            raise ClosedError("the watch is closed; begin another")
+        return self._link.fileno()
+
+    def close(self) -> None:
+        if self.closed:
+            return
+        self.closed = True
+        if self._waiter:
+            self._waiter.get_loop().remove_reader(self._link.fileno())
+            _wake(self._waiter)
+        self._link.close()
+
+    def __enter__(self) -> Self:
+        self.fileno()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Event:
+        while (event := self._take()) is None:
+            left = self._left()
+            if left <= 0:
+                raise StopIteration
+            poll = select.poll()
+            poll.register(self._link.fileno(), select.POLLIN)
+            poll.poll(min(left * 1000, _POLL_MAX_MS))
+        return event
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Event:
+        while (event := self._take()) is None:
+            left = self._left()
+            if left <= 0:
+                raise StopAsyncIteration
+            await self._readable(left)
+        return event
+
+    async def _readable(self, seconds: float) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiter = loop.create_future()
+        loop.add_reader(self._link.fileno(), _wake, self._waiter)
+        try:
+            await asyncio.wait([self._waiter], timeout=min(seconds, _POLL_MAX_MS / 1000))
+        finally:
+            self._waiter = None
+            # Once closed, the number may be another file's.
+            if not self.closed:
+                loop.remove_reader(self._link.fileno())
+
+    def _left(self) -> float:
+        """Seconds; none at the end, which stays the end."""
+        left = self._deadline - time.monotonic()
+        if left <= 0:
+            self.close()
+        return 0 if self.closed else left
+
+    def _take(self) -> Event | None:
+        """The next event if there is one. Never waits."""
+        if self.closed or time.monotonic() >= self._deadline + _DRAIN_SECONDS:
+            return None
+        try:
+            while not self._events:
+                try:
+                    received = self._link.receive()
+                except OSError as error:
+                    if error.errno != errno.ENOBUFS:
+                        raise
+                    return self._overrun()
+                if received is None:
+                    return None
+                self._events.extend(_events(received))
+        except BaseException:
+            self.close()
+            raise
+        return self._events.popleft()
+
+    def _overrun(self) -> Overrun:
+        # Nothing is queued from the loss until the queue was empty once. So what was queued
+        # is older than the list, and goes; what comes after it is told, if in the list or not.
+        self._link.drain()
+        with Control() as control:
+            if control._family != self._family:
+                raise OSError(errno.ENODEV, "the module was unloaded")
+            return Overrun(control.list())
+
+
+class _Regions(Sequence[RegionInfo]):
+    """Regions, each decoded when it is first looked at: for 100 that takes longer than the list."""
+
+    def __init__(self, items: Iterable[bytes | RegionInfo]) -> None:
+        self._items = list(items)
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    @overload
+    def __getitem__(self, index: int) -> RegionInfo: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[RegionInfo]: ...
+    def __getitem__(self, index: int | slice) -> RegionInfo | Sequence[RegionInfo]:
+        if isinstance(index, slice):
+            return _Regions(self._items[index])
+        item = self._items[index]
+        if isinstance(item, bytes):
+            item = self._items[index] = _region(messages.decode(item)[1])
+        return item
+
+    def __repr__(self) -> str:
+        return repr(list(self))
+
+
+def _connect() -> tuple[Link, Family]:
+    link = Link()
+    try:
+        return link, link.find(messages.FAMILY)
+    except BaseException:
+        link.close()
+        raise
+
+
+def _region(values: dict[str, Any]) -> RegionInfo:
+    values["print"] = PrintMode(values["print"])
+    values["counters"] = Counters(**values["counters"])
+    return RegionInfo(**{"cpu": None, **values})
+
+
+def _events(received: Iterable[bytes]) -> Iterator[Event]:
+    for message in received:
+        operation, values = messages.decode(message)
+        # A newer module may tell of what has no name here.
+        if operation in _EVENTS:
+            yield _EVENTS[operation](_region(values))
+
+
+def _nanoseconds(period: timedelta | int | None) -> int | None:
+    if isinstance(period, timedelta):
+        return period // timedelta(microseconds=1) * 1000
+    return period
+
+
+def _wake(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_result(None)
