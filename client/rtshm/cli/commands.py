@@ -6,18 +6,34 @@ import sys
 
 import click
 
+from rtshm.cli.completion import completion
 from rtshm.cli.log import log
+from rtshm.cli.regions import create, delete, events, list_, set_, show
+from rtshm.cli.save import load, save
 from rtshm.cli.state import read, write
+from rtshm.cli.top import top
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+class InOrder(click.Group):
+    """A group that lists its commands as they were added."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
+
+
+@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 def rtshm() -> None:
     """Memory shared with a periodic task inside the Linux kernel."""
 
 
-rtshm.add_command(write)
-rtshm.add_command(read)
-rtshm.add_command(log)
+for command in (
+    *(write, read),
+    *(list_, show, top, events),
+    *(create, set_, delete),
+    *(save, load),
+    *(log, completion),
+):
+    rtshm.add_command(command)
 
 
 def run() -> int:

@@ -10,7 +10,10 @@ from rtshm.kmsg import KernelLog
 @click.command()
 @click.option("--new", is_flag=True, help="Only lines that come from now on.")
 def log(new: bool) -> None:
-    """Print the module's lines of the kernel log, and go on as they come."""
+    """Follow the module's lines in the kernel log.
+
+    Those that are kept first, then new ones as they come.
+    """
     with KernelLog(new_only=new) as kernel_log:
         for line in kernel_log.lines():
             click.echo(str(line))

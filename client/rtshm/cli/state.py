@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import rtshm
-from rtshm.abi import INT_MAX, INT_MIN
+from rtshm.cli.parameters import names_or_paths, parsed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,12 +26,16 @@ def device_option(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME",
         default="default",
         show_default=True,
+        shell_complete=names_or_paths,
         help="Region, by its name or by the path of its device node.",
     )(command)
 
 
 def parse_int(text: str) -> int:
     """A C int from decimal text. Raises ValueError that says what is wrong and what is right."""
+    # Here, because it imports construct, which other commands need not wait for.
+    from rtshm.abi import INT_MAX, INT_MIN
+
     limits = f"give a number from {INT_MIN} to {INT_MAX}"
     if len(text) > LINE_MAX:
         raise ValueError(f"{text[:10]!r}... ({len(text)} characters) is too long; {limits}")
@@ -41,13 +45,6 @@ def parse_int(text: str) -> int:
     if not INT_MIN <= value <= INT_MAX:
         raise ValueError(f"{value} is out of range; {limits}")
     return value
-
-
-def _int_argument(_context: click.Context, _param: click.Parameter, text: str | None) -> int | None:
-    try:
-        return None if text is None else parse_int(text)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 class NumberCommand(click.Command):
@@ -64,12 +61,12 @@ class NumberCommand(click.Command):
 
 
 @click.command(cls=NumberCommand)
-@click.argument("value", required=False, callback=_int_argument)
+@click.argument("value", required=False, callback=parsed(parse_int))
 @device_option
 def write(value: int | None, device: str) -> None:
-    """Write VALUE to the region and announce it; without VALUE, ask for one after another.
+    """Write VALUE to the region and announce it.
 
-    The prompt takes numbers until quit or the end of input.
+    Without VALUE, ask for one after another, until quit or the end of input.
     """
     with rtshm.open(device) as region:
         if value is not None:

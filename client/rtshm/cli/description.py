@@ -1,0 +1,192 @@
+"""A description of regions in TOML, which can be loaded again.
+
+A table a region, with the names and the forms of the options of `rtshm create`::
+
+    [motor]
+    size = "64K"
+    period = "1ms"
+    mode = "0660"
+    group = "rtshm"
+
+What is not given is as the kernel has it for a new region, and as it is for one
+that is there.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
+
+from rtshm.cli import units
+from rtshm.control import PrintMode
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from rtshm.control import Control, RegionInfo
+
+T = TypeVar("T")
+
+HEADING = "# rtshm load makes these regions, or sets those that are there.\n\n"
+
+
+class DescriptionError(ValueError):
+    """What cannot be loaded, a line for each reason, each with region and key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key(Generic[T]):
+    """A key of a region's table."""
+
+    field: str
+    """RegionInfo's name of it."""
+    argument: str
+    """Control's name of it."""
+    parse: Callable[[Any], T]
+    """A value from what TOML has. Raises ValueError that says what is right."""
+    text: Callable[[T], str | int]
+    settable: bool = False
+    """Whether it can be changed of a region that is there."""
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"{value!r} is not text; put it in quotes")
+    if "\0" in value:
+        raise ValueError(f"{value!r} has a NUL in it, which would end it")
+    return value
+
+
+def _number(value: object) -> int:
+    # True is an int, too.
+    if type(value) is not int:
+        raise ValueError(f"{value!r} is not a number")
+    return units.parse_number(str(value))
+
+
+def _size(value: object) -> int:
+    return units.parse_size(str(value) if type(value) is int else _text(value))
+
+
+def _id(parse: Callable[[str], int]) -> Callable[[object], int]:
+    return lambda value: _number(value) if type(value) is int else parse(_text(value))
+
+
+def _print(value: object) -> PrintMode:
+    try:
+        return PrintMode(_text(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is not one of {', '.join(PrintMode)}") from None
+
+
+def _cpu(value: object) -> int | None:
+    return None if value == "any" else _number(value)
+
+
+KEYS: Mapping[str, Key[Any]] = {
+    "size": Key("size", "size", _size, units.size_text),
+    "period": Key(
+        "period_ns",
+        "period",
+        lambda value: units.parse_time(_text(value)),
+        units.time_text,
+        settable=True,
+    ),
+    "print": Key("print", "print", _print, str, settable=True),
+    "depth": Key("record_depth", "record_depth", _number, int, settable=True),
+    "record-bytes": Key("record_bytes", "record_bytes", _number, int, settable=True),
+    "layout": Key("layout", "layout", _text, str),
+    "mode": Key("mode", "mode", lambda value: units.parse_mode(_text(value)), units.mode_text),
+    "owner": Key("uid", "uid", _id(units.parse_user), units.user_text),
+    "group": Key("gid", "gid", _id(units.parse_group), units.group_text),
+    "cpu": Key("cpu", "cpu", _cpu, lambda cpu: "any" if cpu is None else cpu),
+}
+
+
+def save(regions: Iterable[RegionInfo]) -> str:
+    """The description of `regions`."""
+    import tomli_w
+
+    tables = {
+        region.name: {name: key.text(getattr(region, key.field)) for name, key in KEYS.items()}
+        for region in regions
+    }
+    return HEADING + tomli_w.dumps(tables)
+
+
+def parse(text: str) -> dict[str, dict[str, Any]]:
+    """The values of each region, by its name and their keys. Raises DescriptionError."""
+    try:
+        tables = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise DescriptionError(str(error)) from None
+    wrong: list[str] = []
+    regions: dict[str, dict[str, Any]] = {}
+    for name, table in tables.items():
+        if not isinstance(table, dict):
+            wrong.append(f"{name}: a region is a table: begin it with [{name}]")
+            continue
+        regions[name] = {}
+        for key, value in table.items():
+            try:
+                if key not in KEYS:
+                    raise ValueError(f"there is no such key; there are {', '.join(KEYS)}")
+                regions[name][key] = KEYS[key].parse(value)
+            except ValueError as error:
+                wrong.append(f"{name}: {key}: {error}")
+    if wrong:
+        raise DescriptionError("\n".join(wrong))
+    return regions
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What loading does with one region."""
+
+    name: str
+    arguments: dict[str, Any]
+    """Those of Control.create() or set()."""
+    new: bool
+    what: str
+    """The line that says so."""
+
+    def run(self, control: Control) -> None:
+        if self.new:
+            control.create(self.name, **self.arguments)
+        elif self.arguments:
+            control.set(self.name, **self.arguments)
+
+
+def plan(
+    description: Mapping[str, Mapping[str, Any]], there: Iterable[RegionInfo]
+) -> Sequence[Step]:
+    """What makes `there` as described. Raises DescriptionError for what no step can change."""
+    regions = {region.name: region for region in there}
+    wrong: list[str] = []
+    steps: list[Step] = []
+    for name, values in description.items():
+        if name not in regions:
+            arguments = {KEYS[key].argument: value for key, value in values.items()}
+            steps.append(Step(name, arguments, True, f"{name}: created"))
+            continue
+        arguments = {}
+        changes = []
+        for key, value in values.items():
+            old = getattr(regions[name], KEYS[key].field)
+            if value == old:
+                continue
+            texts = f"{KEYS[key].text(old)!r}", f"{KEYS[key].text(value)!r}"
+            if KEYS[key].settable:
+                arguments[KEYS[key].argument] = value
+                changes.append(f"{key} {texts[0]} -> {texts[1]}")
+            else:
+                wrong.append(
+                    f"{name}: {key} is {texts[0]}, described as {texts[1]}, and cannot be changed: "
+                    f"`rtshm delete {name}` and load again, or take {key} out of the description"
+                )
+        what = f"changed: {', '.join(changes)}" if changes else "unchanged"
+        steps.append(Step(name, arguments, False, f"{name}: {what}"))
+    if wrong:
+        raise DescriptionError("\n".join(wrong))
+    return steps

@@ -1,0 +1,115 @@
+"""What commands take: values with their units, and names of regions to complete."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+from click.shell_completion import CompletionItem
+
+from rtshm.cli.units import parse_number, parse_size, parse_time
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from rtshm.control import PrintMode
+
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+T = TypeVar("T")
+
+# The kernel's own list, and readable for all: asking by netlink takes seconds in an emulated
+# guest, which a TAB has not.
+REGIONS = Path("/sys/class/rtshm")
+
+# rtshm.PrintMode's, which only those commands import that use it.
+PRINT_MODES = ("off", "every-tick", "changes")
+
+
+def parsed(
+    parse: Callable[[str], T],
+) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    """A callback that makes a value of the text, and a usage error of parse()'s ValueError."""
+
+    def callback(_context: click.Context, _param: click.Parameter, text: str | None) -> T | None:
+        try:
+            return None if text is None else parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return callback
+
+
+def region_names(
+    _context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The names of the regions that begin as typed; none where there is no module."""
+    try:
+        names = os.listdir(REGIONS)
+    except OSError:
+        return []
+    # A region may have more devices than its own; their names have a dot.
+    regions = sorted(name for name in names if "." not in name)
+    return [CompletionItem(name) for name in regions if name.startswith(incomplete)]
+
+
+def names_or_paths(
+    context: click.Context, param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    if "/" in incomplete:
+        return [CompletionItem(incomplete, type="file")]
+    return region_names(context, param, incomplete)
+
+
+def name_argument(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.argument("name", shell_complete=region_names)(command)
+
+
+def number_option(*names: str, help: str) -> Decorator:
+    return click.option(*names, metavar="N", callback=parsed(parse_number), help=help)
+
+
+def json_option(help: str) -> Decorator:
+    return click.option("--json", "as_json", is_flag=True, help=help)
+
+
+def size_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--size",
+        metavar="BYTES",
+        callback=parsed(parse_size),
+        help="4096, 64K, 1M, 1G: a multiple of the page size; one page if not given.",
+    )(command)
+
+
+def _print_mode(text: str) -> PrintMode:
+    from rtshm.control import PrintMode
+
+    return PrintMode(text)
+
+
+def settings(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options for what can be changed of a region, as Control.set() names it."""
+    options: Sequence[Decorator] = (
+        click.option(
+            "--period",
+            metavar="TIME",
+            callback=parsed(parse_time),
+            help="Period of the tick: 2s, 500ms, 100us, 1500000ns.",
+        ),
+        click.option(
+            "--print",
+            type=click.Choice(PRINT_MODES),
+            callback=parsed(_print_mode),
+            help="When a tick prints the value in the kernel log.",
+        ),
+        number_option("--depth", "record_depth", help="Samples kept of the history; 0 for none."),
+        number_option(
+            "--record-bytes", help="Bytes from the beginning that a sample keeps, a multiple of 8."
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command

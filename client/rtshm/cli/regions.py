@@ -1,0 +1,132 @@
+"""rtshm list, show, events, create, set, delete: the control plane."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import Any
+
+import click
+
+from rtshm.cli import render
+from rtshm.cli.control import opened
+from rtshm.cli.parameters import (
+    json_option,
+    name_argument,
+    number_option,
+    parsed,
+    region_names,
+    settings,
+    size_option,
+)
+from rtshm.cli.units import parse_group, parse_mode, parse_user
+
+
+@click.command("list")
+@json_option("A list of objects with every field, named as in the netlink spec.")
+def list_(as_json: bool) -> None:
+    """List the regions."""
+    with opened() as control:
+        regions = control.list()
+    if as_json:
+        click.echo(json.dumps([render.region_json(region) for region in regions], indent=2))
+    else:
+        click.echo("\n".join(render.region_list(regions)))
+
+
+@click.command()
+@name_argument
+@json_option("An object with every field, named as in the netlink spec.")
+def show(name: str, as_json: bool) -> None:
+    """Show all of a region.
+
+    Its settings, its counters, and how late its ticks were, as a histogram.
+    """
+    with opened() as control:
+        region = control.get(name)
+    if as_json:
+        click.echo(json.dumps(render.region_json(region), indent=2))
+    else:
+        click.echo("\n".join(render.region_page(region, shutil.get_terminal_size().columns)))
+
+
+@click.command()
+@json_option("An object a line: the event, and the region with every field.")
+def events(as_json: bool) -> None:
+    """Print what happens to regions.
+
+    A line for each event as it comes: created, changed, deleted; or overrun:
+    there were more events than could be kept, some are lost, and the line has
+    the regions that are there now.
+    """
+    with opened() as control, control.watch() as watch:
+        for event in watch:
+            # Each echo flushes.
+            click.echo(
+                json.dumps(render.event_json(event)) if as_json else render.event_line(event)
+            )
+
+
+@click.command()
+@click.argument("name")
+@size_option
+@settings
+@click.option("--layout", metavar="TEXT", help="What lies where, stored for others to read.")
+@click.option(
+    "--mode",
+    metavar="MODE",
+    callback=parsed(parse_mode),
+    help="Access mode of the device node, as 0660; 0600 if not given.",
+)
+@click.option(
+    "--owner",
+    "uid",
+    metavar="USER",
+    callback=parsed(parse_user),
+    help="Owner of the device node, a name or a number; root if not given.",
+)
+@click.option(
+    "--group",
+    "gid",
+    metavar="GROUP",
+    callback=parsed(parse_group),
+    help="Group of the device node, a name or a number; root if not given.",
+)
+@number_option("--cpu", help="The cpu that its timer runs on; any if not given.")
+def create(name: str, **settings: Any) -> None:
+    """Make a region.
+
+    What is not given is the kernel's choice.
+    """
+    with opened() as control:
+        control.create(name, **settings)
+
+
+@click.command("set")
+@name_argument
+@settings
+def set_(name: str, **settings: Any) -> None:
+    """Change a region.
+
+    From its next tick on; all that is given or, when any is refused, nothing.
+    """
+    if all(value is None for value in settings.values()):
+        raise click.UsageError(
+            "nothing to set: give --period, --print, --depth or --record-bytes",
+            click.get_current_context(),
+        )
+    with opened() as control:
+        control.set(name, **settings)
+
+
+@click.command()
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=region_names)
+def delete(names: tuple[str, ...]) -> None:
+    """Remove regions.
+
+    One after the other, up to the first that is refused. Who has one open or
+    mapped keeps its memory.
+    """
+    with opened() as control:
+        for name in names:
+            control.delete(name)

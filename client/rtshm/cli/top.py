@@ -1,0 +1,179 @@
+"""rtshm top: the regions, live."""
+
+from __future__ import annotations
+
+import itertools
+import sys
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import click
+
+import rtshm
+from rtshm.cli.control import opened
+from rtshm.cli.parameters import parsed
+from rtshm.cli.render import table
+from rtshm.cli.units import measured, parse_time, time_text
+
+if TYPE_CHECKING:
+    import curses
+    from collections.abc import Mapping, Sequence
+
+    from rtshm.control import Control, RegionInfo
+
+COLUMNS = (
+    "<NAME",
+    ">TICKS/S",
+    ">SET",
+    ">VALUE",
+    ">LATENESS MEAN",
+    ">MAX",
+    ">MISSED",
+    ">USERS",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The regions at one time."""
+
+    seconds: float
+    """By time.monotonic()."""
+    regions: Sequence[RegionInfo]
+    values: Mapping[int, int]
+    """some_int by the region's id, of those that may be read."""
+
+
+def look(control: Control) -> Sight:
+    regions = control.list()
+    seconds = time.monotonic()
+    values = {}
+    for region in regions:
+        # Not allowed, or gone since. Kept open it would count as a user, and hold the module.
+        with suppress(OSError), rtshm.open(region.name, readonly=True) as memory:
+            values[region.id] = memory.some_int
+    return Sight(seconds, regions, values)
+
+
+def lines(now: Sight, before: Sight | None) -> list[str]:
+    """A table of the regions, with rates and means of the time between the two sights."""
+    earlier = {region.id: region.counters for region in before.regions} if before else {}
+    elapsed = now.seconds - before.seconds if before else 0.0
+    rows = []
+    for region in now.regions:
+        counters, old = region.counters, earlier.get(region.id)
+        rate = mean = "-"
+        if old and elapsed:
+            ticks = counters.ticks - old.ticks
+            rate = f"{ticks / elapsed:.1f}"
+            if ticks:
+                mean = measured((counters.lateness_sum_ns - old.lateness_sum_ns) / ticks)
+        rows.append(
+            [
+                region.name,
+                rate,
+                f"{1e9 / region.period_ns:.1f}",
+                str(now.values.get(region.id, "-")),
+                mean,
+                measured(counters.lateness_max_ns) if counters.ticks else "-",
+                str(counters.missed),
+                str(region.users),
+            ]
+        )
+    return table(COLUMNS, rows)
+
+
+@click.command()
+@click.option(
+    "--interval",
+    "interval_ns",
+    metavar="TIME",
+    default="1s",
+    show_default=True,
+    callback=parsed(parse_time),
+    help="Time between two looks, as 500ms.",
+)
+@click.option(
+    "--count",
+    metavar="N",
+    type=click.IntRange(1),
+    help="Print N tables, one after another, and leave.",
+)
+def top(interval_ns: int, count: int | None) -> None:
+    """Watch the regions live.
+
+    Ticks a second and mean lateness are of the time between two looks; the most
+    lateness and the missed periods are since the region was made. A value that
+    you may not read is a dash. q leaves. Without a terminal, or with --count, it
+    prints a table an interval.
+    """
+    with opened() as control:
+        if count is None and _has_screen():
+            import curses
+
+            curses.wrapper(_watch, control, interval_ns)
+        else:
+            _print(control, interval_ns, count)
+
+
+def _print(control: Control, interval_ns: int, count: int | None) -> None:
+    before = look(control)
+    for index in itertools.count() if count is None else range(count):
+        time.sleep(interval_ns / 1e9)
+        now = look(control)
+        if index:
+            click.echo()
+        click.echo("\n".join(lines(now, before)))
+        before = now
+
+
+def _has_screen() -> bool:
+    """Whether there is a terminal, and one whose cursor can be moved."""
+    import curses
+
+    if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
+        return False
+    try:
+        curses.setupterm()
+        return curses.tigetstr("cup") is not None
+    except curses.error:
+        return False
+
+
+def _watch(screen: curses.window, control: Control, interval_ns: int) -> None:
+    import curses
+
+    # A terminal may have neither.
+    with suppress(curses.error):
+        curses.use_default_colors()
+    with suppress(curses.error):
+        curses.curs_set(0)
+    before = None
+    while True:
+        now = look(control)
+        due = now.seconds + interval_ns / 1e9
+        title = f"regions: {len(now.regions)}   every {time_text(interval_ns)}   q leaves"
+        key = curses.KEY_RESIZE
+        # Any key but q paints again, KEY_RESIZE with cause; -1 is that the time has passed.
+        while key >= 0:
+            _paint(screen, [title, "", *lines(now, before)])
+            screen.timeout(max(0, min(int((due - time.monotonic()) * 1000), 2**31 - 1)))
+            key = screen.getch()
+            if key == ord("q"):
+                return
+        before = now
+
+
+def _paint(screen: curses.window, lines: Sequence[str]) -> None:
+    import curses
+
+    height, width = screen.getmaxyx()
+    if len(lines) > height:
+        lines = [*lines[: height - 1], f"and {len(lines) - height + 1} more"]
+    screen.erase()
+    for y, line in enumerate(lines):
+        # Not in the last column, from where the cursor cannot go on in the last line.
+        screen.addnstr(y, 0, line, width - 1, curses.A_BOLD if y == 2 else curses.A_NORMAL)
+    screen.refresh()

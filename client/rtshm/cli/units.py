@@ -1,0 +1,121 @@
+"""Sizes, times, modes and owners: as people type them, and as they read them again."""
+
+from __future__ import annotations
+
+import grp
+import pwd
+import re
+
+U32_MAX = 2**32 - 1
+U64_MAX = 2**64 - 1
+
+_SIZES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
+_TIMES = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
+
+
+def parse_size(text: str) -> int:
+    """Bytes. Raises ValueError that says what is wrong and what is right."""
+    match = re.fullmatch(r"([0-9]{1,20})([KMG]?)", text.upper(), re.ASCII)
+    if not match:
+        raise ValueError(f"{text!r} is not a size; give bytes as 4096, 64K, 1M or 1G")
+    return _u64(text, int(match[1]) * _SIZES[match[2]])
+
+
+def size_text(size: int) -> str:
+    unit = max((unit for unit in _SIZES if not size % _SIZES[unit]), key=_SIZES.__getitem__)
+    return f"{size // _SIZES[unit]}{unit}" if size else "0"
+
+
+def parse_time(text: str) -> int:
+    """Nanoseconds. Raises ValueError that says what is wrong and what is right."""
+    match = re.fullmatch(r"([0-9]{1,20})(?:\.([0-9]{1,9}))?(ns|us|ms|s)", text, re.ASCII)
+    if not match:
+        raise ValueError(
+            f"{text!r} is not a time; give a number and its unit, as 2s, 500ms, 100us or 1500000ns"
+        )
+    whole, fraction, unit = match.groups("")
+    parts, rest = divmod(int(whole + fraction) * _TIMES[unit], 10 ** len(fraction))
+    if rest:
+        raise ValueError(f"{text!r} is no whole number of nanoseconds")
+    return _u64(text, parts)
+
+
+def time_text(ns: int) -> str:
+    """The exact time, as parse_time() takes it: 500ms, 1.5us."""
+    unit = max(
+        (unit for unit in _TIMES if _TIMES[unit] <= ns), key=_TIMES.__getitem__, default="ns"
+    )
+    whole, rest = divmod(ns, _TIMES[unit])
+    digits = len(str(_TIMES[unit])) - 1
+    return f"{whole}.{rest:0{digits}}".rstrip("0").rstrip(".") + unit if rest else f"{whole}{unit}"
+
+
+def measured(ns: float) -> str:
+    """A time that was measured: 512 ns, 12.3 us."""
+    unit = max(
+        (unit for unit in _TIMES if _TIMES[unit] <= ns), key=_TIMES.__getitem__, default="ns"
+    )
+    return f"{ns:.0f} ns" if unit == "ns" else f"{ns / _TIMES[unit]:.1f} {unit}"
+
+
+def parse_number(text: str) -> int:
+    """What fits a 32-bit field of a message; the kernel says what else it wants of it."""
+    if not re.fullmatch(r"[0-9]{1,10}", text, re.ASCII) or int(text) > U32_MAX:
+        raise ValueError(f"{text!r} is not a number from 0 to {U32_MAX}")
+    return int(text)
+
+
+def parse_mode(text: str) -> int:
+    """An access mode. Raises ValueError that says what is wrong and what is right."""
+    if not re.fullmatch(r"[0-7]{1,4}", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a mode; give octal digits, as 0660")
+    return int(text, 8)
+
+
+def mode_text(mode: int) -> str:
+    return f"{mode:04o}"
+
+
+def parse_user(text: str) -> int:
+    """The uid of a name, or of a number that is no name."""
+    try:
+        return pwd.getpwnam(text).pw_uid
+    except KeyError:
+        return _id(text, "user")
+
+
+def user_text(uid: int) -> str | int:
+    """The name of a uid, or the number where it has none."""
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return uid
+
+
+def parse_group(text: str) -> int:
+    """The gid of a name, or of a number that is no name."""
+    try:
+        return grp.getgrnam(text).gr_gid
+    except KeyError:
+        return _id(text, "group")
+
+
+def group_text(gid: int) -> str | int:
+    """The name of a gid, or the number where it has none."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return gid
+
+
+def _id(text: str, what: str) -> int:
+    try:
+        return parse_number(text)
+    except ValueError as error:
+        raise ValueError(f"{error}, and there is no such {what}") from None
+
+
+def _u64(text: str, value: int) -> int:
+    if value > U64_MAX:
+        raise ValueError(f"{text!r} is out of range")
+    return value

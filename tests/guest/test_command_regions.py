@@ -1,0 +1,388 @@
+"""The command `rtshm` for regions: making, finding, watching, saving and removing them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import stat
+import subprocess
+import termios
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import pexpect
+import rtshm
+from rtshm import Control, PrintMode, RegionInfo
+from rtshm.abi import DEVICES
+
+from tests.guest import module
+from tests.guest.module import PATIENCE
+from tests.guest.test_command import COMMAND, leave, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from tests.guest.conftest import Load
+
+NOBODY = 65534
+
+
+def done(*arguments: str, stdin: str = "") -> str:
+    """The output of a command that succeeds without a word on standard error."""
+    finished = run(*arguments, stdin=stdin)
+    assert (finished.returncode, finished.stderr) == (0, ""), arguments
+    return finished.stdout
+
+
+def settings(regions: Iterable[RegionInfo]) -> list[dict[str, object]]:
+    """How the regions were made or set, without what happened to them since."""
+    happened = {"id", "users", "counters"}
+    return [
+        {name: value for name, value in asdict(region).items() if name not in happened}
+        for region in regions
+    ]
+
+
+def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
+    load(print=0)
+    options = (
+        "--size 8K --period 20ms --print changes --depth 0 --record-bytes 16 --layout speed:f64 "
+        "--mode 0640 --owner nobody --group 65534 --cpu 0"
+    )
+    assert done("create", "motor", *options.split()) == ""
+    node = (DEVICES / "motor").stat()
+    assert (stat.S_IMODE(node.st_mode), node.st_uid, node.st_gid) == (0o640, NOBODY, NOBODY)
+
+    with Control() as control:
+        motor = control.get("motor")
+    shown = json.loads(done("show", "motor", "--json"))
+    assert shown.pop("counters").keys() >= {"ticks", "missed", "lateness-histogram"}
+    assert shown == {
+        "name": "motor",
+        "id": motor.id,
+        "size": 8192,
+        "period-ns": 20_000_000,
+        "print": "changes",
+        "record-depth": 0,
+        "record-bytes": 16,
+        "layout": "speed:f64",
+        "mode": 0o640,
+        "uid": NOBODY,
+        "gid": NOBODY,
+        "cpu": 0,
+        "users": 0,
+    }
+
+    assert done("set", "motor", "--period", "1500us", "--print", "off") == ""
+    with Control() as control:
+        assert control.get("motor").period_ns == 1_500_000
+        assert control.get("motor").print == PrintMode.OFF
+    heading, default, line = done("list").splitlines()
+    assert heading.split() == "NAME SIZE PERIOD PRINT USERS TICKS MISSED LATENESS MAX".split()
+    assert default.split()[:5] == ["default", "4K", "500ms", "off", "0"]
+    assert re.fullmatch(r"motor +8K +1\.5ms  off +0 +\d+ +\d+ +\d+(\.\d)? [num]?s", line)
+    with Control() as control:
+        control.create("probe")
+    assert done("delete", "probe", "motor") == ""
+    with Control() as control:
+        assert [region.name for region in control.list()] == ["default"]
+
+
+def test_show_draws_how_late_the_ticks_were(load: Load) -> None:
+    load(print=0, period_ns=10_000_000)
+    deadline = time.monotonic() + PATIENCE
+    with Control() as control:
+        while control.get("default").counters.ticks < 20:
+            assert time.monotonic() < deadline
+    page = done("show", "default")
+    (ticks,) = re.findall(r"^  ticks +(\d+)$", page, re.MULTILINE)
+    bins = re.findall(r"^ +\d\S* [num]?s \.\. +\d\S* [num]?s +(\d+)", page, re.MULTILINE)
+    assert sum(map(int, bins)) == int(ticks) >= 20
+    assert max(map(len, page.splitlines())) == 80
+
+
+def test_refusals_have_the_kernels_words_and_status_1(load: Load) -> None:
+    load(print=0)
+    for line, words, code in (
+        ("create default", "default: name: ", "(EEXIST, 17)"),
+        ("create motor --size 5000", "motor: size: ", "(EINVAL, 22)"),
+        ("create motor --period 10ns", "motor: period-ns: ", "(ERANGE, 34)"),
+        ("delete motor default", "motor: name: there is no such region", "(ENOENT, 2)"),
+    ):
+        refused = run(*line.split())
+        assert (refused.returncode, refused.stdout) == (1, ""), line
+        assert refused.stderr.startswith(f"rtshm: {words}"), line
+        assert refused.stderr.splitlines()[0].endswith(f" {code}"), line
+    with Control() as control:
+        assert [region.name for region in control.list()] == ["default"]
+
+
+def test_name_that_is_no_text_is_a_usage_error(load: Load) -> None:
+    load(print=0)
+    refused = run("create", "\udcff")
+    assert refused.returncode == 2
+    assert "Error: name: " in refused.stderr
+
+
+def test_without_the_module_it_says_so() -> None:
+    refused = run("list")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    reason, remedy = refused.stderr.splitlines()
+    assert reason.endswith(" (ENOENT, 2)")
+    assert remedy == "rtshm: the module is not loaded: sudo insmod rtshm.ko"
+
+
+def test_unprivileged_user_lists_and_is_refused_the_rest(load: Load) -> None:
+    load(print=0, period_ns=20_000_000)
+    listed = run("list", user=NOBODY)
+    assert (listed.returncode, listed.stderr) == (0, "")
+    assert listed.stdout.splitlines()[1].startswith("default    4K    20ms  off ")
+
+    refused = run("create", "motor", user=NOBODY)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    first, second = refused.stderr.splitlines()
+    assert first.startswith("rtshm: motor: ")
+    assert first.endswith(" (EPERM, 1)")
+    assert second == "rtshm: use sudo, outside of containers"
+
+    # The value of a region that may not be opened is a dash.
+    watched = run("top", "--count", "1", "--interval", "200ms", user=NOBODY)
+    assert (watched.returncode, watched.stderr) == (0, "")
+    heading, line = watched.stdout.splitlines()
+    assert heading.split() == "NAME TICKS/S SET VALUE LATENESS MEAN MAX MISSED USERS".split()
+    assert re.match(r"default +\d+\.\d +50\.0 +- +\d", line)
+
+
+def test_description_makes_the_same_regions_again(load: Load, tmp_path: Path) -> None:
+    file = tmp_path / "regions.toml"
+    load(print=0)
+    with Control() as control:
+        control.set("default", period=1_000_001, print=PrintMode.CHANGES)
+        control.create("motor", size=65536, record_bytes=64, layout='a "b" \\ \u00e4', cpu=0)
+        control.create("probe", mode=0o640, uid=4_000_000_000, gid=NOBODY, period=10**12)
+        saved = control.list()
+    assert done("save", str(file)) == ""
+
+    module.unload()
+    module.load(print=0)
+    assert done("load", str(file)).splitlines() == [
+        "default: changed: period '500ms' -> '1.000001ms', print 'off' -> 'changes'",
+        "motor: created",
+        "probe: created",
+    ]
+    with Control() as control:
+        assert settings(control.list()) == settings(saved)
+    # What is there is as described: the description of it is the same.
+    text = done("save")
+    assert text == file.read_text()
+    assert done("load", "-", stdin=text).splitlines() == [
+        "default: unchanged",
+        "motor: unchanged",
+        "probe: unchanged",
+    ]
+
+
+def test_save_with_a_closed_standard_output_is_no_traceback(load: Load) -> None:
+    load(print=0)
+    line = f"{' '.join(COMMAND)} save >&-"
+    finished = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60)
+    assert (finished.returncode, finished.stderr) == (0, "")
+
+
+def test_description_that_cannot_be_met_changes_nothing(load: Load, tmp_path: Path) -> None:
+    file = tmp_path / "regions.toml"
+    file.write_text('[new]\n[default]\nperiod = "1s"\nsize = "64K"\n[motor]\nmode = "0660"\n')
+    load(print=0)
+    with Control() as control:
+        control.create("motor")
+        before = control.list()
+        refused = run("load", str(file))
+        assert settings(control.list()) == settings(before)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    remedy = "and cannot be changed: `rtshm delete {0}` and load again, or take {1} out of the"
+    assert refused.stderr == (
+        f"rtshm: {file}: default: size is '4K', described as '64K', "
+        f"{remedy.format('default', 'size')} description\n"
+        f"rtshm: {file}: motor: mode is '0600', described as '0660', "
+        f"{remedy.format('motor', 'mode')} description\n"
+    )
+
+    # Not of the description's making: the kernel's refusal, of the second region.
+    file.write_text('[new]\n[other]\nperiod = "1ns"\n')
+    refused = run("load", str(file))
+    assert (refused.returncode, refused.stdout) == (1, "new: created\n")
+    assert refused.stderr.startswith("rtshm: other: period-ns: ")
+
+    refused = run("load", str(tmp_path / "absent"))
+    assert refused.returncode == 1
+    assert refused.stderr == f"rtshm: {tmp_path}/absent: No such file or directory (ENOENT, 2)\n"
+
+
+def follow_events(*arguments: str) -> pexpect.spawn[str]:
+    """`rtshm events` that has printed a line, and so prints all that comes."""
+    events = pexpect.spawn(
+        COMMAND[0], [*COMMAND[1:], "events", *arguments], encoding="utf-8", timeout=PATIENCE
+    )
+    deadline = time.monotonic() + PATIENCE
+    with Control() as control:
+        for period in range(10**9, 2 * 10**9):
+            assert time.monotonic() < deadline
+            control.set("default", period=period)
+            if events.expect_exact(["changed", pexpect.TIMEOUT], timeout=0.2) == 0:
+                break
+        # The last of them.
+        control.set("default", record_bytes=16)
+    events.expect('record-bytes(=|": )16.*\n')
+    return events
+
+
+def test_events_are_told_in_their_order(load: Load) -> None:
+    load(print=0)
+    events = follow_events()
+    with Control() as control:
+        control.create("motor", size=65536, period=3_600_000_000_000)
+        control.set("motor", period=1_800_000_000_000, print=PrintMode.CHANGES)
+        control.delete("motor")
+        control.create("motor")
+    about = "size={} period={} print={} depth=0 record-bytes=8"
+    for line in (
+        f"created motor: {about.format('64K', '3600s', 'off')}",
+        f"changed motor: {about.format('64K', '1800s', 'changes')}",
+        r"deleted motor: ticks=\d+ missed=\d+",
+        f"created motor: {about.format('4K', '500ms', 'off')}",
+    ):
+        assert re.fullmatch(line + "\r\n", events.readline())
+    events.sendcontrol("c")
+    assert leave(events) == 130
+    assert "Traceback" not in (events.before or "")
+
+
+def test_events_as_json_end_quietly_when_their_reader_goes(load: Load) -> None:
+    load(print=0)
+    events = subprocess.Popen(
+        [*COMMAND, "events", "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert events.stdout and events.stderr
+    os.set_blocking(events.stdout.fileno(), False)
+    # A period that is there already is no change, and no event.
+    periods = iter(range(10**9, 2 * 10**9))
+    try:
+        with Control() as control:
+            deadline = time.monotonic() + PATIENCE
+            while not (line := events.stdout.readline()):
+                assert time.monotonic() < deadline
+                control.set("default", period=next(periods))
+                time.sleep(0.2)
+            told = json.loads(line)
+            assert (told["event"], told["region"]["name"]) == ("changed", "default")
+            assert told["region"]["counters"]["lateness-histogram"][31] == 0
+            events.stdout.close()
+            control.set("default", period=next(periods))
+        assert events.wait(PATIENCE) == 1
+        assert events.stderr.read() == ""
+    finally:
+        events.kill()
+        events.wait()
+        events.stderr.close()
+
+
+def test_events_end_when_the_module_goes(load: Load) -> None:
+    load(print=0)
+    events = follow_events()
+    module.unload()
+    events.expect_exact("rtshm: the module was unloaded (ENODEV, 19)\r\n")
+    assert leave(events) == 1
+
+
+def screen(*arguments: str) -> pexpect.spawn[str]:
+    return pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], "top", *arguments],
+        encoding="utf-8",
+        timeout=PATIENCE,
+        dimensions=(24, 100),
+        env={**os.environ, "TERM": "xterm"},
+    )
+
+
+def test_top_shows_what_changes_until_q(load: Load) -> None:
+    load(print=0)
+    with Control() as control, rtshm.open() as default:
+        control.create("motor", period=10_000_000)
+        with rtshm.open("motor") as motor:
+            motor.some_int = 11111
+            top = screen("--interval", "200ms")
+            assert top.isatty()
+            modes = termios.tcgetattr(top.child_fd)
+            top.expect_exact("NAME")
+            top.expect_exact("motor")
+            top.expect_exact("11111")
+            # Only what differs is painted: no digit may stay.
+            motor.some_int = 22222
+            top.expect_exact("22222")
+        control.delete("motor")
+        default.some_int = 33333
+        top.expect_exact("33333")
+        top.send("x")
+        default.some_int = 44444
+        top.expect_exact("44444")
+        top.send("q")
+        # The last sequence puts the old screen back.
+        top.expect_exact("\x1b[?1049l")
+        top.expect(pexpect.EOF)
+        assert termios.tcgetattr(top.child_fd) == modes
+        assert leave(top) == 0
+
+
+def test_top_leaves_on_control_c_with_130(load: Load) -> None:
+    load(print=0)
+    top = screen()
+    top.expect_exact("default")
+    top.sendcontrol("c")
+    top.expect_exact("\x1b[?1049l")
+    assert leave(top) == 130
+    assert "Traceback" not in (top.before or "")
+
+
+def test_bash_completes_names_of_regions(load: Load, tmp_path: Path) -> None:
+    program = tmp_path / "rtshm"
+    program.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
+    program.chmod(0o755)
+    script = tmp_path / "completion"
+    script.write_text(done("completion", "bash"))
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PS1": "$ "}
+    bash = pexpect.spawn(
+        "bash",
+        ["--norc", "--noprofile", "-i"],
+        encoding="utf-8",
+        timeout=PATIENCE,
+        env={**environment, "TERM": "dumb"},
+    )
+    bash.expect_exact("$ ")
+    bash.sendline(f". {script}; bind 'set bell-style none'")
+    bash.expect_exact("$ ")
+
+    # Without the module there is nothing to say, and the line stays as it is.
+    bash.send("rtshm show m\t")
+    bash.expect_exact("rtshm show m")
+    bash.send("-\r")
+    bash.expect_exact("rtshm: ")
+    assert bash.before == "-\r\n"
+    bash.expect_exact("$ ")
+
+    load(print=0)
+    with Control() as control:
+        control.create("motor-of-the-mill")
+    for line in ("rtshm show mo\t", "rtshm write --device mo\t", "rtshm delete default mo\t"):
+        bash.send(line)
+        bash.expect_exact("motor-of-the-mill ")
+        bash.send("\x15")
+    bash.sendline("exit")
+    bash.expect(pexpect.EOF)
+    bash.close(force=True)

@@ -1,0 +1,80 @@
+"""Completion: the scripts are whole, and the names are those that the kernel has."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+import click
+import pytest
+from rtshm.cli import parameters
+from rtshm.cli.commands import rtshm
+from rtshm.cli.state import write
+
+from tests.host.cli import run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize(
+    ("shell", "check"), [("bash", "-n"), ("zsh", "-n"), ("fish", "--no-execute")]
+)
+def test_script_is_one_that_its_shell_reads(tmp_path: Path, shell: str, check: str) -> None:
+    done = run("completion", shell)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"_RTSHM_COMPLETE={shell}_complete" in done.stdout
+    if not shutil.which(shell):
+        assert shell != "bash"
+        return
+    (tmp_path / "script").write_text(done.stdout)
+    subprocess.run([shell, check, tmp_path / "script"], check=True)
+
+
+def test_unknown_shell_is_refused_with_status_2() -> None:
+    assert run("completion", "tcsh").returncode == 2
+
+
+def complete(*words: str) -> list[str]:
+    """What bash is told when TAB follows these words."""
+    environment = {
+        **os.environ,
+        "_RTSHM_COMPLETE": "bash_complete",
+        "COMP_WORDS": "\n".join(["rtshm", *words]),
+        "COMP_CWORD": str(len(words)),
+    }
+    done = run(**environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout.splitlines()
+
+
+def test_commands_and_options_are_completed() -> None:
+    assert complete("l") == ["plain,list", "plain,load", "plain,log"]
+    assert complete("create", "motor", "--print", "e") == ["plain,every-tick"]
+    assert "plain,--period" in complete("set", "motor", "--p")
+
+
+def test_paths_of_devices_are_completed_as_files() -> None:
+    assert complete("write", "--device", "/dev/rt") == ["file,/dev/rt"]
+
+
+def completed(names: Path, incomplete: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    monkeypatch.setattr(parameters, "REGIONS", names)
+    context = click.Context(rtshm)
+    return [item.value for item in parameters.region_names(context, write.params[0], incomplete)]
+
+
+def test_names_are_those_of_the_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("motor", "default", "motor.samples", "mo-2"):
+        (tmp_path / name).touch()
+    assert completed(tmp_path, "", monkeypatch) == ["default", "mo-2", "motor"]
+    assert completed(tmp_path, "mo", monkeypatch) == ["mo-2", "motor"]
+    assert completed(tmp_path, "x", monkeypatch) == []
+
+
+def test_without_the_module_there_is_no_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert completed(tmp_path / "absent", "", monkeypatch) == []

@@ -1,0 +1,208 @@
+"""save and load: a description says what is there, and what it cannot make so it refuses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from dataclasses import replace
+
+import pytest
+from rtshm.cli import description
+from rtshm.cli.description import DescriptionError
+from rtshm.control import PrintMode
+
+from tests.host.cli import counters, region
+
+MOTOR = region(
+    "motor",
+    id=2,
+    size=65536,
+    period_ns=1_500_001,
+    print=PrintMode.CHANGES,
+    record_depth=1024,
+    record_bytes=64,
+    layout='quote:" back:\\ tab:\t umlaut:\xe4 delete:\x7f',
+    mode=0o640,
+    uid=4_000_000_000,
+    cpu=0,
+    users=3,
+    counters=counters({9: 5}),
+)
+
+TEXT = r"""# rtshm load makes these regions, or sets those that are there.
+
+[default]
+size = "4K"
+period = "500ms"
+print = "off"
+depth = 0
+record-bytes = 8
+layout = ""
+mode = "0600"
+owner = "root"
+group = "root"
+cpu = "any"
+
+[motor]
+size = "64K"
+period = "1.500001ms"
+print = "changes"
+depth = 1024
+record-bytes = 64
+layout = "quote:\" back:\\ tab:	 umlaut:ä delete:\u007f"
+mode = "0640"
+owner = 4000000000
+group = "root"
+cpu = 0
+"""
+
+
+def refusal(text: str, *there: object) -> list[str]:
+    with pytest.raises(DescriptionError) as caught:
+        description.plan(description.parse(text), there)  # type: ignore[arg-type]
+    return str(caught.value).splitlines()
+
+
+def test_save_writes_a_table_a_region() -> None:
+    assert description.save([region(), MOTOR]) == TEXT
+
+
+def test_what_save_wrote_makes_the_same_regions() -> None:
+    default, motor = description.plan(description.parse(TEXT), [region()])
+    assert (default.name, default.new, default.arguments) == ("default", False, {})
+    assert default.what == "default: unchanged"
+    assert (motor.name, motor.new, motor.what) == ("motor", True, "motor: created")
+    assert motor.arguments == {
+        "size": 65536,
+        "period": 1_500_001,
+        "print": "changes",
+        "record_depth": 1024,
+        "record_bytes": 64,
+        "layout": MOTOR.layout,
+        "mode": 0o640,
+        "uid": 4_000_000_000,
+        "gid": 0,
+        "cpu": 0,
+    }
+
+
+def test_what_is_as_described_stays() -> None:
+    steps = description.plan(description.parse(TEXT), [region(id=7), MOTOR])
+    assert [(step.new, step.arguments) for step in steps] == [(False, {})] * 2
+
+
+def test_what_differs_and_can_be_set_is_set() -> None:
+    other = replace(MOTOR, period_ns=10**9, print=PrintMode.OFF, record_depth=0, record_bytes=8)
+    (_, motor) = description.plan(description.parse(TEXT), [region(), other])
+    assert not motor.new
+    assert motor.arguments == {
+        "period": 1_500_001,
+        "print": "changes",
+        "record_depth": 1024,
+        "record_bytes": 64,
+    }
+    assert motor.what == (
+        "motor: changed: period '1s' -> '1.500001ms', print 'off' -> 'changes', "
+        "depth 0 -> 1024, record-bytes 8 -> 64"
+    )
+
+
+@pytest.mark.parametrize(
+    ("line", "values"),
+    [
+        ('size = "64K"', "size is '4K', described as '64K'"),
+        ('layout = "n:i32"', "layout is '', described as 'n:i32'"),
+        ('mode = "0660"', "mode is '0600', described as '0660'"),
+        ("owner = 4000000000", "owner is 'root', described as 4000000000"),
+        ("group = 4000000000", "group is 'root', described as 4000000000"),
+        ("cpu = 1", "cpu is 'any', described as 1"),
+    ],
+)
+def test_what_differs_and_cannot_be_set_is_refused(line: str, values: str) -> None:
+    assert refusal(f"[default]\n{line}\n", region()) == [
+        f"default: {values}, and cannot be changed: `rtshm delete default` and load again, "
+        f"or take {line.split()[0]} out of the description"
+    ]
+
+
+def test_every_refusal_is_told_at_once() -> None:
+    text = '[new]\nsize = "4K"\n[default]\nsize = 8192\nperiod = "1s"\n[motor]\nmode = "0600"\n'
+    first, second = refusal(text, region(), MOTOR)
+    assert first.startswith("default: size is '4K', described as '8K', and cannot be changed")
+    assert second.startswith("motor: mode is '0640', described as '0600', and cannot be changed")
+
+
+def test_regions_that_are_not_described_stay_as_they_are() -> None:
+    assert description.plan(description.parse(""), [MOTOR]) == []
+    (step,) = description.plan(description.parse("[motor]\n"), [MOTOR])
+    assert step.arguments == {}
+
+
+def test_names_and_numbers_are_taken() -> None:
+    text = '[m]\nsize = 8192\nowner = "root"\ngroup = 0\ncpu = "any"\n'
+    assert description.parse(text) == {"m": {"size": 8192, "owner": 0, "group": 0, "cpu": None}}
+
+
+KEYS = "size, period, print, depth, record-bytes, layout, mode, owner, group, cpu"
+
+
+@pytest.mark.parametrize(
+    ("line", "wrong"),
+    [
+        ('perod = "1s"', f"perod: there is no such key; there are {KEYS}"),
+        ("period-ns = 5", f"period-ns: there is no such key; there are {KEYS}"),
+        ('size = "5KB"', "size: '5KB' is not a size; give bytes as 4096, 64K, 1M or 1G"),
+        ("size = true", "size: True is not text; put it in quotes"),
+        ("size = 1.5", "size: 1.5 is not text; put it in quotes"),
+        ("size = -4096", "size: '-4096' is not a size; give bytes as 4096, 64K, 1M or 1G"),
+        ("period = 500", "period: 500 is not text; put it in quotes"),
+        (
+            'period = "500"',
+            "period: '500' is not a time; give a number and its unit, "
+            "as 2s, 500ms, 100us or 1500000ns",
+        ),
+        ('print = "on"', "print: 'on' is not one of off, every-tick, changes"),
+        ("print = true", "print: True is not one of off, every-tick, changes"),
+        ('depth = "8"', "depth: '8' is not a number"),
+        ("depth = true", "depth: True is not a number"),
+        ("depth = -1", "depth: '-1' is not a number from 0 to 4294967295"),
+        ("record-bytes = 4294967296", "record-bytes: '4294967296' is not a number from 0 to"),
+        (r'layout = "a\u0000b"', "layout: 'a\\x00b' has a NUL in it, which would end it"),
+        ("layout = []", "layout: [] is not text; put it in quotes"),
+        ("mode = 432", "mode: 432 is not text; put it in quotes"),
+        ('mode = "rw"', "mode: 'rw' is not a mode; give octal digits, as 0660"),
+        ('owner = "no-such"', "owner: 'no-such' is not a number from 0 to 4294967295, and"),
+        ("owner = 1.0", "owner: 1.0 is not text; put it in quotes"),
+        ("group = -1", "group: '-1' is not a number from 0 to 4294967295"),
+        ('cpu = "all"', "cpu: 'all' is not a number"),
+        ("cpu = {}", "cpu: {} is not a number"),
+    ],
+)
+def test_what_is_wrong_is_named_by_region_and_key(line: str, wrong: str) -> None:
+    (told,) = refusal(f"[motor]\n{line}\n")
+    assert told.startswith(f"motor: {wrong}")
+
+
+def test_what_is_no_table_is_refused() -> None:
+    assert refusal("motor = 5\n[[probe]]\n") == [
+        "motor: a region is a table: begin it with [motor]",
+        "probe: a region is a table: begin it with [probe]",
+    ]
+
+
+def test_what_is_no_toml_is_refused_with_its_line() -> None:
+    (told,) = refusal("[motor]\nsize 5\n")
+    assert "(at line 2, column 6)" in told
+
+
+def test_saved_text_is_toml() -> None:
+    assert tomllib.loads(TEXT)["motor"]["layout"] == MOTOR.layout
+
+
+def test_closed_standard_input_is_no_traceback() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m rtshm load - <&-", shell=True, capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "rtshm: Bad file descriptor (EBADF, 9)\n"

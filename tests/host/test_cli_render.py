@@ -1,0 +1,198 @@
+"""What list, show, events and top print, to the letter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from rtshm.cli import render, top
+from rtshm.cli.parameters import PRINT_MODES
+from rtshm.control import Changed, Created, Deleted, Overrun, PrintMode
+
+from tests.host.cli import counters, region
+
+SPEC = Path(__file__).parents[2] / "kmod/netlink/rtshm.yaml"
+
+DEFAULT = region(
+    print=PrintMode.EVERY_TICK,
+    counters=counters({10: 1230, 13: 4}, missed=2, published=3, lateness_max_ns=12_345),
+)
+MOTOR = region(
+    "motor",
+    id=2,
+    size=65536,
+    period_ns=1_500_000,
+    record_depth=1024,
+    record_bytes=64,
+    layout="speed:f64 gain:f32",
+    mode=0o660,
+    gid=4_000_000_000,
+    cpu=1,
+    users=12,
+)
+
+
+def test_list_is_an_aligned_table() -> None:
+    assert render.region_list([DEFAULT, MOTOR]) == [
+        "NAME     SIZE  PERIOD  PRINT       USERS  TICKS  MISSED  LATENESS MAX",
+        "default    4K   500ms  every-tick      0   1234       2       12.3 us",
+        "motor     64K   1.5ms  off            12      0       0             -",
+    ]
+
+
+def test_list_of_no_region_is_its_heading() -> None:
+    assert render.region_list([]) == [
+        "NAME  SIZE  PERIOD  PRINT  USERS  TICKS  MISSED  LATENESS MAX"
+    ]
+
+
+def test_show_has_every_field_and_the_histogram() -> None:
+    seen = counters(
+        {9: 1, 10: 400, 12: 100},
+        missed=7,
+        published=5,
+        lateness_min_ns=600,
+        lateness_max_ns=8000,
+        lateness_sum_ns=1_252_500,
+    )
+    assert render.region_page(region(counters=seen, print=PrintMode.CHANGES), 50) == [
+        "default",
+        "  id            1",
+        "  size          4K (4096 bytes)",
+        "  period        500ms (2 ticks/s)",
+        "  print         changes",
+        "  depth         0 (no history)",
+        "  record bytes  8",
+        "  layout        -",
+        "  node          /dev/rtshm/default 0600 root:root",
+        "  cpu           any",
+        "  users         0",
+        "  ticks         501",
+        "  missed        7",
+        "  published     5",
+        "  lateness      min 600 ns, mean 2.5 us, max 8.0 us",
+        "",
+        "  LATENESS          TICKS",
+        "  512 ns .. 1.0 us      1  #",
+        "  1.0 us .. 2.0 us    400  #######################",
+        "  2.0 us .. 4.1 us      0",
+        "  4.1 us .. 8.2 us    100  ######",
+    ]
+
+
+def test_show_without_a_tick_says_so() -> None:
+    assert render.region_page(MOTOR, 80) == [
+        "motor",
+        "  id            2",
+        "  size          64K (65536 bytes)",
+        "  period        1.5ms (666.667 ticks/s)",
+        "  print         off",
+        "  depth         1024 samples",
+        "  record bytes  64",
+        "  layout        speed:f64 gain:f32",
+        "  node          /dev/rtshm/motor 0660 root:4000000000",
+        "  cpu           1",
+        "  users         12",
+        "  ticks         0",
+        "  missed        0",
+        "  published     0",
+        "  lateness      no tick yet",
+    ]
+
+
+def test_show_lets_no_layout_speak_to_the_terminal() -> None:
+    page = render.region_page(region(layout="\x1b[2J\n"), 80)
+    assert r"  layout        '\x1b[2J\n'" in page
+
+
+def test_histogram_bars_fill_the_width_and_no_more() -> None:
+    for width in (60, 80, 200):
+        lines = render.histogram(counters({3: 10, 5: 1_000_000}).lateness_histogram, width)
+        assert max(map(len, lines)) == width
+        assert [line.count("#") > 0 for line in lines[1:]] == [True, False, True]
+
+
+def test_histogram_in_a_narrow_terminal_keeps_its_numbers() -> None:
+    assert render.histogram(counters({0: 5, 1: 10}).lateness_histogram, 5) == [
+        "LATENESS      TICKS",
+        "0 ns .. 2 ns      5  #####",
+        "2 ns .. 4 ns     10  ##########",
+    ]
+
+
+def test_histogram_ends_with_an_open_bin() -> None:
+    assert render.histogram(counters({30: 1, 31: 12_345_678}).lateness_histogram, 40) == [
+        "LATENESS           TICKS",
+        "1.1 s .. 2.1 s         1  #",
+        "2.1 s ..        12345678  ##############",
+    ]
+
+
+def test_events_are_a_line_each() -> None:
+    settings = "size=64K period=1.5ms print=off depth=1024 record-bytes=64"
+    assert render.event_line(Created(region=MOTOR)) == f"created motor: {settings}"
+    assert render.event_line(Changed(region=MOTOR)) == f"changed motor: {settings}"
+    assert render.event_line(Deleted(region=DEFAULT)) == "deleted default: ticks=1234 missed=2"
+    lost = "overrun: events were lost; there are now: "
+    assert render.event_line(Overrun(regions=[DEFAULT, MOTOR])) == f"{lost}default, motor"
+    assert render.event_line(Overrun(regions=[])) == f"{lost}none"
+
+
+def test_json_of_events_names_the_event() -> None:
+    motor = render.region_json(MOTOR)
+    assert render.event_json(Deleted(region=MOTOR)) == {"event": "deleted", "region": motor}
+    assert render.event_json(Overrun(regions=[MOTOR])) == {"event": "overrun", "regions": [motor]}
+
+
+def attributes(name: str) -> set[str]:
+    spec = yaml.safe_load(SPEC.read_text())
+    (found,) = (group for group in spec["attribute-sets"] if group["name"] == name)
+    return {attribute["name"] for attribute in found["attributes"]} - {"pad"}
+
+
+def test_json_has_every_field_as_the_spec_names_it() -> None:
+    fields = render.region_json(MOTOR)
+    assert set(fields) == attributes("region")
+    assert set(fields["counters"]) == attributes("counters")
+    assert fields["period-ns"] == 1_500_000
+    assert fields["mode"] == 0o660
+
+
+def test_print_modes_to_choose_from_are_those_of_the_kernel() -> None:
+    assert PRINT_MODES == tuple(PrintMode)
+
+
+def sight(seconds: float, *regions: Any, **values: int) -> top.Sight:
+    return top.Sight(seconds, regions, {int(number[1:]): value for number, value in values.items()})
+
+
+def test_top_at_first_has_no_rates() -> None:
+    assert top.lines(sight(100.0, DEFAULT, MOTOR, _1=-42), None) == [
+        "NAME     TICKS/S    SET  VALUE  LATENESS MEAN      MAX  MISSED  USERS",
+        "default        -    2.0    -42              -  12.3 us       2      0",
+        "motor          -  666.7      -              -        -       0     12",
+    ]
+
+
+def test_top_measures_between_two_looks() -> None:
+    before = counters(ticks=100, lateness_sum_ns=900_000, lateness_max_ns=9_000_000)
+    after = counters(ticks=120, lateness_sum_ns=950_000, lateness_max_ns=9_000_000, missed=3)
+    # A region of the same name that is another has nothing in common with it.
+    again = region("probe", id=9, counters=counters(ticks=5, lateness_max_ns=5))
+    first = sight(10.0, region(counters=before), region("probe", id=2, counters=before), MOTOR)
+    second = sight(14.0, region(counters=after, users=1), MOTOR, again, _1=2**31 - 1)
+    assert top.lines(second, first) == [
+        "NAME     TICKS/S    SET       VALUE  LATENESS MEAN     MAX  MISSED  USERS",
+        "default      5.0    2.0  2147483647         2.5 us  9.0 ms       3      1",
+        "motor        0.0  666.7           -              -       -       0     12",
+        "probe          -    2.0           -              -    5 ns       0      0",
+    ]
+
+
+@pytest.mark.parametrize("command", ["list", "show", "events", "top", "save", "load", "set"])
+def test_every_command_has_a_line_in_the_help_that_fits(command: str) -> None:
+    from rtshm.cli.commands import rtshm
+
+    assert not rtshm.commands[command].get_short_help_str(60).endswith("...")
