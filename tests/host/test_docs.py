@@ -16,10 +16,11 @@ def limits() -> dict[str, str]:
     return dict(re.findall(r"#define\s+(RTSHM_\w+)\s+(\d+)$", header, re.MULTILINE))
 
 
-def test_every_test_that_from_rtlinux_names_exists() -> None:
+@pytest.mark.parametrize("document", ["docs/from-rtlinux.md", "docs/control.md"])
+def test_every_test_that_a_document_names_exists(document: str) -> None:
     file = ""
     found = 0
-    text = (CHECKOUT / "docs/from-rtlinux.md").read_text()
+    text = (CHECKOUT / document).read_text()
     for name, function in NAMED.findall(text):
         file = name or file
         path = CHECKOUT / (file if "/" in file else f"tests/guest/{file}")
