@@ -28,6 +28,8 @@ UNLOADED = re.compile(r"rtshm: unloaded after (\d+) ticks, (\d+) missed")
 
 # How long a line may take to come before the test gives up, in seconds.
 PATIENCE = 20.0
+# The whole life of something that is at work during a test.
+LIFETIME = 10 * PATIENCE
 
 # x86-64 and arm64 (the generic table) differ.
 _SYSCALLS = {"x86_64": (313, 176), "aarch64": (273, 106)}[os.uname().machine]

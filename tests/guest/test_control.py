@@ -27,7 +27,7 @@ from rtshm.netlink import Link
 from tests import spec as ynl
 from tests.guest import child, module
 from tests.guest.genl import NEW, Genl, attrs
-from tests.guest.module import PATIENCE
+from tests.guest.module import LIFETIME, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -526,7 +526,7 @@ def act(control: rtshm.Control) -> list[tuple[str, object]]:
 
 
 def test_events_come_in_the_order_of_what_they_tell(control: rtshm.Control) -> None:
-    with control.watch(timeout=PATIENCE) as watch:
+    with control.watch(timeout=LIFETIME) as watch:
         wanted = act(control)
         assert [short(next(watch)) for _ in wanted] == wanted
 
@@ -549,7 +549,7 @@ def test_events_come_in_their_order_to_a_task_too(control: rtshm.Control) -> Non
 
 
 def test_event_has_the_region_as_it_was_then(control: rtshm.Control) -> None:
-    with control.watch(timeout=PATIENCE) as watch:
+    with control.watch(timeout=LIFETIME) as watch:
         made = control.create("motor", size=8192, layout="x:i32", period=NEVER)
         control.delete("motor")
         created, deleted = next(watch), next(watch)
@@ -559,13 +559,13 @@ def test_event_has_the_region_as_it_was_then(control: rtshm.Control) -> None:
 
 
 def test_parameter_of_the_module_is_a_change_too(control: rtshm.Control) -> None:
-    with control.watch(timeout=PATIENCE) as watch:
+    with control.watch(timeout=LIFETIME) as watch:
         (module.PARAMETERS / "period_ns").write_text("1000000000")
         assert short(next(watch)) == ("Changed", ("default", 1_000_000_000))
 
 
 def test_set_that_changes_nothing_is_no_event(control: rtshm.Control) -> None:
-    with control.watch(timeout=PATIENCE) as watch:
+    with control.watch(timeout=LIFETIME) as watch:
         control.set("default")
         control.set("default", period=NEVER, print=rtshm.PrintMode.OFF)
         control.create("motor")
@@ -573,7 +573,7 @@ def test_set_that_changes_nothing_is_no_event(control: rtshm.Control) -> None:
 
 
 def test_watch_outlives_its_control(control: rtshm.Control) -> None:
-    watch = control.watch(timeout=PATIENCE)
+    watch = control.watch(timeout=LIFETIME)
     control.close()
     with watch, rtshm.Control() as another:
         another.create("motor")
@@ -622,7 +622,7 @@ def test_close_ends_the_waiting_of_another_task(control: rtshm.Control) -> None:
 
 def test_cancelled_wait_loses_no_event(control: rtshm.Control) -> None:
     async def cancel_and_go_on() -> tuple[str, object]:
-        with control.watch(timeout=PATIENCE) as watch:
+        with control.watch(timeout=LIFETIME) as watch:
             for _ in range(3):
                 waiting = asyncio.ensure_future(anext(watch))
                 while watch._waiter is None:
@@ -687,7 +687,7 @@ def flood(control: rtshm.Control) -> None:
 
 
 def test_overrun_has_the_list_and_the_watch_goes_on(control: rtshm.Control) -> None:
-    with control.watch(timeout=PATIENCE) as watch:
+    with control.watch(timeout=LIFETIME) as watch:
         shrink(watch)
         control.create("kept", period=NEVER)
         flood(control)
@@ -704,7 +704,7 @@ def test_overrun_has_the_list_and_the_watch_goes_on(control: rtshm.Control) -> N
 
 def test_overrun_reaches_a_task(control: rtshm.Control) -> None:
     async def follow() -> Event:
-        with control.watch(timeout=PATIENCE) as watch:
+        with control.watch(timeout=LIFETIME) as watch:
             shrink(watch)
             flood(control)
             return await anext(watch)
@@ -725,7 +725,7 @@ def test_what_happens_while_the_list_is_fetched_is_not_lost(
         control.create("after", period=NEVER)
 
     monkeypatch.setattr(Link, "drain", act_and_drain)
-    with control.watch(timeout=PATIENCE) as watch:
+    with control.watch(timeout=LIFETIME) as watch:
         shrink(watch)
         flood(control)
         overrun = next(watch)
@@ -757,7 +757,7 @@ def test_who_applies_events_on_top_of_the_list_ends_with_the_truth(control: rtsh
                 known[event.region.id] = event.region
         return event
 
-    with control.watch(timeout=PATIENCE) as watch:
+    with control.watch(timeout=LIFETIME) as watch:
         shrink(watch)
         for _ in range(300):
             toggle(f"r{random.randrange(8)}")
