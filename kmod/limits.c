@@ -29,8 +29,10 @@ static char rtshm_texts[RTSHM_TEXTS][100] = {
 			    __stringify(RTSHM_NAME_MAX) " characters",
 	[RTSHM_TEXT_EXISTS] = "name: there is such a region; one name, one region",
 	[RTSHM_TEXT_MINORS] = "name: " __stringify(RTSHM_MINORS)
-			      " regions are there or still open",
+			      " nodes are there or still open",
 	[RTSHM_TEXT_MEMORY] = "size: there is not so much free memory",
+	[RTSHM_TEXT_RING_MEMORY] = "record-depth: there is not so much free memory",
+	[RTSHM_TEXT_READERS] = "record-depth: somebody has the samples open",
 	[RTSHM_TEXT_PRINT] = "print: give 0 (off), 1 (every-tick) or 2 (changes)",
 	[RTSHM_TEXT_RECORD] = "record-bytes: give a multiple of 8, at most "
 			      __stringify(RTSHM_RECORD_BYTES_MAX) " and the size",
@@ -60,6 +62,9 @@ void __init rtshm_limits_init(void)
 		   PAGE_SIZE, (unsigned long)RTSHM_SIZE_MAX, PAGE_SIZE);
 	rtshm_text(RTSHM_TEXT_BYTES,
 		   "size: all regions may have %llu bytes (module parameter bytes_max)",
+		   rtshm_limits.bytes_max);
+	rtshm_text(RTSHM_TEXT_RING_BYTES,
+		   "record-depth: all regions and samples may have %llu bytes (module parameter bytes_max)",
 		   rtshm_limits.bytes_max);
 	rtshm_text(RTSHM_TEXT_PERIOD,
 		   "period-ns: give %llu (module parameter period_min_ns) to %llu",

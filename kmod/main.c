@@ -153,7 +153,7 @@ MODULE_PARM_DESC(rate_max_hz, "Most ticks of all regions in a second, 1 to 10000
 RTSHM_PARAM(bytes_max, rtshm_limits.bytes_max, PAGE_SIZE, 1ULL << 40,
 	    rtshm_number_ops, 0444);
 MODULE_PARM_DESC(bytes_max, "Most bytes of all regions, 1 TiB at most (default 4 GiB)");
-RTSHM_PARAM(regions_max, rtshm_limits.regions_max, 1, RTSHM_MINORS,
+RTSHM_PARAM(regions_max, rtshm_limits.regions_max, 1, RTSHM_REGIONS_MAX,
 	    rtshm_number_ops, 0444);
 MODULE_PARM_DESC(regions_max, "Most regions, 1 to 4096 (default 256)");
 RTSHM_PARAM(depth_max, rtshm_limits.depth_max, 0, 1 << 20, rtshm_number_ops, 0444);
@@ -191,7 +191,7 @@ static int __init rtshm_init(void)
 	u64 ticks, missed;
 	int err;
 
-	err = rtshm_regions_init(&rtshm_state_fops);
+	err = rtshm_regions_init(&rtshm_state_fops, &rtshm_sample_fops);
 	if (err) {
 		pr_err("not loaded: no device numbers, class or cpu state (error %d)\n", err);
 		return err;

@@ -111,7 +111,10 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 			from_kgid(&init_user_ns, region->gid)) ||
 	    (region->cpu != RTSHM_CPU_ANY &&
 	     nla_put_u32(skb, RTSHM_A_REGION_CPU, region->cpu)) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_USERS, atomic_read(&region->users)))
+	    nla_put_u32(skb, RTSHM_A_REGION_USERS, atomic_read(&region->users)) ||
+	    (region->history &&
+	     nla_put_u32(skb, RTSHM_A_REGION_SAMPLE_BYTES,
+			 region->history->ring->stride)))
 		return -EMSGSIZE;
 	return rtshm_nl_fill_counters(skb, region);
 }

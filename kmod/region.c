@@ -22,12 +22,30 @@ static dev_t rtshm_devt;
  */
 static DEFINE_IDA(rtshm_minors);
 
-/* Memory of all regions, until their last user is gone. */
+/* Memory of all regions and their samples, until the last user is gone. */
 atomic64_t rtshm_bytes;
 
 static struct class rtshm_class = {
 	.name = "rtshm",
 };
+
+/* The class and a number for a device: 0 or an errno. */
+int rtshm_minor_get(struct device *dev)
+{
+	int minor = ida_alloc_max(&rtshm_minors, RTSHM_MINORS - 1, GFP_KERNEL);
+
+	if (minor < 0)
+		return minor;
+	dev->class = &rtshm_class;
+	dev->devt = rtshm_devt + minor;
+	return 0;
+}
+
+void rtshm_minor_free(struct device *dev)
+{
+	if (dev->devt)
+		ida_free(&rtshm_minors, MINOR(dev->devt) - MINOR(rtshm_devt));
+}
 
 /* The thread of devtmpfs, or who reads an uevent. */
 static char *rtshm_region_devnode(rtshm_devnode_device *dev, umode_t *mode,
@@ -55,8 +73,7 @@ static void rtshm_region_release(struct device *dev)
 		atomic64_sub(region->size, &rtshm_bytes);
 	vfree((void __force *)region->mem);
 	kfree(region->layout);
-	if (dev->devt)
-		ida_free(&rtshm_minors, MINOR(dev->devt) - MINOR(rtshm_devt));
+	rtshm_minor_free(dev);
 	kfree(region);
 }
 
@@ -100,16 +117,14 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config, u32 id,
 
 	/* From here on the release undoes all of it. */
 	device_initialize(&region->dev);
-	region->dev.class = &rtshm_class;
 	region->dev.type = &rtshm_region_type;
 
 	err = dev_set_name(&region->dev, "%s", config->name);
 	if (err)
 		goto err_put;
-	err = ida_alloc_max(&rtshm_minors, RTSHM_MINORS - 1, GFP_KERNEL);
-	if (err < 0)
+	err = rtshm_minor_get(&region->dev);
+	if (err)
 		goto err_put;
-	region->dev.devt = rtshm_devt + err;
 
 	err = -ENOMEM;
 	region->layout = kstrdup(config->layout, GFP_KERNEL_ACCOUNT);

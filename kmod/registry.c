@@ -18,7 +18,7 @@ LIST_HEAD(rtshm_regions);
 /* Never 0, which a dump takes for its beginning. */
 u32 rtshm_generation = 1;
 
-static const struct file_operations *rtshm_fops;
+static const struct file_operations *rtshm_state, *rtshm_samples;
 static unsigned int rtshm_regions_count;
 static u64 rtshm_rate_hz;
 static u32 rtshm_last_id;
@@ -53,12 +53,36 @@ static int rtshm_room_check(const struct rtshm_config *config,
 		rtshm_refuse(extack, RTSHM_TEXT_REGIONS);
 		return -ENOSPC;
 	}
-	/* Meanwhile it may become less, never more: only here is it added to. */
 	if (atomic64_read(&rtshm_bytes) + config->size > rtshm_limits.bytes_max) {
 		rtshm_refuse(extack, RTSHM_TEXT_BYTES);
 		return -ENOSPC;
 	}
 	return rtshm_rate_check(config->period_ns, 0, extack);
+}
+
+/*
+ * A ring for a region of this size that is not there yet, or 0; NULL for a depth
+ * of 0. What is counted in rtshm_bytes may become less meanwhile, never more: it
+ * is added to under rtshm_regions_lock only.
+ */
+static struct rtshm_ring *rtshm_ring_get(const struct rtshm_config *config,
+					 u64 size, struct netlink_ext_ack *extack)
+{
+	u64 bytes = rtshm_ring_bytes(config->record_depth, config->record_bytes);
+	struct rtshm_ring *ring;
+
+	if (!config->record_depth)
+		return NULL;
+	if (atomic64_read(&rtshm_bytes) + size + bytes > rtshm_limits.bytes_max) {
+		rtshm_refuse(extack, RTSHM_TEXT_RING_BYTES);
+		return ERR_PTR(-ENOSPC);
+	}
+	ring = rtshm_ring_new(config->record_depth, config->record_bytes);
+	if (!ring) {
+		rtshm_refuse(extack, RTSHM_TEXT_RING_MEMORY);
+		return ERR_PTR(-ENOMEM);
+	}
+	return ring;
 }
 
 /* The list has changed, or something in it. rtshm_regions_lock held. */
@@ -93,6 +117,7 @@ struct rtshm_region *rtshm_region_add(const struct rtshm_config *config,
 				      struct netlink_ext_ack *extack)
 {
 	struct rtshm_region *region;
+	struct rtshm_ring *ring;
 	int err;
 
 	lockdep_assert_held(&rtshm_regions_lock);
@@ -102,13 +127,20 @@ struct rtshm_region *rtshm_region_add(const struct rtshm_config *config,
 	if (err)
 		return ERR_PTR(err);
 
-	region = rtshm_region_new(config, rtshm_last_id + 1, rtshm_fops);
-	if (region == ERR_PTR(-ENOMEM))
-		rtshm_refuse(extack, RTSHM_TEXT_MEMORY);
-	else if (region == ERR_PTR(-ENOSPC))
-		rtshm_refuse(extack, RTSHM_TEXT_MINORS);
-	if (IS_ERR(region))
-		return region;
+	ring = rtshm_ring_get(config, config->size, extack);
+	if (IS_ERR(ring))
+		return ERR_CAST(ring);
+	region = rtshm_region_new(config, rtshm_last_id + 1, rtshm_state);
+	if (IS_ERR(region)) {
+		rtshm_ring_free(ring);
+		err = PTR_ERR(region);
+		goto err_refuse;
+	}
+	if (ring) {
+		err = rtshm_history_new(region, ring, rtshm_samples);
+		if (err)
+			goto err_region;
+	}
 
 	rtshm_last_id++;
 	rtshm_regions_count++;
@@ -116,6 +148,50 @@ struct rtshm_region *rtshm_region_add(const struct rtshm_config *config,
 	list_add_tail(&region->list, &rtshm_regions);
 	rtshm_regions_changed();
 	return region;
+
+err_region:
+	/* It has no history. */
+	rtshm_region_shut(region);
+	rtshm_region_put(region);
+err_refuse:
+	if (err == -ENOMEM)
+		rtshm_refuse(extack, RTSHM_TEXT_MEMORY);
+	else if (err == -ENOSPC)
+		rtshm_refuse(extack, RTSHM_TEXT_MINORS);
+	return ERR_PTR(err);
+}
+
+/*
+ * Another depth or other bytes: another ring and another node. The old ring is
+ * there until the new one is, and nobody reads it.
+ */
+static int rtshm_region_record(struct rtshm_region *region,
+			       const struct rtshm_config *config,
+			       struct netlink_ext_ack *extack)
+{
+	struct rtshm_ring *ring;
+	int err;
+
+	if (region->history && region->history->readers) {
+		rtshm_refuse(extack, RTSHM_TEXT_READERS);
+		return -EBUSY;
+	}
+	ring = rtshm_ring_get(config, 0, extack);
+	if (IS_ERR(ring))
+		return PTR_ERR(ring);
+	rtshm_history_shut(region->history);
+	region->record_depth = 0;
+	if (ring) {
+		err = rtshm_history_new(region, ring, rtshm_samples);
+		if (err) {
+			rtshm_refuse(extack, err == -ENOSPC ?
+				     RTSHM_TEXT_MINORS : RTSHM_TEXT_RING_MEMORY);
+			return err;
+		}
+	}
+	region->record_depth = config->record_depth;
+	region->record_bytes = config->record_bytes;
+	return 0;
 }
 
 /**
@@ -147,13 +223,17 @@ int rtshm_region_change(struct rtshm_region *region,
 	    config->record_bytes == region->record_bytes)
 		return 0;
 
+	if (config->record_depth != region->record_depth ||
+	    config->record_bytes != region->record_bytes) {
+		err = rtshm_region_record(region, config, extack);
+		if (err)
+			return err;
+	}
 	rtshm_rate_hz += rtshm_rate(config->period_ns) - rate_before_hz;
 	/* Loaded by the next tick, as is print. */
 	WRITE_ONCE(region->period_ns, config->period_ns);
 	if (config->print != region->print)
 		rtshm_print_set_mode(region, config->print);
-	region->record_depth = config->record_depth;
-	region->record_bytes = config->record_bytes;
 	rtshm_regions_changed();
 	return 1;
 }
@@ -170,16 +250,20 @@ void rtshm_region_remove(struct rtshm_region *region)
 	rtshm_rate_hz -= rtshm_rate(region->period_ns);
 	rtshm_regions_changed();
 	rtshm_region_shut(region);
+	/* After it, for the samples of the last ticks. */
+	rtshm_history_shut(region->history);
 	rtshm_removed_ticks += region->counters.ticks;
 	rtshm_removed_missed += region->counters.missed;
 }
 
-/* state_fops: what the device nodes do. */
-int __init rtshm_regions_init(const struct file_operations *state_fops)
+/* What the device nodes do. */
+int __init rtshm_regions_init(const struct file_operations *state_fops,
+			      const struct file_operations *sample_fops)
 {
 	int err;
 
-	rtshm_fops = state_fops;
+	rtshm_state = state_fops;
+	rtshm_samples = sample_fops;
 	rtshm_limits_init();
 	err = rtshm_ticks_init();
 	if (err)

@@ -5,12 +5,15 @@
  * list:
  *
  *     copy.c       consistent copies in and out of a region
+ *     ring.c       samples: push, copy out
  *     print.c      lines in the log
  *     tick.c       the timer, the word it takes, what it counts, its irq_work
  *     region.c     memory, device, lifetime
+ *     history.c    the ring of a region and its device
  *     limits.c     what a region may be, and what a refusal says
  *     registry.c   all regions: finding, making, changing, removing
- *     state_dev.c  /dev/rtshm/<name>     netlink.c  the control plane
+ *     state_dev.c  /dev/rtshm/<name>     sample_dev.c  /dev/rtshm/<name>.samples
+ *     netlink.c    the control plane
  *     main.c       module parameters, order of bring-up and tear-down
  */
 #ifndef RTSHM_H
@@ -44,8 +47,11 @@
 #define __shm
 #endif
 
-/* Device numbers: regions, those included that are deleted and still open. */
-#define RTSHM_MINORS	4096
+/* Device numbers: nodes, those included that are gone and still open. */
+#define RTSHM_MINORS	8192
+
+/* Most regions: with a history, each has two nodes. */
+#define RTSHM_REGIONS_MAX	4096
 
 /* rtshm_config.cpu and rtshm_region.cpu: no cpu in particular. */
 #define RTSHM_CPU_ANY	(-1)
@@ -72,6 +78,9 @@ enum rtshm_text {
 	RTSHM_TEXT_RATE,
 	RTSHM_TEXT_PRINT,
 	RTSHM_TEXT_DEPTH,
+	RTSHM_TEXT_RING_BYTES,
+	RTSHM_TEXT_RING_MEMORY,
+	RTSHM_TEXT_READERS,
 	RTSHM_TEXT_RECORD,
 	RTSHM_TEXT_LAYOUT,
 	RTSHM_TEXT_CPU,
@@ -107,7 +116,34 @@ struct rtshm_counters {
 enum rtshm_pending {
 	RTSHM_POLL_ARMED,	/* a poller saw an announcement and waits */
 	RTSHM_WAKE,		/* the irq_work is to wake the pollers */
+	RTSHM_WAKE_READERS,	/* the irq_work is to wake readers of samples */
 	RTSHM_COMPARED,		/* compared_value is of this mode of printing */
+};
+
+/* Under the region's lock, but for what is constant: depth, stride, slots. */
+struct rtshm_ring {
+	u64			head;		/* samples so far */
+	u64			wake_at;	/* head at which readers are woken */
+	u64			wake_ns;	/* or CLOCK_MONOTONIC */
+	u32			at;		/* slot of the next sample */
+	u32			depth;
+	u32			stride;		/* bytes of a sample */
+	void			*slots;
+};
+
+struct rtshm_region;
+
+struct rtshm_history {
+	struct device		dev;
+	struct cdev		cdev;
+
+	/* Constant to the last put; a reference to the region is held. */
+	struct rtshm_region	*region;
+	struct rtshm_ring	*ring;
+
+	/* Under rtshm_regions_lock; dead is looked at without. */
+	unsigned int		readers;	/* open files */
+	bool			dead;
 };
 
 struct rtshm_region {
@@ -148,6 +184,10 @@ struct rtshm_region {
 	 */
 	raw_spinlock_t		lock;
 	struct rtshm_counters	counters;
+	u32			missed_before;	/* the next tick */
+
+	/* Stored under rtshm_regions_lock and lock, so either is enough to look. */
+	struct rtshm_history	*history;	/* or NULL */
 
 	/* The tick's own until rtshm_tick_stop() has returned. */
 	struct hrtimer		timer;
@@ -163,6 +203,7 @@ struct rtshm_region {
 	atomic_t		withheld;	/* lines not printed and not told of */
 
 	wait_queue_head_t	taken;
+	wait_queue_head_t	recorded;
 };
 
 static inline const char *rtshm_name(const struct rtshm_region *region)
@@ -192,6 +233,19 @@ void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from,
 void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to,
 		    size_t len);
 
+/* ring.c */
+static inline u64 rtshm_ring_bytes(u32 depth, u32 record_bytes)
+{
+	return (u64)depth * (sizeof(struct rtshm_sample) + record_bytes);
+}
+
+struct rtshm_ring *rtshm_ring_new(u32 depth, u32 record_bytes);
+void rtshm_ring_free(struct rtshm_ring *ring);
+bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
+		     u64 word, const struct rtshm_sample *sample);
+u64 rtshm_ring_first(const struct rtshm_ring *ring, u64 next);
+u32 rtshm_ring_copy(struct rtshm_ring *ring, u64 first, void *to, u32 max);
+
 /* print.c */
 void rtshm_print_init(struct rtshm_region *region);
 bool rtshm_print_due(struct rtshm_region *region, s32 value);
@@ -219,6 +273,13 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config, u32 id,
 				      const struct file_operations *state_fops);
 void rtshm_region_shut(struct rtshm_region *region);
 void rtshm_region_put(struct rtshm_region *region);
+int rtshm_minor_get(struct device *dev);
+void rtshm_minor_free(struct device *dev);
+
+/* history.c */
+int rtshm_history_new(struct rtshm_region *region, struct rtshm_ring *ring,
+		      const struct file_operations *fops);
+void rtshm_history_shut(struct rtshm_history *history);
 
 /* limits.c */
 struct netlink_ext_ack;
@@ -247,11 +308,15 @@ int rtshm_region_change(struct rtshm_region *region,
 			const struct rtshm_config *config,
 			struct netlink_ext_ack *extack);
 void rtshm_region_remove(struct rtshm_region *region);
-int rtshm_regions_init(const struct file_operations *state_fops);
+int rtshm_regions_init(const struct file_operations *state_fops,
+		       const struct file_operations *sample_fops);
 void rtshm_regions_exit(u64 *ticks, u64 *missed);
 
 /* state_dev.c */
 extern const struct file_operations rtshm_state_fops;
+
+/* sample_dev.c */
+extern const struct file_operations rtshm_sample_fops;
 
 /* netlink.c */
 int rtshm_netlink_init(void);

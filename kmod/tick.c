@@ -36,32 +36,29 @@ bool rtshm_announced(const struct rtshm_region *region)
 }
 
 /*
- * Hard interrupt, region->lock held. The word as this tick saw it, with ready
- * as this tick leaves it; true when the announcement in it was taken. One
- * attempt: against a writer that comes in between, the newer announcement
- * stays, and the next tick has it.
+ * Hard interrupt, region->lock held. @seen is the word as this tick saw it;
+ * true when the announcement in it was taken. One attempt: against a writer
+ * that comes in between, the newer announcement stays, and the next tick has
+ * it.
  */
-static bool rtshm_take(struct rtshm_region *region, struct rtshm_word *word)
+static bool rtshm_take(struct rtshm_region *region, union rtshm_word_bits *seen)
 {
-	union rtshm_word_bits seen = { .bits = rtshm_load(rtshm_word(region)) };
-	union rtshm_word_bits left = seen;
-	bool taken = false;
+	union rtshm_word_bits left;
 
-	if (seen.word.ready) {
-		left.word.ready = 0;
-		taken = rtshm_cmpxchg(rtshm_word(region), seen.bits, left.bits);
-	}
-	*word = taken ? left.word : seen.word;
-	return taken;
+	seen->bits = rtshm_load(rtshm_word(region));
+	if (!seen->word.ready)
+		return false;
+	left = *seen;
+	left.word.ready = 0;
+	return rtshm_cmpxchg(rtshm_word(region), seen->bits, left.bits);
 }
 
 /*
  * Hard interrupt, after the take. smp_rmb() pairs with smp_mb__after_atomic() in
- * rtshm_state_poll(): a poller that still saw an announcement which is gone
- * from @word is seen as armed here.
+ * rtshm_state_poll(): a poller that still saw an announcement which is gone by
+ * now is seen as armed here.
  */
-static bool rtshm_poller_waits(struct rtshm_region *region,
-			       const struct rtshm_word *word, bool taken)
+static bool rtshm_poller_waits(struct rtshm_region *region, bool ready, bool taken)
 {
 	bool armed;
 
@@ -70,7 +67,7 @@ static bool rtshm_poller_waits(struct rtshm_region *region,
 	 * word, and not this tick, the next tick sees at last who is armed.
 	 */
 	smp_rmb();
-	armed = !word->ready &&
+	armed = (taken || !ready) &&
 		test_bit(RTSHM_POLL_ARMED, &region->pending) &&
 		test_and_clear_bit(RTSHM_POLL_ARMED, &region->pending);
 	/*
@@ -96,32 +93,55 @@ static void rtshm_count(struct rtshm_region *region, u64 lateness_ns, bool taken
 	counters->published += taken;
 }
 
+/* Hard interrupt, region->lock held. Whether a reader is to be woken. */
+static bool rtshm_record(struct rtshm_region *region, u64 time_ns, u64 lateness_ns,
+			 u64 word, bool taken)
+{
+	struct rtshm_sample sample = {
+		.tick = region->counters.ticks,
+		.time_ns = time_ns,
+		.lateness_ns = lateness_ns,
+		.flags = taken ? RTSHM_SAMPLE_ANNOUNCED : 0,
+		.missed = region->missed_before,
+	};
+
+	return rtshm_ring_push(region->history->ring, region, word, &sample);
+}
+
 /* Hard interrupt: see the head of this file. */
 static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 {
 	struct rtshm_region *region = container_of(timer, typeof(*region), timer);
-	s64 lateness_ns = ktime_to_ns(ktime_sub(ktime_get(),
-						hrtimer_get_expires(timer)));
-	struct rtshm_word word;
-	bool taken, report;
+	ktime_t now = ktime_get();
+	u64 lateness_ns = max_t(s64, 0, ktime_sub(now, hrtimer_get_expires(timer)));
+	ktime_t period = ns_to_ktime(READ_ONCE(region->period_ns));
+	bool taken, report, wake = false;
+	union rtshm_word_bits seen;
 	u64 tick;
 
 	WRITE_ONCE(region->timer_cpu, smp_processor_id());	/* rtshm_cpu_down() */
 	scoped_guard(raw_spinlock, &region->lock) {
-		taken = rtshm_take(region, &word);
-		rtshm_count(region, max_t(s64, lateness_ns, 0), taken);
+		taken = rtshm_take(region, &seen);
+		rtshm_count(region, lateness_ns, taken);
 		tick = region->counters.ticks;
+		if (region->history)
+			wake = rtshm_record(region, now, lateness_ns, seen.bits,
+					    taken);
 		/* The periods gone by, at least the one that ended here. */
-		region->counters.missed += hrtimer_forward_now(timer,
-				ns_to_ktime(READ_ONCE(region->period_ns))) - 1;
+		region->missed_before = hrtimer_forward_now(timer, period) - 1;
+		region->counters.missed += region->missed_before;
 	}
 
-	trace_rtshm_tick(rtshm_name(region), tick, word.some_int, lateness_ns,
-			 taken);
+	trace_rtshm_tick(rtshm_name(region), tick, seen.word.some_int,
+			 lateness_ns, taken);
 
-	report = rtshm_print_due(region, word.some_int);
-	if (rtshm_poller_waits(region, &word, taken)) {
+	report = rtshm_print_due(region, seen.word.some_int);
+	if (rtshm_poller_waits(region, seen.word.ready, taken)) {
 		set_bit(RTSHM_WAKE, &region->pending);
+		report = true;
+	}
+	if (wake) {
+		set_bit(RTSHM_WAKE_READERS, &region->pending);
 		report = true;
 	}
 	if (report)
@@ -136,6 +156,9 @@ static void rtshm_report(struct irq_work *work)
 
 	if (test_and_clear_bit(RTSHM_WAKE, &region->pending))
 		wake_up_interruptible_poll(&region->taken, EPOLLOUT | EPOLLWRNORM);
+	if (test_and_clear_bit(RTSHM_WAKE_READERS, &region->pending))
+		wake_up_interruptible_poll(&region->recorded,
+					   EPOLLIN | EPOLLRDNORM);
 	rtshm_print(region);
 }
 
@@ -207,6 +230,7 @@ void rtshm_tick_init(struct rtshm_region *region)
 {
 	raw_spin_lock_init(&region->lock);
 	init_waitqueue_head(&region->taken);
+	init_waitqueue_head(&region->recorded);
 	init_irq_work(&region->report, rtshm_report);
 	rtshm_print_init(region);
 	hrtimer_setup(&region->timer, rtshm_tick, CLOCK_MONOTONIC,

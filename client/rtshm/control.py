@@ -86,6 +86,8 @@ class RegionInfo:
     users: int
     """Open files of the region; a mapping holds its file open."""
     counters: Counters
+    sample_bytes: int | None = None
+    """Bytes of a sample of the region's history; None: nothing is recorded."""
 
     @property
     def period(self) -> timedelta:

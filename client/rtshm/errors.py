@@ -30,7 +30,8 @@ def region_remedy(number: int | None, path: Path) -> str | None:
         case errno.ENOENT | errno.ENXIO | errno.ENODEV if not MODULE.exists():
             return _NOT_LOADED
         case errno.ENOENT:
-            regions = sorted(entry.name for entry in path.parent.glob("*"))
+            # Their samples are beside them, and no name of a region has a dot.
+            regions = sorted(entry.name for entry in path.parent.glob("*") if not entry.suffix)
             return f"there is no such region; {path.parent} has: {', '.join(regions) or 'none'}"
         case errno.ENXIO | errno.ENODEV:
             return "this is no region; those of the module are in /dev/rtshm"

@@ -72,6 +72,7 @@ class region(genlmsg):
         ("RTSHM_A_REGION_CPU", "uint32"),
         ("RTSHM_A_REGION_USERS", "uint32"),
         ("RTSHM_A_REGION_COUNTERS", "counters"),
+        ("RTSHM_A_REGION_SAMPLE_BYTES", "uint32"),
     )
 
     counters = counters

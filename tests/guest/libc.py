@@ -39,6 +39,8 @@ _libc.pwrite.argtypes = _libc.pread.argtypes = [
     ctypes.c_size_t,
     ctypes.c_int64,
 ]
+_libc.read.restype = ctypes.c_ssize_t
+_libc.read.argtypes = [ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t]
 _MAP_FAILED = ctypes.c_void_p(-1).value
 
 
@@ -59,6 +61,21 @@ def mapped(
         yield address
     finally:
         _checked(_libc.munmap(address, length))
+
+
+@contextmanager
+def anonymous(length: int) -> Iterator[int]:
+    """Memory of this process; the address."""
+    with mapped(-1, length, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) as address:
+        yield address
+
+
+def bytes_at(address: int, length: int) -> bytes:
+    return ctypes.string_at(address, length)
+
+
+def read(fd: int, address: int, length: int) -> int:
+    return _checked(_libc.read(fd, address, length))
 
 
 def mprotect(address: int, prot: int, length: int = PAGE) -> None:

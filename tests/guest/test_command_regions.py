@@ -74,6 +74,7 @@ def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
         "gid": NOBODY,
         "cpu": 0,
         "users": 0,
+        "sample-bytes": None,
     }
 
     assert done("set", "motor", "--period", "1500us", "--print", "off") == ""

@@ -218,6 +218,7 @@ REGION = (
     attribute(12, u32(2**32 - 2)),
     attribute(13, u32(3)),
     attribute(14, u32(2)),
+    attribute(16, u32(48)),
     attribute(15 | NESTED, b"".join(COUNTERS)),
 )
 INFO = RegionInfo(
@@ -235,6 +236,7 @@ INFO = RegionInfo(
     cpu=3,
     users=2,
     counters=Counters(2**64 - 1, 1, 2, 3, 4, 2**64 - 2, HISTOGRAM),
+    sample_bytes=48,
 )
 
 

@@ -15,6 +15,7 @@
 #ifndef _UAPI_LINUX_RTSHM_H
 #define _UAPI_LINUX_RTSHM_H
 
+#include <linux/ioctl.h>
 #include <linux/types.h>
 
 /**
@@ -33,5 +34,49 @@ struct rtshm_word {
 	__u8	ready;
 	__u8	pad[3];
 } __attribute__((aligned(8)));
+
+/* struct rtshm_sample.flags */
+#define RTSHM_SAMPLE_ANNOUNCED	1	/* the tick took an announcement */
+
+/**
+ * struct rtshm_sample - what a tick saw of a region
+ * @tick: Number of the tick, from 1. A reader that was too slow finds the next
+ *	number higher than the one before by more than 1.
+ * @time_ns: CLOCK_MONOTONIC when the tick ran.
+ * @lateness_ns: From when the tick was due until it ran.
+ * @flags: RTSHM_SAMPLE_ANNOUNCED or 0.
+ * @missed: Periods without a tick of their own since the tick before.
+ * @record: The first bytes of the region; their number is the region's
+ *	record-bytes, a multiple of 8.
+ *
+ * /dev/rtshm/<name>.samples gives these one after another, the region's
+ * sample-bytes each: the header may grow, the record stays at the end.
+ */
+struct rtshm_sample {
+	__u64	tick;
+	__u64	time_ns;
+	__u64	lateness_ns;
+	__u32	flags;
+	__u32	missed;
+	__u8	record[];
+};
+
+/**
+ * struct rtshm_watermark - when a reader of samples is woken
+ * @samples: When there are so many, 1 to half the depth.
+ * @reserved: 0.
+ * @wait_ns: Or at the first tick that comes so long after the wait began; 0:
+ *	however long it takes.
+ *
+ * A reader has samples = 1 until it sets another. It holds for poll(2) and for
+ * a read(2) that waits, which asks for no more than it has room for.
+ */
+struct rtshm_watermark {
+	__u32	samples;
+	__u32	reserved;
+	__u64	wait_ns;
+};
+
+#define RTSHM_IOC_WATERMARK	_IOW('r', 0x80, struct rtshm_watermark)
 
 #endif /* _UAPI_LINUX_RTSHM_H */

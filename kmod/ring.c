@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The samples of a region, in memory of the kernel's own.
+ *
+ * One tick after the other puts its sample in the place of the oldest; a reader
+ * copies out from where it is, or from the oldest that is kept. Both hold the
+ * region's lock.
+ */
+
+#include <linux/limits.h>
+#include <linux/overflow.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "rtshm.h"
+
+/* Process context. */
+struct rtshm_ring *rtshm_ring_new(u32 depth, u32 record_bytes)
+{
+	u32 stride = sizeof(struct rtshm_sample) + record_bytes;
+	struct rtshm_ring *ring;
+
+	ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
+	if (!ring)
+		return NULL;
+	ring->depth = depth;
+	ring->stride = stride;
+	ring->wake_at = U64_MAX;
+	ring->wake_ns = U64_MAX;
+	ring->slots = __vmalloc(rtshm_ring_bytes(depth, record_bytes),
+				GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN |
+				__GFP_NORETRY);
+	if (!ring->slots) {
+		kfree(ring);
+		return NULL;
+	}
+	return ring;
+}
+
+/* Process context. NULL is no ring. */
+void rtshm_ring_free(struct rtshm_ring *ring)
+{
+	if (!ring)
+		return;
+	vfree(ring->slots);
+	kfree(ring);
+}
+
+static void *rtshm_ring_slot(struct rtshm_ring *ring, u32 index)
+{
+	return ring->slots + (size_t)index * ring->stride;
+}
+
+/*
+ * Hard interrupt, the region's lock held. The record is the region's memory as
+ * it is, but for the word, which is as the tick saw it before it took it.
+ * Whether a reader is to be woken.
+ */
+bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
+		     u64 word, const struct rtshm_sample *sample)
+{
+	struct rtshm_sample *slot = rtshm_ring_slot(ring, ring->at);
+	u32 words = (ring->stride - sizeof(*slot)) / sizeof(u64);
+	u64 *record = (u64 *)slot->record;
+	u32 i;
+
+	memcpy(slot, sample, sizeof(*slot));
+	record[0] = word;
+	for (i = 1; i < words; i++)
+		record[i] = rtshm_load(rtshm_word(region) + i);
+
+	ring->head++;
+	if (++ring->at == ring->depth)
+		ring->at = 0;
+
+	if (ring->head < ring->wake_at && sample->time_ns < ring->wake_ns)
+		return false;
+	ring->wake_at = U64_MAX;
+	ring->wake_ns = U64_MAX;
+	return true;
+}
+
+/* The region's lock held. The first sample from @next on that is still kept. */
+u64 rtshm_ring_first(const struct rtshm_ring *ring, u64 next)
+{
+	u64 kept = min_t(u64, ring->head, ring->depth);
+
+	return max(next, ring->head - kept);
+}
+
+/*
+ * The region's lock held. Copy up to @max samples from @first on, which is kept;
+ * how many there were.
+ */
+u32 rtshm_ring_copy(struct rtshm_ring *ring, u64 first, void *to, u32 max)
+{
+	u32 count = min_t(u64, ring->head - first, max);
+	/* @at is where the sample numbered @head will be. */
+	u32 behind = ring->head - first;
+	u32 begin = ring->at >= behind ? ring->at - behind :
+					 ring->at + ring->depth - behind;
+	u32 straight = min(count, ring->depth - begin);
+
+	memcpy(to, rtshm_ring_slot(ring, begin), (size_t)straight * ring->stride);
+	memcpy(to + (size_t)straight * ring->stride, ring->slots,
+	       (size_t)(count - straight) * ring->stride);
+	return count;
+}

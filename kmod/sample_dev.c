@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/rtshm/<name>.samples: the history of a region, sample after sample.
+ *
+ * Each open file has a position of its own and begins with the next sample;
+ * lseek(fd, 0, SEEK_SET) goes to the oldest that is kept, SEEK_END to the next
+ * again. read gives whole samples, and the oldest kept to who was too slow. When
+ * the region is deleted, what is there can still be read; then comes the end.
+ */
+
+#include <linux/ktime.h>
+#include <linux/module.h>
+#include <linux/poll.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/uio.h>
+
+#include "rtshm.h"
+
+/* Of one open file. */
+struct rtshm_reader {
+	struct rtshm_history	*history;
+	struct mutex		lock;		/* guards what follows */
+	u64			next;
+	struct rtshm_watermark	watermark;
+	u64			waits_since_ns;	/* 0: it does not wait */
+};
+
+static int rtshm_sample_open(struct inode *inode, struct file *file)
+{
+	struct rtshm_history *history = container_of(inode->i_cdev,
+						     typeof(*history), cdev);
+	struct rtshm_reader *reader;
+
+	reader = kzalloc(sizeof(*reader), GFP_KERNEL_ACCOUNT);
+	if (!reader)
+		return -ENOMEM;
+	reader->history = history;
+	reader->watermark.samples = 1;
+	mutex_init(&reader->lock);
+
+	/* The depth does not change under a reader: rtshm_region_change(). */
+	scoped_guard(mutex, &rtshm_regions_lock) {
+		if (!history->dead) {
+			history->readers++;
+			scoped_guard(raw_spinlock_irq, &history->region->lock)
+				reader->next = history->ring->head;
+			file->private_data = reader;
+		}
+	}
+	if (!file->private_data) {
+		kfree(reader);
+		return -ENODEV;
+	}
+	return 0;
+}
+
+static int rtshm_sample_release(struct inode *inode, struct file *file)
+{
+	struct rtshm_reader *reader = file->private_data;
+
+	scoped_guard(mutex, &rtshm_regions_lock)
+		reader->history->readers--;
+	kfree(reader);
+	return 0;
+}
+
+static loff_t rtshm_sample_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct rtshm_reader *reader = file->private_data;
+	struct rtshm_history *history = reader->history;
+
+	if (offset || (whence != SEEK_SET && whence != SEEK_END))
+		return -EINVAL;
+	guard(mutex)(&reader->lock);
+	scoped_guard(raw_spinlock_irq, &history->region->lock)
+		reader->next = whence == SEEK_END ? history->ring->head :
+			       rtshm_ring_first(history->ring, 0);
+	return 0;
+}
+
+/*
+ * reader->lock held. Whether there are so many samples, or any after the time
+ * of the watermark; if not, the tick that makes it so wakes. All under the lock
+ * of the tick: none falls between the look and the arming.
+ */
+static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 wanted)
+{
+	struct rtshm_region *region = reader->history->region;
+	struct rtshm_ring *ring = reader->history->ring;
+	u64 now_ns = ktime_get_ns();
+	u64 since_ns = reader->waits_since_ns ?: now_ns;
+	u64 until_ns = U64_MAX;
+	bool ready;
+
+	if (reader->watermark.wait_ns)
+		until_ns = since_ns + reader->watermark.wait_ns;
+
+	scoped_guard(raw_spinlock_irq, &region->lock) {
+		u64 first = rtshm_ring_first(ring, reader->next);
+		u64 there = ring->head - first;
+
+		ready = there >= wanted || (there && now_ns >= until_ns);
+		if (!ready) {
+			ring->wake_at = min(ring->wake_at, first + wanted);
+			ring->wake_ns = min(ring->wake_ns, until_ns);
+		}
+	}
+	reader->waits_since_ns = ready ? 0 : since_ns;
+	return ready;
+}
+
+/* reader->lock held. 0, or why there is nothing to read. */
+static int rtshm_reader_wait(struct rtshm_reader *reader, u32 room, bool block)
+{
+	struct rtshm_history *history = reader->history;
+	u32 wanted = block ? min(room, reader->watermark.samples) : 1;
+
+	if (rtshm_reader_ready(reader, wanted) || READ_ONCE(history->dead))
+		return 0;
+	if (!block)
+		return -EAGAIN;
+	return wait_event_interruptible(history->region->recorded,
+					rtshm_reader_ready(reader, wanted) ||
+					READ_ONCE(history->dead));
+}
+
+static ssize_t rtshm_sample_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct rtshm_reader *reader = iocb->ki_filp->private_data;
+	struct rtshm_history *history = reader->history;
+	struct rtshm_ring *ring = history->ring;
+	size_t room = iov_iter_count(to) / ring->stride;
+	/* With interrupts off for one copy of about a page. */
+	u32 most = max_t(u32, PAGE_SIZE / ring->stride, 1);
+	bool block = !(iocb->ki_filp->f_flags & O_NONBLOCK) &&
+		     !(iocb->ki_flags & IOCB_NOWAIT);
+	ssize_t done = 0;
+	void *copy;
+	int err;
+
+	if (!iov_iter_count(to))
+		return 0;
+	if (!room)
+		return -EINVAL;
+	copy = kmalloc_array(most, ring->stride, GFP_KERNEL);
+	if (!copy)
+		return -ENOMEM;
+	err = mutex_lock_interruptible(&reader->lock);
+	if (err)
+		goto out_free;
+	err = rtshm_reader_wait(reader, min_t(size_t, room, U32_MAX), block);
+
+	while (!err && room) {
+		u32 count = 0, whole;
+		size_t copied;
+		u64 first;
+
+		scoped_guard(raw_spinlock_irq, &history->region->lock) {
+			first = rtshm_ring_first(ring, reader->next);
+			/* What was lost is between two reads, not in one. */
+			if (!done || first == reader->next)
+				count = rtshm_ring_copy(ring, first, copy,
+							min_t(size_t, room, most));
+		}
+		if (!count)
+			break;
+		copied = copy_to_iter(copy, (size_t)count * ring->stride, to);
+		/* A sample that did not get there whole comes again. */
+		whole = copied / ring->stride;
+		reader->next = first + whole;
+		done += (size_t)whole * ring->stride;
+		room -= whole;
+		if (whole < count)
+			err = -EFAULT;
+	}
+	mutex_unlock(&reader->lock);
+
+out_free:
+	kfree(copy);
+	return done ?: err;
+}
+
+static __poll_t rtshm_sample_poll(struct file *file, poll_table *wait)
+{
+	struct rtshm_reader *reader = file->private_data;
+	struct rtshm_history *history = reader->history;
+	__poll_t events = 0;
+
+	poll_wait(file, &history->region->recorded, wait);
+	guard(mutex)(&reader->lock);
+	/* rtshm_history_shut() sets dead before it wakes the queue. */
+	if (READ_ONCE(history->dead))
+		events |= EPOLLHUP;
+	if (rtshm_reader_ready(reader, events ? 1 : reader->watermark.samples))
+		events |= EPOLLIN | EPOLLRDNORM;
+	return events;
+}
+
+static long rtshm_sample_ioctl(struct file *file, unsigned int command,
+			       unsigned long argument)
+{
+	struct rtshm_reader *reader = file->private_data;
+	struct rtshm_watermark watermark;
+
+	if (command != RTSHM_IOC_WATERMARK)
+		return -ENOTTY;
+	if (copy_from_user(&watermark, (void __user *)argument, sizeof(watermark)))
+		return -EFAULT;
+	if (watermark.reserved)
+		return -EINVAL;
+	if (!watermark.samples ||
+	    watermark.samples > max(reader->history->ring->depth / 2, 1U) ||
+	    watermark.wait_ns > RTSHM_PERIOD_MAX_NS)
+		return -ERANGE;
+	guard(mutex)(&reader->lock);
+	reader->watermark = watermark;
+	reader->waits_since_ns = 0;
+	return 0;
+}
+
+const struct file_operations rtshm_sample_fops = {
+	.owner = THIS_MODULE,
+	.open = rtshm_sample_open,
+	.release = rtshm_sample_release,
+	.llseek = rtshm_sample_llseek,
+	.read_iter = rtshm_sample_read,
+	.poll = rtshm_sample_poll,
+	.unlocked_ioctl = rtshm_sample_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+};

@@ -1,0 +1,411 @@
+"""/dev/rtshm/<name>.samples: the history, tick by tick."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import select
+import signal
+import stat
+import struct
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import rtshm
+from rtshm import Control
+
+from tests.guest import libc, module
+from tests.guest.child import killed
+from tests.guest.libc import PAGE
+from tests.guest.module import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.guest.conftest import Load
+
+HOUR_NS = 3_600_000_000_000
+MS = 1_000_000
+NODE = Path("/dev/rtshm/a.samples")
+
+# struct rtshm_sample, its record apart, and _IOW('r', 0x80, struct rtshm_watermark).
+HEADER = struct.Struct("=QQQII")
+WATERMARK = struct.Struct("=IIQ")
+IOC_WATERMARK = 1 << 30 | WATERMARK.size << 16 | ord("r") << 8 | 0x80
+STRIDE = HEADER.size + 8
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    tick: int
+    time_ns: int
+    lateness_ns: int
+    flags: int
+    missed: int
+    record: bytes
+
+
+def split(data: bytes, stride: int = STRIDE) -> list[Sample]:
+    assert len(data) % stride == 0, "a read gave part of a sample"
+    parts = [data[at : at + stride] for at in range(0, len(data), stride)]
+    return [Sample(*(*HEADER.unpack_from(part), part[HEADER.size :])) for part in parts]
+
+
+def read(fd: int, most: int = 4096, stride: int = STRIDE) -> list[Sample]:
+    return split(os.read(fd, most * stride), stride)
+
+
+def set_watermark(fd: int, samples: int, wait_ns: int = 0, reserved: int = 0) -> None:
+    fcntl.ioctl(fd, IOC_WATERMARK, WATERMARK.pack(samples, reserved, wait_ns))
+
+
+def check_order(samples: list[Sample], period_ns: int) -> None:
+    """Consecutive ticks, each on the grid, with the periods missed between them counted."""
+    for before, after in pairwise(samples):
+        assert after.tick == before.tick + 1
+        due = [sample.time_ns - sample.lateness_ns for sample in (before, after)]
+        assert due[1] - due[0] == period_ns * (1 + after.missed)
+
+
+@pytest.fixture
+def control(load: Load) -> Iterator[Control]:
+    load(print=0, period_ns=HOUR_NS)
+    with Control() as control:
+        yield control
+
+
+@pytest.fixture
+def opened(control: Control) -> Iterator[Callable[..., int]]:
+    """Opens the samples of `a`; closed after the test, however it ends."""
+    with ExitStack() as files:
+
+        def open_samples(flags: int = os.O_RDONLY) -> int:
+            fd = os.open(NODE, flags)
+            files.callback(os.close, fd)
+            return fd
+
+        yield open_samples
+
+
+@pytest.fixture
+def reader(control: Control, opened: Callable[..., int]) -> int:
+    """A descriptor of the samples of `a`, which ticks at 1 kHz and keeps 100."""
+    control.create("a", period=MS, record_depth=100)
+    return opened()
+
+
+def rest(control: Control) -> int:
+    """Let `a` tick no more; the number of its last tick."""
+    control.set("a", period=HOUR_NS)
+    before = -1
+    while (ticks := control.get("a").counters.ticks) != before:
+        before = ticks
+        time.sleep(0.05)
+    return ticks
+
+
+def test_node_is_there_for_as_long_as_something_is_recorded(control: Control) -> None:
+    control.create("a", mode=0o660, gid=7)
+    assert not NODE.exists()
+    control.set("a", record_depth=10)
+    status = NODE.stat()
+    assert stat.S_IMODE(status.st_mode) == 0o440, "nobody writes history"
+    assert status.st_gid == 7
+    control.set("a", record_depth=0)
+    assert not NODE.exists()
+    control.set("a", record_depth=10)
+    control.delete("a")
+    assert not NODE.exists()
+
+
+def test_samples_are_the_ticks_one_after_another(reader: int) -> None:
+    samples: list[Sample] = []
+    while len(samples) < 300:
+        samples += read(reader)
+    check_order(samples, MS)
+
+
+def test_sample_has_the_bytes_that_its_tick_saw(
+    control: Control, opened: Callable[..., int]
+) -> None:
+    """And the word with its flag, as it was announced."""
+    control.create("a", period=MS, record_depth=1000, record_bytes=32)
+    fd = opened()
+    with rtshm.open("a") as region:
+        for value in range(1, 21):
+            os.pwrite(region.fileno(), struct.pack("=iI3Q", value, 1, value, value, value), 0)
+            region.wait_taken(PATIENCE)
+    samples = read(fd, stride=HEADER.size + 32)
+    announced = [sample for sample in samples if sample.flags]
+    assert [sample.flags for sample in announced] == 20 * [1]
+    expected = [struct.pack("=iI3Q", value, 1, value, value, value) for value in range(1, 21)]
+    assert [sample.record for sample in announced] == expected
+    for before, after in pairwise(samples):
+        if not after.flags and before.flags:
+            assert after.record[:4] == before.record[:4]
+            assert after.record[4:8] == bytes(4)
+
+
+def test_reader_begins_with_the_next_sample_or_the_oldest_kept(
+    control: Control, opened: Callable[..., int]
+) -> None:
+    control.create("a", period=MS, record_depth=50)
+    time.sleep(0.2)
+    ticks = rest(control)
+    fd = opened(os.O_RDONLY | os.O_NONBLOCK)
+    with pytest.raises(BlockingIOError):
+        read(fd)
+    for _ in range(2):
+        assert os.lseek(fd, 0, os.SEEK_SET) == 0
+        assert [sample.tick for sample in read(fd)] == list(range(ticks - 49, ticks + 1))
+    os.lseek(fd, 0, os.SEEK_SET)
+    assert os.lseek(fd, 0, os.SEEK_END) == 0
+    with pytest.raises(BlockingIOError):
+        read(fd)
+    for offset, whence in ((1, os.SEEK_SET), (-1, os.SEEK_END), (0, os.SEEK_CUR)):
+        with pytest.raises(OSError) as refused:
+            os.lseek(fd, offset, whence)
+        assert refused.value.errno == errno.EINVAL
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3, 7, 64])
+def test_slow_reader_gets_the_oldest_kept_and_sees_what_it_lost(
+    control: Control, depth: int, opened: Callable[..., int]
+) -> None:
+    """At every position of the ring: what comes next is what is kept, up to the last tick."""
+    control.create("a", period=200_000, record_depth=depth)
+    fd = opened()
+    before, last, seen, lost = 0, 0, 0, 0
+    for turn in range(60):
+        time.sleep(0.0002 * (turn % 17))
+        samples = read(fd, most=1 + turn % (depth + 2))
+        check_order(samples, 200_000)  # no gap within one read
+        if last:
+            lost += samples[0].tick - last - 1
+        else:
+            before = samples[0].tick - 1
+        seen += len(samples)
+        last = samples[-1].tick
+    assert before + seen + lost == last
+    assert lost > 0 or depth == 64
+
+
+def test_reads_of_odd_lengths_give_whole_samples(reader: int) -> None:
+    for length in (1, STRIDE - 1):
+        with pytest.raises(OSError) as refused:
+            os.read(reader, length)
+        assert refused.value.errno == errno.EINVAL
+    assert os.read(reader, 0) == b""
+    first = split(os.read(reader, STRIDE + 1))
+    assert len(first) == 1
+    os.lseek(reader, 0, os.SEEK_SET)
+    time.sleep(0.05)
+    assert len(split(os.read(reader, 3 * STRIDE - 1))) == 2
+
+
+def test_sample_that_did_not_arrive_whole_comes_again(reader: int) -> None:
+    time.sleep(0.02)
+    with libc.anonymous(2 * PAGE) as address:
+        libc.mprotect(address + PAGE, 0)
+        # One whole sample fits before the page that is not there, and half of another one.
+        assert libc.read(reader, address + PAGE - STRIDE * 3 // 2, 3 * STRIDE) == STRIDE
+        (first,) = split(libc.bytes_at(address + PAGE - STRIDE * 3 // 2, STRIDE))
+        with pytest.raises(OSError) as refused:
+            libc.read(reader, address + PAGE - STRIDE // 2, STRIDE)
+        assert refused.value.errno == errno.EFAULT
+    assert read(reader)[0].tick == first.tick + 1
+
+
+def test_read_waits_and_poll_wakes(control: Control, opened: Callable[..., int]) -> None:
+    control.create("a", period=50 * MS, record_depth=10)
+    fd = opened()
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    for _ in range(3):
+        assert poll.poll(PATIENCE * 1000) == [(fd, select.POLLIN)]
+        assert len(read(fd)) == 1
+    assert len(read(fd)) == 1
+
+
+def test_watermark_counts_samples(reader: int) -> None:
+    set_watermark(reader, 40)
+    poll = select.poll()
+    poll.register(reader, select.POLLIN)
+    for _ in range(3):
+        os.lseek(reader, 0, os.SEEK_END)
+        assert poll.poll(PATIENCE * 1000) == [(reader, select.POLLIN)]
+        assert len(read(reader)) >= 40
+        os.lseek(reader, 0, os.SEEK_END)
+        assert len(read(reader)) >= 40
+    # Who has room for less asks for less.
+    os.lseek(reader, 0, os.SEEK_END)
+    assert len(read(reader, most=3)) == 3
+
+
+def test_watermark_has_a_time(control: Control, opened: Callable[..., int]) -> None:
+    control.create("a", period=20 * MS, record_depth=1000)
+    fd = opened()
+    set_watermark(fd, 500, wait_ns=100 * MS)
+    begin = time.monotonic_ns()
+    samples = read(fd)
+    assert 1 <= len(samples) < 500
+    assert samples[-1].time_ns >= begin + 90 * MS
+
+
+@pytest.mark.parametrize(
+    ("samples", "reserved", "wait_ns", "code"),
+    [
+        (0, 0, 0, errno.ERANGE),
+        (51, 0, 0, errno.ERANGE),
+        (1, 1, 0, errno.EINVAL),
+        (1, 0, HOUR_NS + 1, errno.ERANGE),
+    ],
+)
+def test_watermark_is_refused(
+    reader: int, samples: int, reserved: int, wait_ns: int, code: int
+) -> None:
+    with pytest.raises(OSError) as refused:
+        set_watermark(reader, samples, wait_ns, reserved)
+    assert refused.value.errno == code
+
+
+def test_other_ioctls_are_refused(reader: int) -> None:
+    with pytest.raises(OSError) as refused:
+        fcntl.ioctl(reader, IOC_WATERMARK + 1, bytes(16))
+    assert refused.value.errno == errno.ENOTTY
+
+
+def test_writing_and_mapping_are_refused(reader: int, opened: Callable[..., int]) -> None:
+    fd = opened(os.O_RDWR)
+    with pytest.raises(OSError) as refused:
+        os.write(fd, bytes(STRIDE))
+    assert refused.value.errno == errno.EINVAL
+    with pytest.raises(OSError) as refused, libc.mapped(fd):
+        pass
+    assert refused.value.errno == errno.ENODEV
+
+
+def test_depth_stays_while_somebody_reads(control: Control, reader: int) -> None:
+    for depth, record_bytes in ((50, 8), (100, 16), (0, 8)):
+        with pytest.raises(OSError) as refused:
+            control.set("a", record_depth=depth, record_bytes=record_bytes)
+        assert refused.value.errno == errno.EBUSY
+        assert "record-depth: somebody has the samples open" in str(refused.value)
+    control.set("a", period=2 * MS)
+    assert control.get("a").record_depth == 100
+
+
+def test_killed_reader_is_no_reader_any_more(control: Control) -> None:
+    control.create("a", period=MS, record_depth=10)
+
+    def act() -> None:
+        fd = os.open(NODE, os.O_RDONLY)
+        while True:
+            read(fd)
+
+    with killed(act):
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                control.set("a", record_depth=11 + control.get("a").record_depth % 2)
+            except OSError as error:
+                assert error.errno == errno.EBUSY
+                break
+            assert time.monotonic() < deadline
+    control.set("a", record_depth=5)
+
+
+def test_deleted_region_gives_its_last_samples_and_then_the_end(
+    control: Control, opened: Callable[..., int]
+) -> None:
+    control.create("a", period=10 * MS, record_depth=1000)
+    fd = opened()
+    time.sleep(0.2)
+    control.delete("a")
+    samples = read(fd)
+    check_order(samples, 10 * MS)
+    assert len(samples) > 5
+    assert os.read(fd, STRIDE) == b""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    assert poll.poll(0) == [(fd, select.POLLHUP)]
+    with pytest.raises(OSError) as refused:
+        os.open(f"/proc/self/fd/{fd}", os.O_RDONLY)
+    assert refused.value.errno == errno.ENODEV
+    with pytest.raises(BlockingIOError):
+        module.unload()
+
+
+def test_delete_ends_the_waiting_of_readers_and_pollers(
+    control: Control, opened: Callable[..., int]
+) -> None:
+    control.create("a", period=HOUR_NS, record_depth=10)
+    time.sleep(0.1)  # the first tick, at once, has been
+    fd = opened()
+    got: list[bytes] = []
+    waiting = threading.Thread(target=lambda: got.append(os.read(fd, STRIDE)))
+    other = opened()
+    poll = select.poll()
+    poll.register(other, select.POLLIN)
+    waiting.start()
+    deleter = threading.Timer(0.3, control.delete, ["a"])
+    deleter.start()
+    assert poll.poll(PATIENCE * 1000) == [(other, select.POLLHUP)]
+    waiting.join(PATIENCE)
+    # It waits for its answer with a control that goes with this test.
+    deleter.join()
+    assert got == [b""]
+
+
+def test_signal_interrupts_a_read_that_waits(control: Control, opened: Callable[..., int]) -> None:
+    control.create("a", period=HOUR_NS, record_depth=10)
+    time.sleep(0.1)
+    fd = opened()
+
+    def stop(*_: object) -> None:
+        raise InterruptedError
+
+    before = signal.signal(signal.SIGALRM, stop)
+    signal.setitimer(signal.ITIMER_REAL, 0.2)
+    try:
+        with pytest.raises(InterruptedError):
+            os.read(fd, STRIDE)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
+def test_samples_count_for_the_limit_of_all_bytes(load: Load) -> None:
+    load(print=0, bytes_max=16 * PAGE)
+    with Control() as control:
+        with pytest.raises(OSError) as refused:
+            control.create("a", record_depth=16 * PAGE // STRIDE)
+        assert refused.value.errno == errno.ENOSPC
+        assert "record-depth: all regions and samples may have 65536 bytes" in str(refused.value)
+        assert not Path("/dev/rtshm/a").exists()
+        control.create("a", record_depth=8 * PAGE // STRIDE)
+        with pytest.raises(OSError) as refused:
+            control.set("a", record_depth=15 * PAGE // STRIDE)
+        assert refused.value.errno == errno.ENOSPC
+        assert control.get("a").record_depth == 8 * PAGE // STRIDE
+        control.set("a", record_depth=0)
+        control.set("a", record_depth=13 * PAGE // STRIDE)
+
+
+def test_eight_readers_at_1_khz_lose_nothing(control: Control, opened: Callable[..., int]) -> None:
+    control.create("a", period=MS, record_depth=10_000, record_bytes=24)
+    fds = [opened() for _ in range(8)]
+    for fd in fds:
+        set_watermark(fd, 100)
+    seen: list[list[Sample]] = [[] for _ in fds]
+    while any(len(samples) < 2000 for samples in seen):
+        for fd, samples in zip(fds, seen, strict=True):
+            samples += read(fd, stride=HEADER.size + 24)
+    for samples in seen:
+        check_order(samples, MS)
