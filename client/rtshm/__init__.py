@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         PrintMode,
         RegionInfo,
     )
+    from rtshm.layout import Layout
     from rtshm.state import Region, open
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "Counters",
     "Created",
     "Deleted",
+    "Layout",
     "LayoutError",
     "Overrun",
     "PrintMode",
@@ -49,5 +51,5 @@ def __getattr__(name: str) -> Any:
     """Import on first use: in an emulated guest construct takes half a second, pyroute2 two."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = "state" if name in ("Region", "open") else "control"
+    home = {"Layout": "layout", "Region": "state", "open": "state"}.get(name, "control")
     return getattr(importlib.import_module(f"rtshm.{home}"), name)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from construct import Int8un, Int32sn, Padding, Struct
 
-from rtshm.layout import structure
+from rtshm.layout import Layout
 
 DEVICES = Path("/dev/rtshm")
 """Where the module's device nodes are, one a region, by name."""
@@ -17,7 +17,10 @@ INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 """Range of some_int, a C int."""
 
 WORD = Struct("some_int" / Int32sn, "ready" / Int8un, Padding(3))
-Word = structure("Word", WORD)
+Word = Layout(WORD).ctypes
+
+LAYOUT_OFFSET = ctypes.sizeof(Word)
+"""Where the layout of a region begins."""
 
 Cell = ctypes.c_int64
 """The whole word, for stores of value and flag at once."""

@@ -88,8 +88,8 @@ class Region:
         """The word, a ctypes structure with some_int and ready.
 
         It is live, and stays valid when kept past close(); of a region opened
-        read-only it is a copy as of now. Stores through it are ctypes' own:
-        they wrap what is out of range instead of refusing it.
+        read-only it is a copy as of now. A store of what is out of range is
+        OverflowError, with nothing stored.
         """
         self._check_open()
         return self._word or Word.from_buffer_copy(self._memory)
@@ -108,8 +108,6 @@ class Region:
     @some_int.setter
     def some_int(self, value: int) -> None:
         self._check_writable()
-        if not INT_MIN <= value <= INT_MAX:
-            raise _out_of_range(value)
         self.word.some_int = value
 
     @property

@@ -43,6 +43,7 @@ tools)
 		want python3-venv "the Python tools go into .venv" /nonexistent
 	fi
 	want gcc "a host test compiles the ABI header" cc
+	want g++ "a host test compiles layout headers as C++" g++
 	want libc6-dev "a host test compiles the ABI header" /usr/include/stdio.h
 	want perl "runs checkpatch" perl
 	;;

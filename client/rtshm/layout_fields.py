@@ -1,0 +1,209 @@
+"""What a layout is made of: fields, each with its place and the values that it takes."""
+
+from __future__ import annotations
+
+import ctypes
+import operator
+import struct
+from dataclasses import dataclass
+from enum import IntEnum, IntFlag, StrEnum
+from functools import partial
+from math import prod
+from numbers import Real
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+
+class Kind(StrEnum):
+    """What an element of a field is, by its name in a layout text."""
+
+    I8 = "i8"
+    U8 = "u8"
+    I16 = "i16"
+    U16 = "u16"
+    I32 = "i32"
+    U32 = "u32"
+    I64 = "i64"
+    U64 = "u64"
+    F32 = "f32"
+    F64 = "f64"
+    BOOL = "bool"
+    BYTES = "bytes"
+    STRUCT = "struct"
+
+
+class Number(NamedTuple):
+    """A kind of number elsewhere."""
+
+    code: str
+    """The format character of the modules struct and construct, for the standard sizes."""
+    ctype: type[ctypes._SimpleCData[Any]]
+    c: str
+
+
+NUMBERS = {
+    Kind.I8: Number("b", ctypes.c_int8, "__s8"),
+    Kind.U8: Number("B", ctypes.c_uint8, "__u8"),
+    Kind.I16: Number("h", ctypes.c_int16, "__s16"),
+    Kind.U16: Number("H", ctypes.c_uint16, "__u16"),
+    Kind.I32: Number("l", ctypes.c_int32, "__s32"),
+    Kind.U32: Number("L", ctypes.c_uint32, "__u32"),
+    Kind.I64: Number("q", ctypes.c_int64, "__s64"),
+    Kind.U64: Number("Q", ctypes.c_uint64, "__u64"),
+    Kind.F32: Number("f", ctypes.c_float, "float"),
+    Kind.F64: Number("d", ctypes.c_double, "double"),
+    # Not C's bool: a byte of shared memory may be more than 0 or 1, which is no value of it.
+    Kind.BOOL: Number("?", ctypes.c_bool, "__u8"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field with a name; padding is what no field covers."""
+
+    name: str
+    path: str
+    """Its name after those of the structs that it is in, with dots."""
+    offset: int
+    """Bytes from the layout's beginning; of an element of an array of structs, the first."""
+    kind: Kind
+    element: int
+    """Bytes of one element."""
+    alignment: int
+    shape: tuple[int, ...] = ()
+    """Elements by dimension, as in C; () if it is no array."""
+    enum: type[IntEnum] | type[IntFlag] | None = None
+    fields: tuple[Field, ...] = ()
+    """Of a struct."""
+
+    @property
+    def count(self) -> int:
+        """Elements in all."""
+        return prod(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Bytes in all."""
+        return self.element * self.count
+
+
+def with_padding(struct: Field) -> Iterator[tuple[int, Field | None]]:
+    """The fields of a struct, each after the bytes of padding before it; None for its end."""
+    end = struct.offset
+    for field in struct.fields:
+        yield field.offset - end, field
+        end = field.offset + field.size
+    yield struct.offset + struct.element - end, None
+
+
+def limits(kind: Kind) -> tuple[int, int]:
+    """The least and the greatest value of a kind of integer."""
+    bits = 8 * ctypes.sizeof(NUMBERS[kind].ctype)
+    return (-(1 << bits - 1), (1 << bits - 1) - 1) if kind.startswith("i") else (0, (1 << bits) - 1)
+
+
+def encoder(field: Field) -> Callable[[Any], Any]:
+    """What turns a value into what is stored in an element: an int, a float, a bool or bytes.
+
+    It raises TypeError, OverflowError or ValueError for what the element does not take.
+    """
+    if field.enum:
+        return partial(_encode_member, field, field.enum)
+    match field.kind:
+        case Kind.BYTES:
+            return partial(_encode_bytes, field)
+        case Kind.BOOL:
+            return partial(_encode_bool, field)
+        case Kind.F32 | Kind.F64:
+            return partial(_encode_float, field, struct.Struct(f"={NUMBERS[field.kind].code}"))
+        case kind:
+            return partial(_encode_integer, field, *limits(kind))
+
+
+def decoder(field: Field) -> Callable[[Any], Any] | None:
+    """What turns what is stored in an element into its value; None if that is the value."""
+    if field.enum:
+        return partial(_decode_member, field.enum)
+    return bytes if field.kind is Kind.BYTES else None
+
+
+def exactly(field: Field, count: int, values: Iterable[Any]) -> list[Any]:
+    """As many values as there are elements."""
+    try:
+        listed = list(values)
+    except TypeError:
+        raise TypeError(f"{field.path}: {values!r} is no sequence; give {count} values") from None
+    if len(listed) != count:
+        raise ValueError(f"{field.path}: {len(listed)} values; give {count}")
+    return listed
+
+
+def _encode_integer(field: Field, low: int, high: int, value: Any) -> int:
+    number = _integer(field, value)
+    if not low <= number <= high:
+        raise OverflowError(f"{field.path}: {number} is no {field.kind}; give {low} to {high}")
+    return number
+
+
+def _encode_float(field: Field, stored: struct.Struct, value: Any) -> float:
+    if not isinstance(value, (float, int, Real)):
+        raise TypeError(f"{field.path}: {value!r} is no number")
+    try:
+        number = float(value)
+        # C makes an infinity of what is too large.
+        stored.pack(number)
+    except OverflowError:
+        raise OverflowError(f"{field.path}: {value!r} is too large for {field.kind}") from None
+    return number
+
+
+def _encode_bool(field: Field, value: Any) -> bool:
+    if value not in (False, True):
+        raise ValueError(f"{field.path}: {value!r} is no bool; give True or False")
+    return bool(value)
+
+
+def _encode_bytes(field: Field, value: Any) -> bytes:
+    if not isinstance(value, (bytes, bytearray, memoryview)):
+        raise TypeError(f"{field.path}: {value!r} is no bytes")
+    data = bytes(value)
+    if len(data) != field.element:
+        raise ValueError(
+            f"{field.path}: {len(data)} bytes; give {field.element}, "
+            f"as .ljust({field.element}, b'\\0') makes them of fewer"
+        )
+    return data
+
+
+def _encode_member(field: Field, enum: type[IntEnum] | type[IntFlag], value: Any) -> int:
+    flags = issubclass(enum, IntFlag)
+    members = enum.__members__
+    if isinstance(value, str):
+        names = set(value.split("|")) if flags else {value}
+        if names <= members.keys():
+            return sum(members[name] for name in names)
+    else:
+        number = _integer(field, value)
+        if flags and number & sum(members.values()) == number:
+            return number
+        if not flags and number in members.values():
+            return number
+    separator = " | " if flags else ", "
+    raise ValueError(f"{field.path}: {value!r} is none of {separator.join(members)}")
+
+
+def _decode_member(enum: type[IntEnum] | type[IntFlag], stored: int) -> int:
+    try:
+        return enum(stored)
+    except ValueError:
+        # Anybody may have stored it.
+        return stored
+
+
+def _integer(field: Field, value: Any) -> int:
+    try:
+        return operator.index(value)
+    except TypeError:
+        raise TypeError(f"{field.path}: {value!r} is no whole number") from None
