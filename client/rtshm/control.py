@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
+    import construct
+
+    from rtshm.layout import Layout
     from rtshm.netlink import Family
 
 _POLL_MAX_MS = 2**31 - 1
@@ -175,7 +178,7 @@ class Control:
         print: PrintMode | None = None,
         record_depth: int | None = None,
         record_bytes: int | None = None,
-        layout: str | None = None,
+        layout: Layout | construct.Struct | str | None = None,
         mode: int | None = None,
         uid: int | None = None,
         gid: int | None = None,
@@ -184,7 +187,8 @@ class Control:
         """Make a region; what is None is the kernel's default. Its device node is there on return.
 
         `period` is a timedelta, or an int of ns; `size` is bytes, a multiple
-        of the page size; `mode`, `uid` and `gid` are the device node's.
+        of the page size; `layout` is kept as its text, a str as it is; `mode`,
+        `uid` and `gid` are the device node's.
         """
         return self._one(
             Command.REGION_NEW,
@@ -194,7 +198,7 @@ class Control:
             print=print,
             record_depth=record_depth,
             record_bytes=record_bytes,
-            layout=layout,
+            layout=_layout_text(layout),
             mode=mode,
             uid=uid,
             gid=gid,
@@ -444,6 +448,15 @@ def _nanoseconds(period: timedelta | int | None) -> int | None:
     if isinstance(period, timedelta):
         return period // timedelta(microseconds=1) * 1000
     return period
+
+
+def _layout_text(layout: Layout | construct.Struct | str | None) -> str | None:
+    if layout is None or isinstance(layout, str):
+        return layout
+    # Not above: it takes construct, which is slow to import.
+    from rtshm.layout import as_layout
+
+    return as_layout(layout).text
 
 
 def _wake(waiter: asyncio.Future[None]) -> None:

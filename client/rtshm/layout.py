@@ -119,6 +119,11 @@ class Layout:
         return layout_view.structure("Layout", self._root)
 
     @cached_property
+    def ctypes_readonly(self) -> type[Structure]:
+        """As `ctypes`, for from_buffer_copy(): every store is PermissionError."""
+        return layout_view.structure("Layout", self._root, readonly=True)
+
+    @cached_property
     def dtype(self) -> numpy.dtype[numpy.void]:
         """For numpy: enums are their integers, bytes are void, padding is not there.
 
@@ -149,6 +154,19 @@ class Layout:
         """
         return bytes(self._construct.build(_encode_struct(self._root, values)))
 
+    def build_fields(self, values: Mapping[str, Any]) -> list[tuple[Field, bytes]]:
+        """Each of some fields with its bytes, in the order of their offsets.
+
+        Raises as build() does, but for fields that are missing.
+        """
+        _check_known(self._root, values)
+        subcons = {subcon.name: subcon for subcon in self._construct.subcons}
+        return [
+            (field, bytes(subcons[field.name].build(_encode_field(field, values[field.name]))))
+            for field in self.fields
+            if field.name in values
+        ]
+
     def parse(self, data: bytes | bytearray | memoryview) -> dict[str, Any]:
         """The values in the first `size` bytes, as the live view reads them."""
         if len(data) < self.size:
@@ -158,6 +176,10 @@ class Layout:
     @cached_property
     def _construct(self) -> construct.Struct:
         return layout_construct.to_construct(self._root)
+
+
+def as_layout(declared: Layout | construct.Struct) -> Layout:
+    return declared if isinstance(declared, Layout) else Layout(declared)
 
 
 def _dtype(struct: Field) -> Any:
@@ -183,12 +205,19 @@ def _encode_struct(struct: Field, values: Any) -> dict[str, Any]:
     where = struct.path or "layout"
     if not isinstance(values, Mapping):
         raise TypeError(f"{where}: {values!r} is no mapping of names to values")
-    names = {field.name for field in struct.fields}
-    if missing := sorted(names - values.keys()):
+    _check_known(struct, values)
+    if missing := [field.name for field in struct.fields if field.name not in values]:
         raise ValueError(f"{where}: no value for {', '.join(missing)}")
-    if unknown := sorted(values.keys() - names):
-        raise ValueError(f"{where}: no field {', '.join(unknown)}")
     return {field.name: _encode_field(field, values[field.name]) for field in struct.fields}
+
+
+def _check_known(struct: Field, values: Mapping[str, Any]) -> None:
+    names = [field.name for field in struct.fields]
+    if unknown := [name for name in values if name not in names]:
+        raise ValueError(
+            f"{struct.path or 'layout'}: no field {', '.join(map(str, unknown))}; "
+            f"there are {', '.join(names)}"
+        )
 
 
 def _encode_field(field: Field, value: Any) -> Any:

@@ -7,8 +7,9 @@ checked first: whatever raises has stored nothing.
 from __future__ import annotations
 
 import ctypes
+import errno
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from rtshm.layout_fields import (
     NUMBERS,
@@ -49,9 +50,9 @@ class _Member(property):
         self.size: int = member.size
 
 
-def structure(name: str, struct: Field) -> type[ctypes.Structure]:
-    """The ctypes structure that is laid out as `struct`."""
-    places = {field.name: _place(field, field.shape) for field in struct.fields}
+def structure(name: str, struct: Field, *, readonly: bool = False) -> type[ctypes.Structure]:
+    """The ctypes structure that is laid out as `struct`; `readonly` refuses every store."""
+    places = {field.name: _place(field, field.shape, readonly) for field in struct.fields}
     members: list[tuple[str, Any]] = []
     for padding, field in with_padding(struct):
         if padding:
@@ -65,12 +66,17 @@ def structure(name: str, struct: Field) -> type[ctypes.Structure]:
     return view
 
 
-def _place(field: Field, shape: tuple[int, ...]) -> _Place:
+def _place(field: Field, shape: tuple[int, ...], readonly: bool) -> _Place:
+    place = _writable_place(field, shape, readonly)
+    return place._replace(store=partial(_refuse, field)) if readonly else place
+
+
+def _writable_place(field: Field, shape: tuple[int, ...], readonly: bool) -> _Place:
     if shape:
-        return _array(field, shape[0], _place(field, shape[1:]))
+        return _array(field, shape[0], _place(field, shape[1:], readonly))
     match field.kind:
         case Kind.STRUCT:
-            view = structure(field.path.replace(".", "_"), field)
+            view = structure(field.path.replace(".", "_"), field, readonly=readonly)
             return _Place(view, None, partial(_same, field, view))
         case Kind.BYTES:
             array, encode = ctypes.c_uint8 * field.element, encoder(field)
@@ -87,6 +93,10 @@ def _same(field: Field, view: type[ctypes.Structure], value: Any) -> Any:
             f"{field.path}: {value!r} is no {view.__name__}; store its fields one by one"
         )
     return value
+
+
+def _refuse(field: Field, value: Any) -> NoReturn:
+    raise PermissionError(errno.EACCES, "opened read-only", field.path)
 
 
 def _array(field: Field, count: int, element: _Place) -> _Place:

@@ -10,26 +10,51 @@ import stat
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self
 
-from rtshm.abi import DEVICES, INT_MAX, INT_MIN, Cell, Word, announced
-from rtshm.errors import ClosedError, add_remedy, region_remedy
+from rtshm import record
+from rtshm.abi import DEVICES, INT_MAX, INT_MIN, LAYOUT_OFFSET, Cell, Word, announced
+from rtshm.errors import ClosedError, LayoutError, add_remedy, region_remedy
+from rtshm.layout import Layout, as_layout
 
 if TYPE_CHECKING:
     import ctypes
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+    import construct
 
 _POLL_MAX_MS = 2**31 - 1
 
 
-def open(name: str | os.PathLike[str] = "default", *, readonly: bool = False) -> Region:
+def open(
+    name: str | os.PathLike[str] = "default",
+    layout: Layout | construct.Struct | None = None,
+    *,
+    readonly: bool = False,
+) -> Region:
     """Map the region `name`, or the one whose device node is at a path with a slash in it.
 
-    Raises OSError as the kernel gave it, with a note that says what to do:
-    FileNotFoundError (no module or no such region), PermissionError, ...
+    Without `layout`, the one that the kernel stores with the region is asked
+    for when a field is first used. One that is given must fit the region; by
+    name, it must also be the one that is stored, if there is one: who opens by
+    a path says what lies there, and nobody is asked.
+
+    Raises LayoutError for such a layout, and OSError as the kernel gave it,
+    with a note that says what to do: FileNotFoundError (no module or no such
+    region), PermissionError, ...
     """
     path = os.fspath(name)
-    return Region(Path(path) if "/" in path else DEVICES / path, readonly=readonly)
+    if "/" in path:
+        region = Region(Path(path), readonly=readonly)
+    else:
+        region = Region(DEVICES / path, readonly=readonly, name=path)
+    if layout is not None:
+        try:
+            region._declare(as_layout(layout))
+        except BaseException:
+            region.close()
+            raise
+    return region
 
 
 class Region:
@@ -51,9 +76,13 @@ class Region:
     range of a C int and TypeError for what is no int, with nothing stored.
     """
 
-    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+    def __init__(self, path: Path, *, readonly: bool = False, name: str | None = None) -> None:
+        """`name`, if the region is to be asked for its layout."""
         self.closed = True
         self.path = path
+        self._name = name
+        self._layout: Layout | None = None
+        self._view: ctypes.Structure | None = None
         self._readonly = readonly
         flags, access = (
             (os.O_RDONLY, mmap.ACCESS_READ) if readonly else (os.O_RDWR, mmap.ACCESS_WRITE)
@@ -120,6 +149,75 @@ class Region:
         self._check_writable()
         self.word.ready = bool(value)
 
+    @property
+    def layout(self) -> Layout:
+        """What lies where after the word: as given to open(), or as the kernel stores it.
+
+        Raises LayoutError if neither is there.
+        """
+        self._check_open()
+        if self._layout is None:
+            if self._name is None:
+                error = LayoutError(f"{self.path}: opened by its path, a region has no layout")
+                error.add_note("open it by its name, or give open() the layout")
+                raise error
+            layout = record.stored(self._name)
+            self._check_named()
+            record.check_fits(self.path, layout, self.size)
+            self._layout = layout
+        return self._layout
+
+    @property
+    def view(self) -> Any:
+        """The live fields, a ctypes structure: see Layout.ctypes.
+
+        A load or store of a number is whole; what is larger, or more than one,
+        others see halfway. May be kept past close(). Of a region opened
+        read-only, each field is of a copy as of its access, a store is
+        PermissionError, and after close() nothing is there.
+        """
+        layout = self.layout
+        if self._readonly:
+            return record.ReadOnlyView(self._copy)
+        if self._view is None:
+            self._view = layout.ctypes.from_buffer(self._memory, LAYOUT_OFFSET)
+        return self._view
+
+    def read(self) -> dict[str, Any]:
+        """All fields by name, as of one moment: no write() or update() is seen halfway.
+
+        Raises LayoutError for a layout of more than a page.
+        """
+        return record.read(self.fileno(), self.layout)
+
+    def write(self, values: Mapping[str, Any], *, announce: bool = False) -> None:
+        """Store all fields at once: no tick and no read() sees some of them only.
+
+        Structs are mappings, arrays sequences, enums members, names or numbers.
+        What a field does not take is TypeError, OverflowError or ValueError, a
+        layout of more than a page LayoutError, with nothing stored.
+
+        The word stays as it is. With `announce`, its flag alone is set after
+        the fields are stored: a tick in between has the fields and no
+        announcement, and the one that takes the announcement has the fields.
+        """
+        self._check_writable()
+        record.write(self._fd, self.layout, values)
+        if announce:
+            self._announce()
+
+    def update(self, /, *, announce: bool = False, **values: Any) -> None:
+        """Store several fields at once, as write() does all.
+
+        If other fields lie between those that are named, they are read and
+        written back as they were: what somebody else stores there in that
+        instant is lost. A field of the name `announce` is for write() and the view.
+        """
+        self._check_writable()
+        record.update(self._fd, self.layout, values)
+        if announce:
+            self._announce()
+
     def wait_taken(self, timeout: float | timedelta | None = None) -> None:
         """Wait until no announcement waits for a tick.
 
@@ -155,6 +253,7 @@ class Region:
             return
         self.closed = True
         self._word = None
+        self._view = None
         self.publish = _refuser(_closed, self.path)
         # A view that somebody kept holds the mapping, which goes with the last of them.
         with suppress(BufferError):
@@ -174,6 +273,33 @@ class Region:
 
     def __repr__(self) -> str:
         return f"<rtshm.Region {self.path}{' closed' if self.closed else ''}>"
+
+    def _declare(self, layout: Layout) -> None:
+        record.check_fits(self.path, layout, self.size)
+        if self._name is not None:
+            record.check_agrees(self._name, layout)
+            self._check_named()
+        self._layout = layout
+
+    def _check_named(self) -> None:
+        """That the kernel was asked about this region, and not about a later one of its name."""
+        try:
+            if os.stat(self.path).st_rdev == os.fstat(self._fd).st_rdev:
+                return
+        except FileNotFoundError:
+            pass
+        error = OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+        add_remedy(error, self.path, "the region was deleted: its layout is gone, give open() it")
+        raise error
+
+    def _copy(self) -> ctypes.Structure:
+        layout = self.layout
+        data = os.pread(self._fd, layout.size, LAYOUT_OFFSET)
+        return layout.ctypes_readonly.from_buffer_copy(data)
+
+    def _announce(self) -> None:
+        # By the kernel, after the fields: a store through the mapping could be seen before them.
+        os.pwrite(self._fd, b"\1", Word.ready.offset)
 
     def _check_open(self) -> None:
         if self.closed:

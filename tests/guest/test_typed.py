@@ -1,0 +1,501 @@
+"""The fields of a region: by name, whole, and the same for Python and C."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import subprocess
+import sys
+from contextlib import contextmanager
+from datetime import timedelta
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import construct as c
+import pytest
+import rtshm
+from rtshm.abi import DEVICES, LAYOUT_OFFSET
+
+from tests.guest.module import CHECKOUT, PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.guest.conftest import Load
+
+MOTOR = c.Struct(
+    "speed" / c.Float64n,
+    "gain" / c.Float32n,
+    "mode" / c.Enum(c.Int8un, off=0, on=1),
+    c.Padding(3),
+    "axes" / c.Array(3, c.Int32sn),
+    "points" / c.Array(2, c.Struct("x" / c.Int16sn, "y" / c.Int16sn)),
+    "flags" / c.FlagsEnum(c.Int16un, run=1, fault=2),
+    "tag" / c.Bytes(6),
+    c.Padding(4),
+)
+TEXT = (
+    "speed:f64 gain:f32 mode:u8{off=0,on=1} _:x3 axes:i32[3] points[2](x:i16 y:i16) "
+    "flags:u16<run=1,fault=2> tag:bytes[6] _:x4"
+)
+RECORD = {
+    "speed": 1.5,
+    "gain": -0.25,
+    "mode": 1,
+    "axes": [1, -2, 2**31 - 1],
+    "points": [{"x": 1, "y": 2}, {"x": -3, "y": -(2**15)}],
+    "flags": 3,
+    "tag": b"motor\0",
+}
+NEVER = timedelta(hours=1)
+FIELDS = 64
+PLAIN = f"first:u64 rest:u64[{FIELDS - 2}] last:u64"
+BOTH_HALVES = 0x1_0000_0001
+
+
+@pytest.fixture
+def control(load: Load) -> Iterator[rtshm.Control]:
+    load(period_ns=3_600_000_000_000, print=0)
+    with rtshm.Control() as opened:
+        yield opened
+
+
+@pytest.fixture
+def motor(control: rtshm.Control) -> rtshm.Control:
+    """A region `motor` with a layout, whose ticks are but its first."""
+    control.create("motor", layout=MOTOR, period=NEVER, print=rtshm.PrintMode.OFF)
+    return control
+
+
+def compiled(source: Path, program: Path) -> Path:
+    include = CHECKOUT / "kmod/include/uapi"
+    flags = ["-O2", "-Wall", "-Werror", f"-I{include}", f"-I{program.parent}"]
+    subprocess.run(["gcc", *flags, "-o", program, source], check=True)
+    return program
+
+
+# By name.
+
+
+def test_who_knows_the_name_alone_has_the_fields_by_name(motor: rtshm.Control) -> None:
+    assert motor.get("motor").layout == TEXT
+    with rtshm.open("motor") as region, rtshm.open("motor", readonly=True) as other:
+        region.write(RECORD)
+        for known in (region, other):
+            assert known.layout.text == TEXT
+            assert known.read() == RECORD
+            view = known.view
+            assert (view.speed, view.mode.name, view.tag) == (1.5, "on", b"motor\0")
+            assert (view.axes[2], view.points[1].y) == (2**31 - 1, -(2**15))
+        region.view.speed = 2.0
+        assert other.view.speed == other.read()["speed"] == 2.0
+
+
+def test_layout_is_asked_for_when_it_is_first_needed(motor: rtshm.Control) -> None:
+    script = (
+        "import rtshm, sys\n"
+        "region = rtshm.open('motor')\n"
+        "region.publish(1)\n"
+        "assert 'pyroute2' not in sys.modules\n"
+        "region.view.speed = 3.5\n"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)
+    with rtshm.open("motor", MOTOR) as region:
+        assert region.view.speed == 3.5
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "remedy"),
+    [
+        ("default", "default: no layout is stored", "rtshm create default --layout"),
+        ("/dev/rtshm/motor", "opened by its path", "open it by its name"),
+    ],
+)
+def test_region_without_a_layout_says_so(
+    motor: rtshm.Control, name: str, message: str, remedy: str
+) -> None:
+    with rtshm.open(name) as region:
+        for use in (
+            lambda: region.view,
+            lambda: region.read(),
+            lambda: region.write({}),
+            lambda: region.update(speed=1),
+        ):
+            with pytest.raises(rtshm.LayoutError, match=message) as caught:
+                use()
+            assert remedy in caught.value.__notes__[0]
+
+
+def test_layout_that_is_given_takes_a_region_by_its_path(motor: rtshm.Control) -> None:
+    with rtshm.open("/dev/rtshm/default", MOTOR) as region:
+        region.write(RECORD)
+        assert region.read() == RECORD
+
+
+def test_layout_that_does_not_fit_is_refused_with_both_numbers(control: rtshm.Control) -> None:
+    fits = rtshm.Layout(c.Struct("all" / c.Bytes(4088)))
+    with rtshm.open("default", fits) as region:
+        region.write({"all": b"x" * 4088})
+    descriptors = os.listdir("/proc/self/fd")
+    with pytest.raises(rtshm.LayoutError, match="the layout has 4089 bytes, and the region 4088 "):
+        rtshm.open("default", c.Struct("all" / c.Bytes(4089)))
+    assert os.listdir("/proc/self/fd") == descriptors
+    control.create("small", layout="all:bytes[4089]")
+    with rtshm.open("small") as region, pytest.raises(rtshm.LayoutError, match=r"4089 .* 4088 "):
+        region.read()
+
+
+def test_layout_that_differs_from_the_stored_one_is_refused_by_name(motor: rtshm.Control) -> None:
+    other = rtshm.Layout(c.Struct("gain" / c.Float32n))
+    descriptors = os.listdir("/proc/self/fd")
+    with pytest.raises(rtshm.LayoutError) as caught:
+        rtshm.open("motor", other)
+    assert f"given 'gain:f32', stored '{TEXT}'" in str(caught.value)
+    assert os.listdir("/proc/self/fd") == descriptors
+    # Who opens by a path says what lies there.
+    with rtshm.open(DEVICES / "motor", other) as region:
+        assert region.layout == other
+    with rtshm.open("motor", rtshm.Layout.from_text(TEXT.replace(" ", "  "))) as region:
+        assert region.layout.text == TEXT
+
+
+def test_stored_text_that_is_no_layout_is_named(control: rtshm.Control) -> None:
+    control.create("odd", layout="speed of the motor")
+    with rtshm.open("odd") as region, pytest.raises(rtshm.LayoutError, match="column 6") as caught:
+        region.read()
+    assert caught.value.__notes__ == ["the layout that is stored with odd: speed of the motor"]
+
+
+def test_layout_is_never_that_of_a_later_region_of_the_name(motor: rtshm.Control) -> None:
+    with rtshm.open("motor") as region:
+        motor.delete("motor")
+        with pytest.raises(FileNotFoundError):
+            _ = region.layout
+        motor.create("motor", layout="other:u64")
+        with pytest.raises(OSError, match="No such device") as caught:
+            _ = region.layout
+        assert caught.value.errno == errno.ENODEV
+
+
+# Values.
+
+
+def test_value_out_of_range_raises_and_nothing_is_written(motor: rtshm.Control) -> None:
+    with rtshm.open("motor") as region:
+        region.write(RECORD)
+        region.publish(5)
+        before = bytes(region.memory)
+        refused: list[tuple[type[Exception], str, dict[str, Any]]] = [
+            (ValueError, "mode: 2 is none of off, on", {"mode": 2}),
+            (ValueError, "mode: 'On' is none of off, on", {"mode": "On"}),
+            (ValueError, "flags: 4 is none of run | fault", {"flags": 4}),
+            (OverflowError, "axes: 2147483648 is no i32", {"axes": [0, 0, 2**31]}),
+            (OverflowError, r"gain: 1e\+39 is too large for f32", {"gain": 1e39}),
+            (ValueError, "axes: 2 values; give 3", {"axes": [0, 0]}),
+            (ValueError, "tag: 3 bytes; give 6", {"tag": b"abc"}),
+            (TypeError, "speed: 'fast' is no number", {"speed": "fast"}),
+        ]
+        for error, message, values in refused:
+            ((name, value),) = values.items()
+            uses = [
+                partial(region.write, RECORD | values, announce=True),
+                # A good value before the bad one is not written either.
+                partial(region.update, **{"speed": 9.0, "gain": 9.0} | values),
+                partial(setattr, region.view, name, value),
+            ]
+            for use in uses:
+                with pytest.raises(error, match=message):
+                    use()
+        with pytest.raises(ValueError, match="no field sped; there are speed, gain"):
+            region.update(sped=1)
+        with pytest.raises(ValueError, match="no field sped; there are speed, gain"):
+            region.write(RECORD | {"sped": 1})
+        with pytest.raises(ValueError, match="no value for gain, mode"):
+            region.write({"speed": 1.0})
+        with pytest.raises(AttributeError, match="sped"):
+            region.view.sped = 1
+        assert bytes(region.memory) == before
+
+
+def test_enums_are_members_names_or_numbers(motor: rtshm.Control) -> None:
+    with rtshm.open("motor") as region:
+        mode = type(region.view.mode)
+        for value in (mode.on, "on", 1):
+            region.update(mode="off")
+            region.update(mode=value)
+            assert region.read()["mode"] is region.view.mode is mode.on
+            region.view.mode = "off"
+            region.view.mode = value
+            assert region.read()["mode"] is mode.on
+        # Somebody else stored what is none of them.
+        region.memory[LAYOUT_OFFSET + 12] = 77
+        assert region.view.mode == region.read()["mode"] == 77
+
+
+def test_update_leaves_what_it_does_not_name(motor: rtshm.Control) -> None:
+    with rtshm.open("motor") as region:
+        region.write(RECORD)
+        region.publish(7)
+        record = dict(RECORD)
+        for values in (
+            {"speed": 3.0, "gain": 0.5},
+            {"tag": b"abcdef", "speed": -1.0},
+            {"points": [{"x": 0, "y": 1}, {"x": 2, "y": 3}]},
+            {"axes": [4, 5, 6], "mode": 0, "flags": 1},
+            {},
+        ):
+            region.update(**values)
+            record |= values
+            assert region.read() == record
+        assert (region.some_int, region.ready) == (7, True)
+
+
+def test_record_of_more_than_a_page_is_refused_and_its_fields_are_not(
+    control: rtshm.Control,
+) -> None:
+    control.create("large", size=8192, layout="first:u64 rest:bytes[4096] last:u64")
+    with rtshm.open("large") as region:
+        for use in (
+            lambda: region.write({"first": 1, "rest": b"x" * 4096, "last": 2}),
+            lambda: region.read(),
+            lambda: region.update(first=1, last=2),
+        ):
+            with pytest.raises(rtshm.LayoutError, match="4112 bytes are more than the 4096"):
+                use()
+        assert bytes(region.memory) == bytes(8192)
+        region.update(rest=b"y" * 4096)
+        region.view.last = 2
+        assert bytes(region.memory[8:]) == bytes(8) + b"y" * 4096 + b"\2" + bytes(8192 - 4113)
+
+
+# Access.
+
+
+def test_read_only_view_is_live_and_takes_no_store(motor: rtshm.Control) -> None:
+    with rtshm.open("motor") as region, rtshm.open("motor", readonly=True) as other:
+        region.write(RECORD)
+        before = bytes(region.memory)
+        view = other.view
+        stores: list[Callable[[], object]] = [
+            lambda: setattr(view, "speed", 2.0),
+            lambda: setattr(view, "mode", "off"),
+            lambda: setattr(view, "tag", b"abcdef"),
+            lambda: setattr(view, "axes", [1, 2, 3]),
+            lambda: view.axes.__setitem__(0, 1),
+            lambda: view.axes.__setitem__(slice(0, 1), [1]),
+            lambda: setattr(view.points[0], "x", 1),
+            lambda: view.points.__setitem__(0, view.points[1]),
+            lambda: other.write(RECORD),
+            lambda: other.update(speed=2.0, announce=True),
+        ]
+        for store in stores:
+            with pytest.raises(PermissionError, match="opened read-only") as caught:
+                store()
+            assert caught.value.errno == errno.EACCES
+        for attribute in (lambda: view.sped, lambda: setattr(view, "sped", 1)):
+            with pytest.raises(AttributeError, match="sped"):
+                attribute()
+        assert bytes(region.memory) == before
+        region.view.speed = 4.0
+        region.view.axes[1] = 9
+        assert (view.speed, view.axes[1]) == (4.0, 9)
+    with pytest.raises(rtshm.ClosedError):
+        _ = view.speed
+
+
+def test_view_is_valid_past_close_and_nothing_else_is(motor: rtshm.Control) -> None:
+    region = rtshm.open("motor")
+    view = region.view
+    assert view is region.view
+    region.close()
+    view.speed = 6.0
+    with rtshm.open("motor", readonly=True) as other:
+        assert other.view.speed == view.speed == 6.0
+    uses: list[Callable[[], object]] = [
+        lambda: region.view,
+        lambda: region.layout,
+        lambda: region.read(),
+        lambda: region.write(RECORD),
+        lambda: region.update(speed=1.0),
+    ]
+    for use in uses:
+        with pytest.raises(rtshm.ClosedError, match="the region is closed"):
+            use()
+
+
+# Announcing.
+
+
+def test_write_announces_when_asked_alone_whether_it_covers_the_word_or_not(
+    control: rtshm.Control,
+) -> None:
+    control.create("quick", layout=MOTOR, period=timedelta(milliseconds=10))
+
+    def ticked() -> int:
+        """Let two ticks go by; how many announcements were taken until now."""
+        ticks = control.get("quick").counters.ticks
+        while (counters := control.get("quick").counters).ticks < ticks + 2:
+            pass
+        return counters.published
+
+    with rtshm.open("quick") as region:
+        region.some_int = 11
+        record = region.layout.build(RECORD)
+        word = bytes(region.memory[:LAYOUT_OFFSET])
+        assert word[4] == 0
+        taken = 0
+        # By write(2): after the word, and over it, with the flag as it was.
+        for offset, data in ((LAYOUT_OFFSET, record), (0, word + record)):
+            assert os.pwrite(region.fileno(), data, offset) == len(data)
+            assert (region.some_int, region.read(), ticked()) == (11, RECORD, taken)
+        # Over it, with the flag set; and after it, with the flag after that.
+        announced = word[:4] + b"\1" + word[5:]
+        os.pwrite(region.fileno(), announced + record, 0)
+        region.wait_taken(PATIENCE)
+        taken += 1
+        assert (region.some_int, region.read(), ticked()) == (11, RECORD, taken)
+        for announce in (
+            partial(region.write, RECORD, announce=True),
+            partial(region.update, speed=1.0, gain=2.0, announce=True),
+        ):
+            announce()
+            region.wait_taken(PATIENCE)
+            taken += 1
+            assert (region.some_int, ticked()) == (11, taken)
+        for silent in (
+            partial(region.write, RECORD),
+            partial(region.update, speed=1.0, gain=2.0),
+            partial(setattr, region.view, "speed", 2.0),
+        ):
+            silent()
+            assert (region.ready, ticked()) == (False, taken)
+
+
+# With C.
+
+
+def test_header_compiles_and_agrees_with_python_on_every_field(
+    motor: rtshm.Control, tmp_path: Path
+) -> None:
+    (tmp_path / "motor.h").write_text(
+        rtshm.Layout.from_text(motor.get("motor").layout).declaration("region_motor")
+    )
+    program = compiled(Path(__file__).with_name("fields.c"), tmp_path / "fields")
+    with rtshm.open("motor") as region:
+        region.write(RECORD)
+        told = subprocess.run([program], check=True, capture_output=True, text=True).stdout
+        assert told == "1.5 -0.25 1 1 -2 2147483647 1 2 -3 -32768 3 motor 0 1 1 2\n"
+        assert region.read() == {
+            "speed": -0.1,
+            "gain": ctypes.c_float(0.1).value,
+            "mode": 0,
+            "axes": [-10, 20, -30],
+            "points": [{"x": 11, "y": 12}, {"x": 13, "y": 14}],
+            "flags": 2,
+            "tag": b"C\1\2\3\4\5",
+        }
+
+
+# Whole.
+
+
+@pytest.fixture(scope="session")
+def tear(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    program = tmp_path_factory.mktemp("tear") / "tear"
+    return compiled(Path(__file__).with_name("tear.c"), program)
+
+
+class Seen(NamedTuple):
+    """What a reader of records saw."""
+
+    reads: int
+    changed: int
+    torn: int
+
+
+@contextmanager
+def checked(tear: Path, fields: int) -> Iterator[list[Seen]]:
+    """A second process that reads records until the block ends; then what it saw."""
+    seen: list[Seen] = []
+    with subprocess.Popen(
+        [tear, "check", DEVICES / "plain", str(fields)], stdout=subprocess.PIPE, text=True
+    ) as reader:
+        assert reader.stdout
+        try:
+            assert reader.stdout.readline() == "checking\n"
+            yield seen
+        finally:
+            reader.send_signal(signal.SIGTERM)
+        seen.append(Seen(*map(int, reader.stdout.read().split())))
+    assert reader.returncode == 0
+
+
+def hostile(
+    tear: Path, role: str, fields: int, records: int, act: Callable[[int], None] | None = None
+) -> None:
+    """Two processes that write as many records in all, with act() again and again beside them."""
+    half = str(records // 2)
+    writers = [
+        subprocess.Popen([tear, role, DEVICES / "plain", str(fields), str(begin), half])
+        for begin in (1, 2)
+    ]
+    number = 0
+    while act and None in [writer.poll() for writer in writers]:
+        number += 1
+        act(number)
+    assert [writer.wait() for writer in writers] == [0, 0]
+    assert number or not act
+
+
+@pytest.fixture
+def plain(control: rtshm.Control) -> Iterator[rtshm.Region]:
+    control.create("plain", layout=PLAIN, period=timedelta(milliseconds=2))
+    with rtshm.open("plain") as region:
+        yield region
+
+
+def whole(record: dict[str, Any]) -> bool:
+    values = {record["first"], *record["rest"], record["last"]}
+    return len(values) == 1
+
+
+def test_of_1000000_records_by_write_and_update_none_is_torn(
+    tear: Path, plain: rtshm.Region
+) -> None:
+    def act(number: int) -> None:
+        value = number * BOTH_HALVES
+        record: dict[str, Any] = {"first": value, "rest": [value] * (FIELDS - 2), "last": value}
+        if number % 2:
+            plain.write(record)
+        else:
+            plain.update(**record)
+        assert whole(plain.read())
+
+    with checked(tear, FIELDS) as seen:
+        hostile(tear, "write", FIELDS, 1_000_000, act)
+    assert seen[0].changed > 0
+    assert seen[0].torn == 0
+
+
+def test_of_records_by_plain_stores_some_are_torn(tear: Path, plain: rtshm.Region) -> None:
+    with checked(tear, FIELDS) as seen:
+        hostile(tear, "store", FIELDS, 1_000_000)
+    assert seen[0].changed > 0
+    assert seen[0].torn > 0
+
+
+def test_of_1000000_plain_stores_of_one_field_none_is_torn(tear: Path, plain: rtshm.Region) -> None:
+    view = plain.view
+
+    def act(number: int) -> None:
+        for low in range(number * 1000, number * 1000 + 1000):
+            view.first = low * BOTH_HALVES
+            assert view.first % BOTH_HALVES == 0
+
+    with checked(tear, 1) as seen:
+        hostile(tear, "store", 1, 1_000_000, act)
+    assert seen[0].changed > 0
+    assert seen[0].torn == 0
