@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Prints every field of the region `motor`, by a header made of its layout, and
- * stores others.
+ * Prints every field of the region `motor`, by the header that `rtshm header
+ * motor` prints, and stores others.
  */
 #include <fcntl.h>
 #include <stdio.h>

@@ -20,6 +20,7 @@ import rtshm
 from rtshm.abi import DEVICES, LAYOUT_OFFSET
 
 from tests.guest.module import CHECKOUT, PATIENCE
+from tests.guest.test_command_regions import done
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -380,9 +381,7 @@ def test_write_announces_when_asked_alone_whether_it_covers_the_word_or_not(
 def test_header_compiles_and_agrees_with_python_on_every_field(
     motor: rtshm.Control, tmp_path: Path
 ) -> None:
-    (tmp_path / "motor.h").write_text(
-        rtshm.Layout.from_text(motor.get("motor").layout).declaration("region_motor")
-    )
+    (tmp_path / "motor.h").write_text(done("header", "motor"))
     program = compiled(Path(__file__).with_name("fields.c"), tmp_path / "fields")
     with rtshm.open("motor") as region:
         region.write(RECORD)
@@ -443,10 +442,15 @@ def hostile(
         for begin in (1, 2)
     ]
     number = 0
-    while act and None in [writer.poll() for writer in writers]:
-        number += 1
-        act(number)
-    assert [writer.wait() for writer in writers] == [0, 0]
+    try:
+        while act and None in [writer.poll() for writer in writers]:
+            number += 1
+            act(number)
+        assert [writer.wait() for writer in writers] == [0, 0]
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait()
     assert number or not act
 
 

@@ -7,9 +7,11 @@ import os
 import sys
 from typing import NoReturn
 
+from rtshm.errors import LayoutError
+
 
 def main() -> NoReturn:
-    """Run the command. Exit status: 0, 1 refused by the kernel, 2 usage, 130 Control-C."""
+    """Run the command. Exit status: 0, 1 refused (kernel, layout), 2 usage, 130 Control-C."""
     try:
         # Here, so that Control-C during the imports leaves as cleanly.
         from rtshm.cli.commands import run
@@ -21,12 +23,17 @@ def main() -> NoReturn:
         # What could not be written is not tried again at the exit.
         sys.stdout = open(os.devnull, "w")
         sys.exit(_refusal(error))
+    except LayoutError as error:
+        sys.exit(_lines(str(error), error))
 
 
 def _refusal(error: OSError) -> str:
     """Path, reason and errno on one line, the remedy on the next."""
     name = errno.errorcode.get(error.errno or 0, "no errno")
     where = f"{error.filename}: " if error.filename else ""
-    lines = [f"{where}{error.strerror} ({name}, {error.errno})"]
-    lines += getattr(error, "__notes__", [])
+    return _lines(f"{where}{error.strerror} ({name}, {error.errno})", error)
+
+
+def _lines(reason: str, error: Exception) -> str:
+    lines = [reason, *getattr(error, "__notes__", [])]
     return "\n".join(f"rtshm: {line}" for line in lines)

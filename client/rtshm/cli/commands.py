@@ -7,6 +7,7 @@ import sys
 import click
 
 from rtshm.cli.completion import completion
+from rtshm.cli.fields import get, header, put
 from rtshm.cli.log import log
 from rtshm.cli.regions import create, delete, events, list_, set_, show
 from rtshm.cli.save import load, save
@@ -28,6 +29,7 @@ def rtshm() -> None:
 
 for command in (
     *(write, read),
+    *(get, put, header),
     *(list_, show, top, events),
     *(create, set_, delete),
     *(save, load),
