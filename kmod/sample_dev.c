@@ -23,7 +23,7 @@ struct rtshm_reader {
 	struct mutex		lock;		/* guards what follows */
 	u64			next;
 	struct rtshm_watermark	watermark;
-	u64			waits_since_ns;	/* 0: it does not wait */
+	u64			waits_since_ns;	/* 0: not since its last read */
 };
 
 static int rtshm_sample_open(struct inode *inode, struct file *file)
@@ -89,12 +89,14 @@ static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 wanted)
 	struct rtshm_region *region = reader->history->region;
 	struct rtshm_ring *ring = reader->history->ring;
 	u64 now_ns = ktime_get_ns();
-	u64 since_ns = reader->waits_since_ns ?: now_ns;
 	u64 until_ns = U64_MAX;
 	bool ready;
 
+	/* Until the next read: what poll said, the read after it finds so too. */
+	if (!reader->waits_since_ns)
+		reader->waits_since_ns = now_ns;
 	if (reader->watermark.wait_ns)
-		until_ns = since_ns + reader->watermark.wait_ns;
+		until_ns = reader->waits_since_ns + reader->watermark.wait_ns;
 
 	scoped_guard(raw_spinlock_irq, &region->lock) {
 		u64 first = rtshm_ring_first(ring, reader->next);
@@ -106,7 +108,6 @@ static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 wanted)
 			ring->wake_ns = min(ring->wake_ns, until_ns);
 		}
 	}
-	reader->waits_since_ns = ready ? 0 : since_ns;
 	return ready;
 }
 
@@ -169,6 +170,7 @@ static ssize_t rtshm_sample_read(struct kiocb *iocb, struct iov_iter *to)
 		/* A sample that did not get there whole comes again. */
 		whole = copied / ring->stride;
 		reader->next = first + whole;
+		reader->waits_since_ns = 0;
 		done += (size_t)whole * ring->stride;
 		room -= whole;
 		if (whole < count)

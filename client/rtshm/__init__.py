@@ -28,6 +28,7 @@ if TYPE_CHECKING:
         RegionInfo,
     )
     from rtshm.layout import Layout
+    from rtshm.samples import Sample, Samples
     from rtshm.state import Region, open
 
 __all__ = [
@@ -43,6 +44,8 @@ __all__ = [
     "PrintMode",
     "Region",
     "RegionInfo",
+    "Sample",
+    "Samples",
     "open",
 ]
 
@@ -51,5 +54,12 @@ def __getattr__(name: str) -> Any:
     """Import on first use: in an emulated guest construct takes half a second, pyroute2 two."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    home = {"Layout": "layout", "Region": "state", "open": "state"}.get(name, "control")
+    homes = {
+        "Layout": "layout",
+        "Region": "state",
+        "Sample": "samples",
+        "Samples": "samples",
+        "open": "state",
+    }
+    home = homes.get(name, "control")
     return getattr(importlib.import_module(f"rtshm.{home}"), name)

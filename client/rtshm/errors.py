@@ -58,6 +58,14 @@ def control_remedy(number: int | None) -> str | None:
     return "use sudo, outside of containers" if number == errno.EPERM else None
 
 
+def samples_remedy(number: int | None, name: str) -> str | None:
+    """What to do when the samples of a region cannot be opened."""
+    path = Path("/dev/rtshm", name)
+    if number == errno.ENOENT and path.exists():
+        return f"the region records nothing: rtshm set {name} --depth 10000"
+    return region_remedy(number, path)
+
+
 def log_remedy(number: int | None) -> str | None:
     """What to do when the kernel log cannot be read."""
     match number:

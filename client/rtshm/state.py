@@ -313,9 +313,11 @@ class Region:
 
 def _check_region(status: os.stat_result) -> None:
     """Only the module's own devices are regions: anything else is not to be written to."""
-    device = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-    subsystem = Path("/sys/dev/char", device, "subsystem")
-    if not stat.S_ISCHR(status.st_mode) or subsystem.resolve().name != "rtshm":
+    number = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
+    device = Path("/sys/dev/char", number)
+    is_module = Path(device, "subsystem").resolve().name == "rtshm"
+    # The samples of a region, which its name, without a dot, tells from it.
+    if not stat.S_ISCHR(status.st_mode) or not is_module or device.resolve().suffix:
         raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
 
 
