@@ -16,7 +16,9 @@ def limits() -> dict[str, str]:
     return dict(re.findall(r"#define\s+(RTSHM_\w+)\s+(\d+)$", header, re.MULTILINE))
 
 
-@pytest.mark.parametrize("document", ["docs/from-rtlinux.md", "docs/control.md", "docs/layouts.md"])
+@pytest.mark.parametrize(
+    "document", ["docs/from-rtlinux.md", "docs/control.md", "docs/history.md", "docs/layouts.md"]
+)
 def test_every_test_that_a_document_names_exists(document: str) -> None:
     file = ""
     found = 0
