@@ -64,7 +64,7 @@ def test_guest_suite(name: str, capfd: pytest.CaptureFixture[str]) -> None:
             TABLE[name],
             CHECKOUT,
             COMMAND,
-            deadline=1800,
+            deadline=2400,
             sinks=machine.Sinks(stdout=sink, stderr=sink),
         )
         status = machine.report(outcome)
