@@ -31,11 +31,8 @@ static char *rtshm_history_devnode(rtshm_devnode_device *dev, umode_t *mode,
 static void rtshm_history_release(struct device *dev)
 {
 	struct rtshm_history *history = container_of(dev, typeof(*history), dev);
-	struct rtshm_ring *ring = history->ring;
 
-	if (ring)
-		atomic64_sub((u64)ring->depth * ring->stride, &rtshm_bytes);
-	rtshm_ring_free(ring);
+	rtshm_ring_free(history->ring);
 	rtshm_minor_free(dev);
 	rtshm_region_put(history->region);
 	kfree(history);
@@ -73,7 +70,6 @@ int rtshm_history_new(struct rtshm_region *region, struct rtshm_ring *ring,
 	get_device(&region->dev);
 	history->region = region;
 	history->ring = ring;
-	atomic64_add((u64)ring->depth * ring->stride, &rtshm_bytes);
 
 	err = dev_set_name(&history->dev, "%s.samples", rtshm_name(region));
 	if (err)

@@ -173,7 +173,7 @@ static void rtshm_nl_notify(struct rtshm_region *region, u8 cmd)
 
 /*
  * rtshm_regions_lock held. For changes that do not come by netlink, and so may
- * come before there is a family, and after.
+ * come after the family is gone.
  */
 void rtshm_netlink_changed(struct rtshm_region *region)
 {

@@ -10,7 +10,6 @@
 
 #include <linux/idr.h>
 #include <linux/slab.h>
-#include <linux/vmalloc.h>
 
 #include "rtshm.h"
 
@@ -21,9 +20,6 @@ static dev_t rtshm_devt;
  * somebody made by hand finds the old region there, and not another one.
  */
 static DEFINE_IDA(rtshm_minors);
-
-/* Memory of all regions and their samples, until the last user is gone. */
-atomic64_t rtshm_bytes;
 
 static struct class rtshm_class = {
 	.name = "rtshm",
@@ -69,9 +65,7 @@ static void rtshm_region_release(struct device *dev)
 {
 	struct rtshm_region *region = container_of(dev, typeof(*region), dev);
 
-	if (region->mem)
-		atomic64_sub(region->size, &rtshm_bytes);
-	vfree((void __force *)region->mem);
+	rtshm_memory_put((void __force *)region->mem, region->size);
 	kfree(region->layout);
 	rtshm_minor_free(dev);
 	kfree(region);
@@ -131,16 +125,9 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config, u32 id,
 	if (!region->layout)
 		goto err_put;
 
-	/*
-	 * A size that does not fit is an errno, not a splat or an OOM kill.
-	 * __GFP_RETRY_MAYFAIL would say so better; vmalloc warns of it in 6.19.
-	 */
-	region->mem = (void __shm __force *)
-		__vmalloc(region->size, GFP_KERNEL_ACCOUNT | __GFP_ZERO |
-					__GFP_NOWARN | __GFP_NORETRY);
+	region->mem = (void __shm __force *)rtshm_memory_get(region->size);
 	if (!region->mem)
 		goto err_put;
-	atomic64_add(region->size, &rtshm_bytes);
 
 	cdev_init(&region->cdev, state_fops);
 	region->cdev.owner = THIS_MODULE;

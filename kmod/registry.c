@@ -62,8 +62,7 @@ static int rtshm_room_check(const struct rtshm_config *config,
 
 /*
  * A ring for a region of this size that is not there yet, or 0; NULL for a depth
- * of 0. What is counted in rtshm_bytes may become less meanwhile, never more: it
- * is added to under rtshm_regions_lock only.
+ * of 0.
  */
 static struct rtshm_ring *rtshm_ring_get(const struct rtshm_config *config,
 					 u64 size, struct netlink_ext_ack *extack)

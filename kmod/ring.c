@@ -8,13 +8,11 @@
  */
 
 #include <linux/limits.h>
-#include <linux/overflow.h>
 #include <linux/slab.h>
-#include <linux/vmalloc.h>
 
 #include "rtshm.h"
 
-/* Process context. */
+/* Process context, rtshm_regions_lock held. */
 struct rtshm_ring *rtshm_ring_new(u32 depth, u32 record_bytes)
 {
 	u32 stride = sizeof(struct rtshm_sample) + record_bytes;
@@ -27,9 +25,7 @@ struct rtshm_ring *rtshm_ring_new(u32 depth, u32 record_bytes)
 	ring->stride = stride;
 	ring->wake_at = U64_MAX;
 	ring->wake_ns = U64_MAX;
-	ring->slots = __vmalloc(rtshm_ring_bytes(depth, record_bytes),
-				GFP_KERNEL_ACCOUNT | __GFP_ZERO | __GFP_NOWARN |
-				__GFP_NORETRY);
+	ring->slots = rtshm_memory_get(rtshm_ring_bytes(depth, record_bytes));
 	if (!ring->slots) {
 		kfree(ring);
 		return NULL;
@@ -42,7 +38,7 @@ void rtshm_ring_free(struct rtshm_ring *ring)
 {
 	if (!ring)
 		return;
-	vfree(ring->slots);
+	rtshm_memory_put(ring->slots, (u64)ring->depth * ring->stride);
 	kfree(ring);
 }
 

@@ -4,6 +4,7 @@
  * work on it. Who may call whom, from the ground up; a call never goes down this
  * list:
  *
+ *     memory.c     memory of regions and samples, counted
  *     copy.c       consistent copies in and out of a region
  *     ring.c       samples: push, copy out
  *     print.c      lines in the log
@@ -227,6 +228,12 @@ static inline bool rtshm_cmpxchg(u64 __shm *word, u64 old, u64 new)
 	return cmpxchg((u64 __force *)word, old, new) == old;
 }
 
+/* memory.c */
+extern atomic64_t rtshm_bytes;
+
+void *rtshm_memory_get(u64 bytes);
+void rtshm_memory_put(void *memory, u64 bytes);
+
 /* copy.c */
 void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from,
 		   size_t len);
@@ -265,8 +272,6 @@ void rtshm_tick_counters(struct rtshm_region *region,
 bool rtshm_announced(const struct rtshm_region *region);
 
 /* region.c */
-extern atomic64_t rtshm_bytes;
-
 int rtshm_devices_init(void);
 void rtshm_devices_exit(void);
 struct rtshm_region *rtshm_region_new(const struct rtshm_config *config, u32 id,

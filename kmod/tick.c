@@ -276,8 +276,8 @@ void rtshm_tick_counters(struct rtshm_region *region,
 /*
  * Process context, no lock held that a tick takes. First what may start the
  * timer again, then the timer, since only a tick queues the irq_work; after
- * them, nothing of the region runs, and each
- * period since the start is either a tick or missed.
+ * them, nothing of the region runs, and each period since the start is either a
+ * tick or missed.
  */
 void rtshm_tick_stop(struct rtshm_region *region)
 {
