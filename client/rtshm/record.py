@@ -28,7 +28,7 @@ def stored(name: str) -> Layout:
     text = stored_text(name)
     if not text:
         error = LayoutError(f"{name}: no layout is stored with the region")
-        error.add_note(f"make it with one: rtshm create {name} --layout 'speed:f64 gain:f32'")
+        error.add_note(f"make it with one: rtshm create {name} --layout 'speed:f64 gain:f32 _:x4'")
         raise error
     return _parsed(name, text)
 

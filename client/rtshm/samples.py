@@ -199,11 +199,11 @@ class Samples:
     def _room(self) -> int:
         return max(_READ_BYTES // self.sample_bytes, 1) * self.sample_bytes
 
-    def _try_read(self, room: WriteableBuffer) -> int | None:
-        """Bytes read, 0 at the end; None if the watermark is not reached."""
+    def _try_read(self, room: WriteableBuffer, wait_ms: int | None = 0) -> int | None:
+        """Bytes read, 0 at the end; None if the watermark is not reached in that time."""
         poll = select.poll()
         poll.register(self.fileno(), select.POLLIN)
-        if not poll.poll(0):
+        if not poll.poll(wait_ms):
             return None
         try:
             return os.readv(self._fd, [room])
@@ -211,10 +211,8 @@ class Samples:
             return None
 
     def _wait_read(self, room: WriteableBuffer) -> int:
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        while (done := self._try_read(room)) is None:
-            poll.poll()
+        while (done := self._try_read(room, wait_ms=None)) is None:
+            pass
         return done
 
     def _split(self, data: memoryview) -> None:

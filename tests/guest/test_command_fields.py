@@ -82,7 +82,7 @@ def test_region_without_a_layout_has_no_fields_and_no_header(region: rtshm.Regio
         assert (refused.returncode, refused.stdout) == (1, "")
         assert refused.stderr == (
             "rtshm: default: no layout is stored with the region\n"
-            "rtshm: make it with one: rtshm create default --layout 'speed:f64 gain:f32'\n"
+            "rtshm: make it with one: rtshm create default --layout 'speed:f64 gain:f32 _:x4'\n"
         )
     refused = run("header", "nobody")
     assert refused.returncode == 1

@@ -71,7 +71,7 @@ def events(as_json: bool) -> None:
 @click.argument("name")
 @size_option
 @settings
-@click.option("--layout", metavar="TEXT", help="What lies where, as 'speed:f64 gain:f32'.")
+@click.option("--layout", metavar="TEXT", help="What lies where, as 'speed:f64 gain:f32 _:x4'.")
 @click.option(
     "--mode",
     metavar="MODE",
