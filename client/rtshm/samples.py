@@ -105,7 +105,8 @@ class Samples:
             self.sample_bytes = info.sample_bytes
             """Bytes of a sample, the header's included."""
             self.record_bytes = info.record_bytes
-            self._layout_text = info.layout
+            self.info = info
+            """The region as it was when the samples were opened."""
             if oldest:
                 os.lseek(self._fd, 0, os.SEEK_SET)
             wait_ns = round((wait or 0) * 1e9)
@@ -143,19 +144,23 @@ class Samples:
             raise StopAsyncIteration
         return self._read.popleft()
 
-    def read_array(self, most: int) -> numpy.ndarray[Any, numpy.dtype[numpy.void]]:
+    def read_array(
+        self, most: int, *, wait: bool = True
+    ) -> numpy.ndarray[Any, numpy.dtype[numpy.void]]:
         """Up to `most` samples, at least one but at the end, as a numpy structured array.
 
         Its fields are those of Sample, `flags` (1: announced) among them, then
         some_int and ready of the word, then the fields of the region's layout
-        that lie wholly within the record. Waits as an iteration does. Raises
-        ImportError if there is no numpy.
+        that lie wholly within the record. Waits as an iteration does; without
+        `wait`, it is what is there, maybe nothing, whatever the watermark.
+        Raises ImportError if there is no numpy.
         """
         dtype = self.dtype
         import numpy
 
         array = numpy.empty(most, dtype)
-        done = self._wait_read(array.view(numpy.uint8).data) // self.sample_bytes
+        room = array.view(numpy.uint8).data
+        done = (self._wait_read(room) if wait else self._read_now(room)) // self.sample_bytes
         if done:
             self._count(int(array["tick"][0]), int(array["tick"][done - 1]))
         return array[:done]
@@ -165,11 +170,11 @@ class Samples:
         """Of read_array()."""
         if self._dtype is None:
             layout = None
-            if self._layout_text and self.record_bytes > LAYOUT_OFFSET:
+            if self.info.layout and self.record_bytes > LAYOUT_OFFSET:
                 from rtshm.layout import Layout
 
-                layout = Layout.from_text(self._layout_text)
-            self._dtype = _dtype(self.sample_bytes, self.record_bytes, layout)
+                layout = Layout.from_text(self.info.layout)
+            self._dtype = sample_dtype(self.sample_bytes, self.record_bytes, layout)
         return self._dtype
 
     def fileno(self) -> int:
@@ -210,6 +215,12 @@ class Samples:
         except BlockingIOError:
             return None
 
+    def _read_now(self, room: WriteableBuffer) -> int:
+        try:
+            return os.readv(self.fileno(), [room])
+        except BlockingIOError:
+            return 0
+
     def _wait_read(self, room: WriteableBuffer) -> int:
         while (done := self._try_read(room, wait_ms=None)) is None:
             pass
@@ -234,7 +245,10 @@ class Samples:
         self._last = last
 
 
-def _dtype(sample_bytes: int, record_bytes: int, layout: Layout | None) -> numpy.dtype[numpy.void]:
+def sample_dtype(
+    sample_bytes: int, record_bytes: int, layout: Layout | None
+) -> numpy.dtype[numpy.void]:
+    """A sample as an element of an array: see Samples.read_array()."""
     try:
         import numpy
     except ImportError as error:
@@ -251,10 +265,14 @@ def _dtype(sample_bytes: int, record_bytes: int, layout: Layout | None) -> numpy
         "ready": ("u1", record + 4),
     }
     if layout is not None:
+        header = set(fields)
+        taken = header | {field.name for field in layout.fields}
         for field in layout.fields:
             if LAYOUT_OFFSET + field.offset + field.size <= record_bytes:
-                # A field of one of these names has an underscore behind it.
-                name = f"{field.name}_" if field.name in fields else field.name
+                # A field of one of these names has an underscore behind it, or more.
+                name = field.name
+                while name in (taken if field.name in header else ()):
+                    name += "_"
                 inner = layout.dtype.fields
                 assert inner is not None
                 fields[name] = (inner[field.name][0], record + LAYOUT_OFFSET + field.offset)

@@ -151,6 +151,20 @@ def test_watermark_is_waited_for(control: Control) -> None:
     assert refused.value.errno == errno.ERANGE
 
 
+def test_array_without_waiting_is_what_is_there(control: Control) -> None:
+    control.create("a", period=MS, record_depth=1000)
+    with Samples("a", watermark=500) as samples:
+        deadline = time.monotonic() + PATIENCE
+        while control.get("a").counters.ticks < 20:
+            assert time.monotonic() < deadline
+        control.set("a", period=HOUR)
+        time.sleep(0.1)
+        # Fewer than the watermark, and then none.
+        assert len(samples.read_array(1000, wait=False)) > 0
+        assert len(samples.read_array(1000, wait=False)) == 0
+        assert samples.lost == 0
+
+
 def test_region_without_a_history_says_so(control: Control) -> None:
     with pytest.raises(FileNotFoundError) as refused:
         Samples("default")
