@@ -14,9 +14,10 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from rtshm.errors import ClosedError, LayoutError
+from rtshm.errors import ClosedError, ExtraError, LayoutError
 
 if TYPE_CHECKING:
+    from rtshm.conditions import Conditions
     from rtshm.control import (
         Changed,
         Control,
@@ -28,26 +29,33 @@ if TYPE_CHECKING:
         RegionInfo,
     )
     from rtshm.layout import Layout
+    from rtshm.recording import Recording, load
     from rtshm.samples import Sample, Samples
     from rtshm.state import Region, open
 
 __all__ = [
     "Changed",
     "ClosedError",
+    "Conditions",
     "Control",
     "Counters",
     "Created",
     "Deleted",
+    "ExtraError",
     "Layout",
     "LayoutError",
     "Overrun",
     "PrintMode",
+    "Recording",
     "Region",
     "RegionInfo",
     "Sample",
     "Samples",
+    "load",
     "open",
 ]
+
+__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
@@ -55,10 +63,13 @@ def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     homes = {
+        "Conditions": "conditions",
         "Layout": "layout",
+        "Recording": "recording",
         "Region": "state",
         "Sample": "samples",
         "Samples": "samples",
+        "load": "recording",
         "open": "state",
     }
     home = homes.get(name, "control")

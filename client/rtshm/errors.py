@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 from pathlib import Path
 
 MODULE = Path("/sys/module/rtshm")
@@ -15,6 +16,16 @@ class ClosedError(ValueError):
 
 class LayoutError(ValueError):
     """A layout that cannot be mapped in place; the message names the field and the reason."""
+
+
+class ExtraError(ImportError):
+    """A library that one of the package's extras brings is not there; the message says which."""
+
+
+def need(library: str, what: str, extra: str) -> None:
+    """ExtraError if `what` cannot be done for lack of a library."""
+    if importlib.util.find_spec(library) is None:
+        raise ExtraError(f"{what} takes {library}: pip install 'rtshm[{extra}]'", name=library)
 
 
 def add_remedy(error: OSError, where: Path | str, remedy: str | None) -> None:

@@ -39,6 +39,7 @@ GUEST_PACKAGES = (
     "python3-pexpect",
     "python3-pyroute2",
     "python3-pytest",
+    "python3-rich",
     "python3-tomli-w",
     "python3-yaml",
     "sparse",

@@ -7,11 +7,11 @@ import os
 import sys
 from typing import NoReturn
 
-from rtshm.errors import LayoutError
+from rtshm.errors import ExtraError, LayoutError
 
 
 def main() -> NoReturn:
-    """Run the command. Exit status: 0, 1 refused (kernel, layout), 2 usage, 130 Control-C."""
+    """Run the command. Exit status: 0, 1 refused, 2 usage, 130 Control-C."""
     try:
         # Here, so that Control-C during the imports leaves as cleanly.
         from rtshm.cli.commands import run
@@ -23,7 +23,7 @@ def main() -> NoReturn:
         # What could not be written is not tried again at the exit.
         sys.stdout = open(os.devnull, "w")
         sys.exit(_refusal(error))
-    except LayoutError as error:
+    except (LayoutError, ExtraError) as error:
         sys.exit(_lines(str(error), error))
 
 

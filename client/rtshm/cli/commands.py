@@ -9,6 +9,8 @@ import click
 from rtshm.cli.completion import completion
 from rtshm.cli.fields import get, header, put
 from rtshm.cli.log import log
+from rtshm.cli.play import play
+from rtshm.cli.record import record
 from rtshm.cli.regions import create, delete, events, list_, set_, show
 from rtshm.cli.save import load, save
 from rtshm.cli.state import read, write
@@ -31,6 +33,7 @@ for command in (
     *(write, read),
     *(get, put, header),
     *(list_, show, top, events),
+    *(record, play),
     *(create, set_, delete),
     *(save, load),
     *(log, completion),

@@ -1,0 +1,128 @@
+"""Under which conditions something was recorded: what a figure is worth without them is little."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import re
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import rtshm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from rtshm.control import RegionInfo
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
+class Conditions:
+    """Where and when a recording was made, and at its end what became of it."""
+
+    region: str
+    layout: str
+    """The text stored with the region; "" for none."""
+    record_bytes: int
+    """Bytes from the region's beginning in a sample."""
+    period_ns: int
+    """At the beginning."""
+    started_ns: int
+    """CLOCK_REALTIME at the beginning, right before the first sample that comes; since 1970."""
+    started_monotonic_ns: int
+    """CLOCK_MONOTONIC at the same time: the samples have this clock."""
+    kernel: str
+    """Its release, of uname(2)."""
+    preemption: str
+    """PREEMPT_RT as /sys/kernel/realtime has it, or the model that /sys/kernel/debug/sched/preempt
+    marks; where neither can be read, what the kernel's version (uname -v) says it was built for."""
+    clocksource: str
+    """Of /sys/devices/system/clocksource/clocksource0/current_clocksource."""
+    virtualization: str
+    """"none", or the machine's vendor and product of /sys/class/dmi/id if a cpu of /proc/cpuinfo
+    has the flag `hypervisor` or the vendor is QEMU; "yes" if they have no name."""
+    governor: str
+    """Of all cpus, of /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor; "none" where the
+    kernel does not set the frequency."""
+    version: str
+    """Of this package."""
+    samples: int = 0
+    """That were recorded; with the three after it, as of the end."""
+    lost: int = 0
+    """Samples that were overwritten before they were read: the gaps in the ticks."""
+    missed: int = 0
+    """Periods without a tick of their own, by the samples after the first."""
+    ended: str = ""
+    """What ended the recording; "" if nothing did, and it was cut off."""
+
+    @classmethod
+    def now(cls, region: RegionInfo) -> Self:
+        """Of a recording of this region that begins now."""
+        return cls(
+            region=region.name,
+            layout=region.layout,
+            record_bytes=region.record_bytes,
+            period_ns=region.period_ns,
+            started_ns=time.time_ns(),
+            started_monotonic_ns=time.monotonic_ns(),
+            kernel=os.uname().release,
+            preemption=preemption(
+                _text("/sys/kernel/realtime"),
+                _text("/sys/kernel/debug/sched/preempt"),
+                os.uname().version,
+            ),
+            clocksource=_text("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+            or "unknown",
+            virtualization=virtualization(
+                _text("/proc/cpuinfo"),
+                _text("/sys/class/dmi/id/sys_vendor"),
+                _text("/sys/class/dmi/id/product_name"),
+            ),
+            governor=_governor(),
+            version=rtshm.__version__,
+        )
+
+    @classmethod
+    def of(cls, values: Mapping[str, Any]) -> Self:
+        """From asdict()'s, without what a later version added. TypeError if some are missing."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        return cls(**{name: value for name, value in values.items() if name in known})
+
+    def asdict(self) -> dict[str, str | int]:
+        return dataclasses.asdict(self)
+
+
+ENDING = ("samples", "lost", "missed", "ended")
+"""The fields of Conditions that are known at the end."""
+
+
+def preemption(realtime: str, debug: str, version: str) -> str:
+    """The preemption model by the texts of these files, "" for one that cannot be read."""
+    if realtime == "1":
+        return "PREEMPT_RT"
+    # none voluntary (full) lazy
+    if marked := re.search(r"\((\w+)\)", debug):
+        return marked[1]
+    built = re.search(r"\bPREEMPT(_\w+)?\b", version)
+    return built[0] if built else "none or voluntary"
+
+
+def virtualization(cpuinfo: str, vendor: str, product: str) -> str:
+    """The virtual machine by the texts of these files, "" for one that cannot be read."""
+    flags = re.search(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)
+    if (flags and "hypervisor" in flags[1].split()) or vendor == "QEMU":
+        return " ".join(filter(None, (vendor, product))) or "yes"
+    return "none"
+
+
+def _governor() -> str:
+    files = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
+    return ", ".join(sorted({_text(file) for file in files} - {""})) or "none"
+
+
+def _text(path: str | Path) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

@@ -1,0 +1,316 @@
+"""The command `rtshm` for recordings: record, and play, which writes one back."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy
+import pexpect
+import pytest
+import rtshm
+from rtshm import Control, Samples, player
+from rtshm.cli import main
+from rtshm.conditions import Conditions
+from rtshm.recording import Recorder
+
+from tests.guest.module import PATIENCE
+from tests.guest.test_command import COMMAND, leave
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from tests.guest.conftest import Load
+
+    Run = Callable[..., tuple[int, str, str]]
+
+TEXT = "speed:f64 gain:f32 mode:u8{off=0,on=1} _:x3 axes:i32[2]"
+RECORDS = [
+    {"speed": 0.1 * number, "gain": 0.5 + number, "mode": number % 2, "axes": [number, -number]}
+    for number in range(5)
+]
+MS = timedelta(milliseconds=1)
+
+
+@pytest.fixture
+def control(load: Load) -> Iterator[Control]:
+    """With a region `motor`, which has taken RECORDS, one announced after the other."""
+    load(print=0, period_ns=3_600_000_000_000)
+    with Control() as control:
+        control.create("motor", period=MS, record_depth=20_000, record_bytes=32, layout=TEXT)
+        with rtshm.open("motor") as motor:
+            for number, record in enumerate(RECORDS):
+                motor.write(record)
+                motor.publish(number)
+                motor.wait_taken(PATIENCE)
+        yield control
+
+
+@pytest.fixture
+def rtshm_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """The command in this process, which has imported all: status, output and errors."""
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        # An error puts another in its place.
+        monkeypatch.setattr(sys, "stdout", sys.stdout)
+        monkeypatch.setattr(sys, "argv", ["rtshm", *arguments])
+        with pytest.raises(SystemExit) as left:
+            main()
+        monkeypatch.undo()
+        out, err = capsys.readouterr()
+        # As the interpreter does with it.
+        code = left.value.code
+        return (code, out, err) if isinstance(code, int) else (1, out, f"{err}{code}\n")
+
+    return run
+
+
+@contextmanager
+def recording(name: str, file: Path) -> Iterator[subprocess.Popen[str]]:
+    """`rtshm record` that has written samples."""
+    command = [*COMMAND, "record", name, "-o", str(file)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        wait_written(process, file, 0)
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        assert process.stderr
+        process.stderr.close()
+
+
+def wait_written(process: subprocess.Popen[str], file: Path, size: int) -> int:
+    """Wait until the file that will be `file` is larger; how large it is."""
+    part = file.with_name(f".{file.name}.{process.pid}.part")
+    deadline = time.monotonic() + PATIENCE
+    while not part.exists() or part.stat().st_size <= size:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return part.stat().st_size
+
+
+def ends(process: subprocess.Popen[str]) -> str:
+    """What it says when it ends well."""
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 0, said
+    return said
+
+
+def test_npz_has_every_tick_with_the_fields_it_saw(
+    control: Control, tmp_path: Path, rtshm_here: Run
+) -> None:
+    file = tmp_path / "run.npz"
+    done = rtshm_here("record", "motor", "-o", str(file), "--samples", "500", "--oldest")
+    assert done == (0, "", "")
+    with numpy.load(file) as archive:
+        array = archive["samples"]
+    assert len(array) == 500
+    assert (numpy.diff(array["tick"]) == 1).all()
+    due = array["time_ns"] - array["lateness_ns"]
+    assert (numpy.diff(due) == 1_000_000 * (1 + array["missed"][1:])).all()
+    taken = array[array["flags"] == 1]
+    assert [
+        {name: row[name].tolist() for name in ("speed", "gain", "mode", "axes")} for row in taken
+    ] == RECORDS
+    assert list(taken["some_int"]) == list(range(5))
+
+    conditions = rtshm.load(file).conditions
+    assert (conditions.region, conditions.layout) == ("motor", TEXT)
+    assert (conditions.period_ns, conditions.record_bytes) == (1_000_000, 32)
+    assert (conditions.samples, conditions.lost) == (500, 0)
+    assert conditions.missed == array["missed"][1:].sum()
+    assert conditions.ended == "all samples are there"
+    assert conditions.kernel == os.uname().release
+    assert (conditions.preemption == "PREEMPT_RT") == ("-rt-" in os.uname().release)
+    assert "QEMU" in conditions.virtualization
+    assert abs(time.time_ns() - conditions.started_ns) < 600e9
+    assert int(array["time_ns"][0]) < conditions.started_monotonic_ns < time.monotonic_ns()
+
+
+def test_csv_has_the_same_for_a_duration(control: Control, tmp_path: Path, rtshm_here: Run) -> None:
+    file = tmp_path / "run.csv"
+    done = rtshm_here("record", "motor", "-o", str(file), "--duration", "300ms")
+    assert done == (0, "", "")
+    lines = file.read_text().splitlines()
+    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    ticks = [int(row["tick"]) for row in rows]
+    assert ticks == list(range(ticks[0], ticks[0] + len(ticks)))
+    span = int(rows[-1]["time_ns"]) - int(rows[0]["time_ns"])
+    assert 200e6 < span < 300e6
+    row = rows[-1]
+    assert (row["speed"], row["gain"], row["mode"]) == ("0.4", "4.5", "off")
+    assert (row["axes[0]"], row["axes[1]"], row["some_int"]) == ("4", "-4", "4")
+    assert f"# samples: {len(rows)}" in lines
+
+
+def test_progress_shows_on_a_terminal_and_control_c_ends_it_well(
+    control: Control, tmp_path: Path
+) -> None:
+    file = tmp_path / "run.npz"
+    terminal = pexpect.spawn(
+        COMMAND[0],
+        [*COMMAND[1:], "record", "motor", "-o", str(file)],
+        encoding="utf-8",
+        timeout=PATIENCE,
+        dimensions=(24, 120),
+        env={**os.environ, "TERM": "xterm"},
+    )
+    terminal.expect(r"motor .*[1-9][\d,]* samples +[1-9][\d,]* samples/s +0 lost")
+    terminal.sendcontrol("c")
+    terminal.expect(r"run\.npz: (\d+) samples, 0 lost, \d+ periods missed; Control-C\r\n")
+    assert isinstance(terminal.match, re.Match)
+    told = int(terminal.match[1])
+    assert leave(terminal) == 0
+    recorded = rtshm.load(file)
+    assert len(recorded.array) == recorded.conditions.samples == told > 0
+    assert recorded.conditions.ended == "Control-C"
+    assert os.listdir(tmp_path) == ["run.npz"]
+
+
+def test_sigterm_ends_it_well_and_what_was_lost_is_the_gaps_in_the_ticks(
+    control: Control, tmp_path: Path
+) -> None:
+    control.create("a", period=timedelta(microseconds=200), record_depth=64)
+    file = tmp_path / "run.csv"
+    with recording("a", file) as process:
+        # Too slow by many times what is kept.
+        process.send_signal(signal.SIGSTOP)
+        begin = control.get("a").counters.ticks
+        deadline = time.monotonic() + PATIENCE
+        while control.get("a").counters.ticks < begin + 1000:
+            assert time.monotonic() < deadline
+        size = wait_written(process, file, 0)
+        process.send_signal(signal.SIGCONT)
+        wait_written(process, file, size)
+        process.send_signal(signal.SIGTERM)
+        said = ends(process)
+    recorded = rtshm.load(file)
+    ticks = recorded.array["tick"]
+    gaps = int(ticks[-1]) - int(ticks[0]) + 1 - len(ticks)
+    assert recorded.conditions.lost == gaps > 800
+    assert re.fullmatch(
+        rf"rtshm: {file}: {len(ticks)} samples, {gaps} lost, \d+ periods missed; SIGTERM\n", said
+    )
+
+
+def test_deleted_region_ends_it_well(control: Control, tmp_path: Path, rtshm_here: Run) -> None:
+    file = tmp_path / "run.csv"
+    deleter = threading.Timer(0.5, control.delete, ["motor"])
+    deleter.start()
+    status, out, said = rtshm_here("record", "motor", "-o", str(file))
+    deleter.join()
+    recorded = rtshm.load(file)
+    assert recorded.conditions.ended == "the region was deleted"
+    assert recorded.conditions.samples == len(recorded.array) > 0
+    assert (status, out) == (0, "")
+    assert said.endswith("; the region was deleted\n")
+
+
+def test_full_disk_is_said_and_leaves_what_was_there(
+    control: Control, tmp_path: Path, rtshm_here: Run
+) -> None:
+    subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path], check=True, timeout=PATIENCE
+    )
+    try:
+        file = tmp_path / "run.csv"
+        file.write_text("before\n")
+        status, _, said = rtshm_here("record", "motor", "-o", str(file), "--samples", "5000")
+        assert status == 1
+        first, second = said.splitlines()
+        assert first == f"rtshm: {file}: No space left on device (ENOSPC, 28)"
+        assert re.fullmatch(rf"rtshm: the \d+ samples so far are gone, and {file} is as .*", second)
+        assert file.read_text() == "before\n"
+        assert os.listdir(tmp_path) == ["run.csv"]
+    finally:
+        subprocess.run(["umount", tmp_path], check=True, timeout=PATIENCE)
+
+
+def test_region_without_a_history_is_refused_with_the_remedy(
+    load: Load, tmp_path: Path, rtshm_here: Run
+) -> None:
+    load(print=0)
+    status, _, said = rtshm_here("record", "default", "-o", str(tmp_path / "run.csv"))
+    assert status == 1
+    assert "rtshm: the region records nothing: rtshm set default --depth" in said
+    assert os.listdir(tmp_path) == []
+
+
+def test_play_writes_back_what_a_tick_then_sees(
+    control: Control, tmp_path: Path, rtshm_here: Run
+) -> None:
+    file = tmp_path / "run.npz"
+    with Samples("motor", oldest=True) as samples:
+        array = samples.read_array(20_000)
+        info = samples.info
+    (taken,) = numpy.nonzero(array["flags"])
+    # To one sample behind the last that was taken.
+    array = array[: taken[-1] + 2]
+    with Recorder(file, Conditions.now(info)) as recorder:
+        recorder.write(array)
+        recorder.finish("test")
+
+    control.create("b", period=MS, record_depth=20_000, record_bytes=32, layout=TEXT)
+    with Samples("b") as samples, rtshm.open("b") as region:
+        begin = time.monotonic_ns()
+        status, out, said = rtshm_here("play", "b", str(file), "--speed", "0.5")
+        assert time.monotonic_ns() - begin >= 2 * int(array["time_ns"][-1] - array["time_ns"][0])
+        assert (status, out) == (0, "")
+        assert re.fullmatch(
+            rf"rtshm: b: {len(array)} samples written, at most \S+ [num]?s late\n", said
+        )
+        region.wait_taken(PATIENCE)
+        assert region.read() == RECORDS[-1]
+        seen = samples.read_array(20_000)
+    # A machine that is late writes one so soon after another that no tick falls between.
+    numbers = seen["some_int"][seen["flags"] == 1].tolist()
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] == len(RECORDS) - 1
+    for number in numbers:
+        row = seen[(seen["flags"] == 1) & (seen["some_int"] == number)][0]
+        assert row["speed"] == RECORDS[number]["speed"]
+        assert row["axes"].tolist() == RECORDS[number]["axes"]
+
+
+def test_play_goes_on_in_a_loop_until_the_region_is_deleted(control: Control) -> None:
+    with Samples("motor") as samples:
+        recording = rtshm.Recording(Conditions.now(samples.info), samples.read_array(1))
+    control.create("d", layout=TEXT)
+    with rtshm.open("d") as region:
+        deleter = threading.Timer(0.5, control.delete, ["d"])
+        deleter.start()
+        # One sample, and a period of 1 ms after it.
+        played = player.play(recording, region, speed=0.1, loop=True)
+        deleter.join()
+        assert region.view.speed == RECORDS[-1]["speed"]
+    assert played.deleted
+    assert played.written > 1
+    answers = iter([False, False, True])
+    with rtshm.open("motor") as region:
+        played = player.play(recording, region, loop=True, stopped=lambda: next(answers))
+    assert (list(answers), played.deleted) == ([], False)
+
+
+def test_play_into_another_layout_is_refused_with_both(
+    control: Control, tmp_path: Path, rtshm_here: Run
+) -> None:
+    file = tmp_path / "run.csv"
+    rtshm_here("record", "motor", "-o", str(file), "--samples", "3", "--oldest")
+    control.create("c", layout="speed:f32 _:x4")
+    assert rtshm_here("play", "c", str(file)) == (
+        1,
+        "",
+        f"rtshm: c: its layout is 'speed:f32 _:x4', and that of {file} is {TEXT!r}\n",
+    )
