@@ -10,6 +10,7 @@ from rtshm.cli.completion import completion
 from rtshm.cli.fields import get, header, put
 from rtshm.cli.log import log
 from rtshm.cli.play import play
+from rtshm.cli.plot import plot
 from rtshm.cli.record import record
 from rtshm.cli.regions import create, delete, events, list_, set_, show
 from rtshm.cli.save import load, save
@@ -33,7 +34,7 @@ for command in (
     *(write, read),
     *(get, put, header),
     *(list_, show, top, events),
-    *(record, play),
+    *(record, play, plot),
     *(create, set_, delete),
     *(save, load),
     *(log, completion),
