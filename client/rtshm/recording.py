@@ -108,7 +108,11 @@ class Recorder:
         self._conditions = conditions
         self._samples = self._missed = self._lost = 0
         self._last_tick = 0
-        self._file: BinaryIO = open(self._part, "xb")
+        try:
+            self._file: BinaryIO = open(self._part, "xb")
+        except OSError as error:
+            error.filename = os.fspath(path)
+            raise
         try:
             made = _module(suffix_of(path)).Writer(
                 self._file, self.path, conditions, dtype_of(conditions)

@@ -289,12 +289,14 @@ def test_play_goes_on_in_a_loop_until_the_region_is_deleted(control: Control) ->
         recording = rtshm.Recording(Conditions.now(samples.info), samples.read_array(1))
     control.create("d", layout=TEXT)
     with rtshm.open("d") as region:
+        # Its layout is not there any more when the region is not.
+        view = region.view
         deleter = threading.Timer(0.5, control.delete, ["d"])
         deleter.start()
         # One sample, and a period of 1 ms after it.
         played = player.play(recording, region, speed=0.1, loop=True)
         deleter.join()
-        assert region.view.speed == RECORDS[-1]["speed"]
+        assert view.speed == RECORDS[-1]["speed"]
     assert played.deleted
     assert played.written > 1
     answers = iter([False, False, True])

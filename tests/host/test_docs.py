@@ -17,7 +17,14 @@ def limits() -> dict[str, str]:
 
 
 @pytest.mark.parametrize(
-    "document", ["docs/from-rtlinux.md", "docs/control.md", "docs/history.md", "docs/layouts.md"]
+    "document",
+    [
+        "docs/from-rtlinux.md",
+        "docs/control.md",
+        "docs/history.md",
+        "docs/layouts.md",
+        "docs/recording.md",
+    ],
 )
 def test_every_test_that_a_document_names_exists(document: str) -> None:
     file = ""
