@@ -34,9 +34,9 @@ def module(
     `variables` go to kbuild (`W=1`, `C=2`). The build directory stays, so that kbuild
     compiles only what changed.
     """
-    root = image.root(table, kernel.suite)
+    files = image.files(table, kernel)
     # By path, so that two checkouts do not undo each other's work.
-    name = f"{kernel.name}-{cache.key(str(source), root.path.name, list(variables))}"
+    name = f"{kernel.name}-{cache.key(str(source), files.key, list(variables))}"
     directory = cache.root() / "build" / name
     prune(directory.parent)
     with cache.locked(cache.root() / "locks" / f"build-{name}"):
@@ -51,7 +51,7 @@ def module(
         (directory / ".checkout").write_text(str(source))
         begin = time.monotonic()
         try:
-            make(root, kernel, directory, variables)
+            make(files, kernel, directory, variables)
         except BaseException:
             # What was compiled with a warning would be up to date, and silent, next time.
             cache.discard(directory)
@@ -95,20 +95,20 @@ def synchronise(directory: Path, sources: dict[Path, bytes]) -> None:
     listing.write_text("".join(f"{path}\n" for path in sources))
 
 
-def make(root: image.Root, kernel: Kernel, directory: Path, variables: Sequence[str]) -> None:
+def make(files: image.Files, kernel: Kernel, directory: Path, variables: Sequence[str]) -> None:
     """Run kbuild; raise with its output if it fails or prints anything that is not progress."""
     command = [
         "make",
         "-s",
         "-j2",
         "-C",
-        f"/lib/modules/{root.release(kernel.name)}/build",
+        files.headers,
         "M=/build",
         *variables,
         "modules",
     ]
     done = subprocess.run(
-        root.command(command, binds={directory: "/build"}),
+        files.command(command, {directory: "/build"}),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

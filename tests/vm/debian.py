@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.vm.errors import HarnessError
 from tests.vm.progress import say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 MMDEBSTRAP = (
     "mmdebstrap",
@@ -59,3 +61,22 @@ def as_root(command: Sequence[str]) -> list[str]:
         "sudo": ["sudo", "unshare", "--mount"],
     }
     return [*enter[privilege()], *command]
+
+
+def inside(
+    tree: Path, command: Sequence[str], *, binds: Mapping[Path, str] | None = None
+) -> list[str]:
+    """The command line that runs `command` in the Debian root `tree`, with host directories
+    bound in."""
+    mounts = {Path("/dev"): "/dev", Path("/proc"): "/proc", **(binds or {})}
+    script = ["set -e"]
+    for source, target in mounts.items():
+        at = shlex.quote(f"{tree}{target}")
+        script.append(f"mount --rbind {shlex.quote(str(source))} {at}")
+    # sudo must not leave files of root in the user's cache.
+    user = f"--userspec={os.getuid()}:{os.getgid()}" if privilege() == "sudo" else ""
+    script.append(
+        "exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/"
+        f' chroot {user} {shlex.quote(str(tree))} "$@"'
+    )
+    return as_root(["sh", "-c", "\n".join(script), "sh", *command])

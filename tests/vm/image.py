@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.vm import cache, debian, initramfs, linux_source
+from tests.vm import cache, debian, initramfs, linux_source, own_kernel
 from tests.vm.errors import HarnessError
 from tests.vm.progress import run_logged, say, step
 
@@ -46,6 +46,10 @@ GUEST_PACKAGES = (
 )
 GUEST_FREE_MIB = 400
 
+# Release candidates are in experimental, which is no suite of its own but goes on top of sid.
+ARCHIVE = "http://deb.debian.org/debian"
+MIRRORS = {"sid": tuple(f"deb {ARCHIVE} {name} main" for name in ("sid", "experimental"))}
+
 
 @dataclass(frozen=True, slots=True)
 class Root:
@@ -57,32 +61,51 @@ class Root:
     def tree(self) -> Path:
         return self.path / "tree"
 
-    def kernel(self, name: str) -> Path:
-        """The directory with `release`, `config`, `vmlinuz` and `modules/` of a kernel."""
-        return self.path / "kernels" / name
+    def command(self, command: Sequence[str]) -> list[str]:
+        """The command line that runs `command` in the root."""
+        return debian.inside(self.tree, command)
 
-    def release(self, name: str) -> str:
-        return (self.kernel(name) / "release").read_text().strip()
 
-    def command(
-        self,
-        command: Sequence[str],
-        *,
-        binds: Mapping[Path, str] | None = None,
-    ) -> list[str]:
+@dataclass(frozen=True, slots=True)
+class Files:
+    """A kernel on disk, and where a module is built for it."""
+
+    path: Path
+    """The directory with `release`, `config`, and `vmlinuz` and `modules/` or `kernel`."""
+    key: str
+    """Names all that it was made of."""
+    tree: Path
+    """The Debian root to build in."""
+    headers: str
+    """The kernel's build directory in this root."""
+    binds: Mapping[Path, str]
+    """What must be bound into the root."""
+
+    @property
+    def release(self) -> str:
+        return (self.path / "release").read_text().strip()
+
+    @property
+    def config(self) -> list[str]:
+        return (self.path / "config").read_text().splitlines()
+
+    def command(self, command: Sequence[str], binds: Mapping[Path, str]) -> list[str]:
         """The command line that runs `command` in the root, with host directories bound in."""
-        mounts = {Path("/dev"): "/dev", Path("/proc"): "/proc", **(binds or {})}
-        script = ["set -e"]
-        for source, target in mounts.items():
-            inside = shlex.quote(f"{self.tree}{target}")
-            script.append(f"mount --rbind {shlex.quote(str(source))} {inside}")
-        # sudo must not leave files of root in the user's cache.
-        user = f"--userspec={os.getuid()}:{os.getgid()}" if debian.privilege() == "sudo" else ""
-        script.append(
-            "exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8 HOME=/"
-            f' chroot {user} {shlex.quote(str(self.tree))} "$@"'
-        )
-        return debian.as_root(["sh", "-c", "\n".join(script), "sh", *command])
+        return debian.inside(self.tree, command, binds={**self.binds, **binds})
+
+
+def files(table: Table, kernel: Kernel) -> Files:
+    """A kernel of the table, which is fetched or built if it is not in the cache."""
+    if kernel.own:
+        path = own_kernel.tree(kernel)
+        builder = own_kernel.build_root(kernel.suite, kernel.source)
+        binds = {path / "build": own_kernel.TREE}
+        return Files(path, path.name, builder.tree, own_kernel.TREE, binds)
+    source = root(table, kernel.suite)
+    path = source.path / "kernels" / kernel.name
+    release = (path / "release").read_text().strip()
+    headers = f"/lib/modules/{release}/build"
+    return Files(path, source.path.name, source.tree, headers, {})
 
 
 def root(table: Table, suite: str) -> Root:
@@ -102,6 +125,7 @@ def root(table: Table, suite: str) -> Root:
             f"--customize-hook=KERNELS={shlex.quote(lines)}\n{hook}",
             suite,
             "-",
+            *MIRRORS.get(suite, ()),
         )
         (path / "tree").mkdir()
         # -p: the modes, too, when this user is not root.
@@ -112,7 +136,7 @@ def root(table: Table, suite: str) -> Root:
             run_logged(["bash", "-c", script], log, f"mmdebstrap of {suite}", script=hook)
         (path / "tree" / "kernels").rename(path / "kernels")
 
-    parts = [suite, packages, debian.MMDEBSTRAP, hook, rows]
+    parts = [suite, MIRRORS.get(suite), packages, debian.MMDEBSTRAP, hook, rows]
     return Root(cache.artefact(f"root-{suite}", parts, build, waiting=wait_line(f"root {suite}")))
 
 
@@ -155,9 +179,8 @@ class Boot:
 
 
 def boot_files(table: Table, kernel: Kernel) -> Boot:
-    source = root(table, kernel.suite)
+    source = files(table, kernel)
     tools = root(table, GUEST_SUITE)
-    files = source.kernel(kernel.name)
     init = (HERE / "init.sh").read_bytes()
 
     def build(path: Path) -> None:
@@ -165,24 +188,28 @@ def boot_files(table: Table, kernel: Kernel) -> Boot:
             path / "initrd",
             init=init,
             busybox=(tools.tree / "usr/bin/busybox").read_bytes(),
-            modules=sorted((files / "modules").iterdir()),
+            # A kernel of our own has all of them built in.
+            modules=sorted((source.path / "modules").glob("*")),
         )
-        (path / "kernel").write_bytes(uncompressed(files, tools))
+        image = source.path / "kernel"
+        data = image.read_bytes() if image.exists() else uncompressed(source, tools)
+        (path / "kernel").write_bytes(data)
 
     recipe = (HERE / "initramfs.py").read_text(encoding="utf-8")
-    parts = [source.path.name, tools.path.name, kernel.name, init.decode(), recipe]
+    parts = [source.key, tools.path.name, kernel.name, init.decode(), recipe]
     path = cache.artefact(f"boot-{kernel.name}", parts, build)
     return Boot(kernel=path / "kernel", initrd=path / "initrd")
 
 
-def uncompressed(files: Path, tools: Root) -> bytes:
+def uncompressed(files: Files, tools: Root) -> bytes:
     """The ELF kernel inside a bzImage, where QEMU can enter it directly (PVH).
 
     The guest then need not run the decompressor, which takes TCG 2 s. Nor does it
     randomise its address, which nothing here needs.
     """
-    image = (files / "vmlinuz").read_bytes()
-    if "CONFIG_PVH=y" not in (files / "config").read_text().splitlines():
+    vmlinuz = files.path / "vmlinuz"
+    image = vmlinuz.read_bytes()
+    if "CONFIG_PVH=y" not in files.config:
         return image
     # Documentation/arch/x86/boot.rst: setup_sects, payload_offset, payload_length.
     start = (image[0x1F1] + 1) * 512 + int.from_bytes(image[0x248:0x24C], "little")
@@ -198,7 +225,7 @@ def uncompressed(files: Path, tools: Root) -> bytes:
         tools.command([tool, "-dcq"]), input=payload[:-4], capture_output=True, check=False
     ).stdout
     if len(result) != size or not result.startswith(b"\x7fELF"):
-        raise HarnessError(f"{files / 'vmlinuz'}: cannot unpack the kernel inside ({tool})")
+        raise HarnessError(f"{vmlinuz}: cannot unpack the kernel inside ({tool})")
     return result
 
 

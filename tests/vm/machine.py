@@ -71,7 +71,7 @@ def run(
     sinks = sinks or Sinks()
     disk = image.guest_image(table)
     boot = image.boot_files(table, kernel)
-    release = image.root(table, kernel.suite).release(kernel.name)
+    release = image.files(table, kernel).release
     module = build.module(table, kernel, source)
     if icount:
         accelerator, why = "icount", "ICOUNT=1: TCG, virtual time is instructions executed"

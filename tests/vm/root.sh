@@ -24,38 +24,65 @@ unpack() {
 	dpkg-deb --fsys-tarfile "$1" | tar -x --keep-directory-symlink -C "$2"
 }
 
+# Whether the release $2 is of the version that the kernel's name $1 begins with.
+is_of() {
+	version=${1%%-*}
+	case $2 in
+	"$version" | "$version"[!0-9]*) ;;
+	*) return 1 ;;
+	esac
+}
+
 echo "$KERNELS" | while read -r name image headers; do
 	for package in "$image" "$headers"; do
-		if ! apt-cache show "$package" >/dev/null 2>&1; then
-			echo "E: kernel $name: the archive has no package $package" >&2
+		if [ -z "$(apt-cache madison "$package")" ]; then
+			echo "E: kernel $name: the archive has no package $package (any more?)" >&2
 			exit 1
 		fi
 	done
-	image=$(depends "$image" '^linux-image-[0-9]' || echo "$image")
-	headers=$(depends "$headers" '^linux-headers-[0-9]' || echo "$headers")
+	case $image in linux-image-[0-9]*) ;; *) image=$(depends "$image" '^linux-image-[0-9]') ;; esac
+	case $headers in
+	linux-headers-[0-9]*) ;;
+	*) headers=$(depends "$headers" '^linux-headers-[0-9]') ;;
+	esac
 	release=${image#linux-image-}
 	release=${release%-unsigned}
 	if [ "$headers" != "linux-headers-$release" ]; then
 		echo "E: kernel $name: image $image and headers $headers differ in version" >&2
 		exit 1
 	fi
+	if ! is_of "$name" "$release"; then
+		echo "E: kernel $name: the archive now has $image in its place" >&2
+		exit 1
+	fi
 	common=$(depends "$headers" '^linux-headers-.*-common')
 	kbuild=$(depends "$headers" '^linux-kbuild-')
+	# Since 7.2 the image's own package is empty.
+	parts=
+	for part in base binary modules; do
+		parts="$parts $(depends "$image" "^linux-$part-[0-9]" || :)"
+	done
 	echo "I: kernel $name: $release"
 	rm -f "$work"/*.deb
-	fetch "$image" "$headers" "$common" "$kbuild"
-	for deb in "$work"/linux-headers-*.deb "$work"/linux-kbuild-*.deb; do
-		unpack "$deb" "$root"
-	done
+	# shellcheck disable=SC2086  # words are packages
+	fetch "$image" $parts "$headers" "$common" "$kbuild"
 	dir=/kernels/$name
 	mkdir -p "$root$dir/all"
-	# A root of its own for depmod and modprobe, which look in /lib/modules.
-	unpack "$work"/linux-image-*.deb "$root$dir/all"
+	for deb in "$work"/*.deb; do
+		case ${deb##*/} in
+		linux-headers-* | linux-kbuild-*) unpack "$deb" "$root" ;;
+		# A root of its own for depmod and modprobe, which look in /lib/modules.
+		*) unpack "$deb" "$root$dir/all" ;;
+		esac
+	done
 	if [ -d "$root$dir/all/usr/lib/modules" ]; then
 		ln -sfn usr/lib "$root$dir/all/lib"
 	fi
-	cp "$root$dir/all/boot/vmlinuz-$release" "$root$dir/vmlinuz"
-	cp "$root$dir/all/boot/config-$release" "$root$dir/config"
+	# In /boot until 7.2.
+	for file in vmlinuz config; do
+		cp "$root$dir/all/boot/$file-$release" "$root$dir/$file" 2>/dev/null ||
+			cp "$root$dir/all/lib/modules/$release/$file" "$root$dir/$file"
+	done
 	echo "$release" >"$root$dir/release"
 	chroot "$root" depmod -b "$dir/all" "$release"
 	# What stands between the initramfs and its disks, in the order of loading.

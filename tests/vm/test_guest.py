@@ -53,7 +53,7 @@ def test_counts_are_those_of_the_last_closing_line() -> None:
     assert counts("no tests ran") == {}
 
 
-@pytest.mark.parametrize("name", [CHOSEN] if CHOSEN else list(TABLE.kernels))
+@pytest.mark.parametrize("name", [CHOSEN] if CHOSEN else TABLE.quick())
 def test_guest_suite(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     tee = Tee()
     sink = cast("BinaryIO", tee)
