@@ -21,6 +21,7 @@ DENY = (
     r"ODEBUG",
     r"refcount_t",
     r"unreferenced object",
+    r"kmemleak: \d+ new suspected memory leaks",
     r"Bad page state",
     r"Objects remaining",
     r"list_(?:add|del) corruption",

@@ -32,6 +32,7 @@ WARNING: inconsistent lock state
 ODEBUG: free active (active state 0) object: hrtimer
 refcount_t: underflow; use-after-free.
 unreferenced object 0xffff888003a4d000 (size 256):
+kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
 BUG: Bad page state in process python3  pfn:03a4d
 BUG rtshm_region (Tainted: G O): Objects remaining on __kmem_cache_shutdown()
 list_del corruption. prev->next should be ffff888003a4d000
