@@ -54,19 +54,20 @@ static bool rtshm_take(struct rtshm_region *region, union rtshm_word_bits *seen)
 }
 
 /*
- * Hard interrupt, after the take. smp_rmb() pairs with smp_mb__after_atomic() in
- * rtshm_state_poll(): a poller that still saw an announcement which is gone by
- * now is seen as armed here.
+ * Hard interrupt, after the take. Its compare-and-exchange, or smp_mb(), pairs
+ * with smp_mb__after_atomic() in rtshm_state_poll(): a poller that still saw an
+ * announcement which is gone by now is seen as armed here.
  */
 static bool rtshm_poller_waits(struct rtshm_region *region, bool ready, bool taken)
 {
 	bool armed;
 
 	/*
-	 * The word before the flag: see above. Where another process cleared the
-	 * word, and not this tick, the next tick sees at last who is armed.
+	 * Another process cleared the word, if anybody did. Not smp_rmb(): its
+	 * store may be here already and not yet where the poller looked.
 	 */
-	smp_rmb();
+	if (!ready)
+		smp_mb();	/* rtshm_state_poll() */
 	armed = (taken || !ready) &&
 		test_bit(RTSHM_POLL_ARMED, &region->pending) &&
 		test_and_clear_bit(RTSHM_POLL_ARMED, &region->pending);
