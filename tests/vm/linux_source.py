@@ -17,12 +17,16 @@ PACKAGE = "linux-source-6.12"
 CHECKPATCH = "scripts/checkpatch.pl"
 YNL = "tools/net/ynl"
 SCHEMA = "Documentation/netlink/genetlink-legacy.yaml"
+MEMORY_MODEL = "tools/memory-model"
+COCCINELLE = "scripts/coccinelle"
 NAMES = (
     CHECKPATCH,
     "scripts/spelling.txt",
     "scripts/const_structs.checkpatch",
     YNL,
     SCHEMA,
+    MEMORY_MODEL,
+    COCCINELLE,
     # What these files say about their licence.
     "COPYING",
     "LICENSES/preferred/GPL-2.0",
@@ -42,7 +46,7 @@ def tree() -> Path:
             f"set -o pipefail; {shlex.join(making)} | tar -xO {shlex.quote(archive)}"
             f" | tar -xJ --strip-components=1 -C {shlex.quote(str(path))} {names}"
         )
-        with step(f"fetching checkpatch and YNL, which are in {PACKAGE} (150 MB)", "1 minute"):
+        with step(f"fetching checkpatch and the like, which are in {PACKAGE} (150 MB)", "1 minute"):
             run_logged(["bash", "-c", script], cache.root() / "linux-source.log", PACKAGE)
 
     def waiting() -> None:
