@@ -28,13 +28,14 @@ def module(
     source: Path,
     *,
     variables: Sequence[str] = (),
+    files: image.Files | None = None,
 ) -> bytes:
     """The built module; an error or any warning of the compiler is a HarnessError.
 
-    `variables` go to kbuild (`W=1`, `C=2`). The build directory stays, so that kbuild
-    compiles only what changed.
+    `variables` go to kbuild (`W=1`, `C=2`). `files` are the kernel's with something about
+    them changed. The build directory stays, so that kbuild compiles only what changed.
     """
-    files = image.files(table, kernel)
+    files = files or image.files(table, kernel)
     # By path, so that two checkouts do not undo each other's work.
     name = f"{kernel.name}-{cache.key(str(source), files.key, list(variables))}"
     directory = cache.root() / "build" / name

@@ -1,0 +1,139 @@
+"""Tools that look at the module's source and are in no root to build in: clang, sparse for
+the headers of an older suite, and coccinelle with the kernel's own rules."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import shlex
+import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.vm import build, cache, debian, image, linux_source
+from tests.vm.errors import HarnessError
+from tests.vm.progress import run_logged, step
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.vm.kernels import Kernel, Table
+
+HERE = Path(__file__).parent
+
+SUITE = "trixie"
+# Coccinelle loads Python's library for its reports; pahole writes BTF.
+PACKAGES = ("clang", "coccinelle", "libpython3-dev", "make", "pahole", "sparse")
+
+# Their headers come with programs for this suite's libraries or older ones.
+SUITES = ("bookworm", "trixie")
+
+# Debian's kernels are configured for gcc, and their headers for nothing else. These are
+# what the configuration would say for clang; the last one is of the headers, which use
+# gcc's named address spaces where they are configured to.
+CLANG = (
+    "CC=clang",
+    "CONFIG_CC_IS_GCC=",
+    "CONFIG_CC_IS_CLANG=y",
+    "CONFIG_GCC_VERSION=0",
+    "CONFIG_CLANG_VERSION=190000",
+    "CONFIG_CC_HAS_MIN_FUNCTION_ALIGNMENT=",
+    "CONFIG_FTRACE_MCOUNT_USE_CC=",
+    "CONFIG_CC_IMPLICIT_FALLTHROUGH=-Wimplicit-fallthrough",
+    "KCFLAGS=-Wno-duplicate-decl-specifier",
+)
+
+# Rules that cannot say anything here, and why.
+SKIPPED = {
+    "api/check_bq27xxx_data.cocci": "of one driver, and needs an OCaml compiler",
+    "null/badzero.cocci": "needs an OCaml compiler; sparse warns of 0 for a pointer",
+}
+
+
+def tools() -> Path:
+    """A Debian root with the tools."""
+
+    def make(path: Path) -> None:
+        making = debian.mmdebstrap(f"--include={','.join(PACKAGES)}", SUITE, "-")
+        unpacking = ["tar", "-x", "-p", "-C", str(path), "--exclude=./dev/*"]
+        script = f"set -o pipefail; {shlex.join(making)} | {shlex.join(unpacking)}"
+        with step(f"making the Debian {SUITE} root for static checks", "1 to 2 minutes"):
+            run_logged(["bash", "-c", script], cache.root() / "static.log", "mmdebstrap")
+        for name in ("build", "linux", "rtshm"):
+            (path / name).mkdir()
+
+    parts = [SUITE, PACKAGES, debian.MMDEBSTRAP]
+    return cache.artefact("static", parts, make, waiting=image.wait_line("root for static checks"))
+
+
+def headers(table: Table, kernel: Kernel) -> image.Files:
+    """The headers of `kernel`, which is of one of `SUITES`, in the root with the tools."""
+    files = image.files(table, kernel)
+    names = [Path("usr/src"), Path("usr/lib/modules")]
+    names += [path.relative_to(files.tree) for path in files.tree.glob("usr/lib/linux-kbuild-*")]
+    tree = tools()
+    for name in names:
+        (tree / name).mkdir(exist_ok=True)
+    binds = {files.tree / name: f"/{name}" for name in names}
+    return dataclasses.replace(files, key=f"{files.key}-{tree.name}", tree=tree, binds=binds)
+
+
+# A finding begins with the place; what else spatch prints is about itself.
+FINDING = re.compile(r"^kmod/\S+:\d+")
+BAD = re.compile(r"^nb good = \d+,\s+nb bad = (\d+)", re.MULTILINE)
+
+
+def rules() -> list[str]:
+    """The kernel's rules that apply, by path below `scripts/coccinelle`."""
+    top = linux_source.tree() / linux_source.COCCINELLE
+    names = {str(path.relative_to(top)) for path in top.rglob("*.cocci")}
+    if gone := SKIPPED.keys() - names:
+        raise HarnessError(f"{top} has no {', '.join(gone)}; remedy: take it out of SKIPPED")
+    return sorted(names - SKIPPED.keys())
+
+
+def coccinelle(source: Path, names: Sequence[str] = ()) -> list[str]:
+    """What the kernel's rules, or those of `names`, find in the module of a checkout."""
+
+    def apply(name: str) -> list[str]:
+        rule = linux_source.tree() / linux_source.COCCINELLE / name
+        # As scripts/coccicheck does, which needs a configured kernel.
+        options = re.findall(r"^//+#? *Options: *(.*)$", rule.read_text(), re.MULTILINE)
+        command = ["-D", "report", "--very-quiet", "--no-show-diff"]
+        command += ["--cocci-file", f"/linux/{linux_source.COCCINELLE}/{name}"]
+        command += [*" ".join(options).split(), "--dir", "kmod"]
+        output = spatch(source, [*command, "-I", "kmod/include/uapi"])
+        return [line for line in output.splitlines() if FINDING.match(line)]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = pool.map(apply, names or rules())
+        return [line for lines in found for line in lines]
+
+
+def unparsed(source: Path) -> dict[str, int]:
+    """The files of the module that coccinelle cannot parse wholly, and how many lines of them."""
+    paths = [path for path in build.module_sources(source) if path.suffix == ".c"]
+    bad = {}
+    for path in paths:
+        output = spatch(source, ["--parse-c", str(path)])
+        counts = BAD.findall(output)
+        if len(counts) != 1:
+            raise HarnessError(f"{output}\nspatch: {path}: no count of lines")
+        bad[str(path)] = int(counts[0])
+    return {path: lines for path, lines in bad.items() if lines}
+
+
+def spatch(source: Path, arguments: Sequence[str]) -> str:
+    """What coccinelle prints, at work in the checkout `source`."""
+    binds = {source: "/build", linux_source.tree(): "/linux", HERE: "/rtshm"}
+    command = ["env", "--chdir=/build", "spatch", "--macro-file", "/rtshm/coccinelle.h"]
+    done = subprocess.run(
+        debian.inside(tools(), [*command, *arguments], binds=binds),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode != 0:
+        raise HarnessError(f"{done.stderr.strip()}\nspatch {arguments}: {done.returncode}")
+    return done.stdout

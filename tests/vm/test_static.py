@@ -1,0 +1,148 @@
+"""The static checks find what they are for: each is shown a violation, and names its line."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.vm import build, kernels, lint, static
+from tests.vm.errors import HarnessError
+
+TABLE = kernels.load()
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+# Of each suite one: the tools are the same, the headers differ.
+HEADERS = [TABLE.of_suite(suite)[0] for suite in static.SUITES]
+
+TAKE = "\tseen->bits = rtshm_load(rtshm_word(region));\n"
+ANY_COPY = "\tmemcpy(seen, region->mem, sizeof(*seen));\n"
+# In the place of the load of the word in rtshm_take(): one violation a line.
+TOUCHES = {
+    "load": "\tseen->bits = *rtshm_word(region);\n",
+    "store": "\t*rtshm_word(region) = 0;\n",
+    "cast": "\tseen->bits = *(u64 *)rtshm_word(region);\n",
+    "memcpy": ANY_COPY,
+    "struct assignment": "\tseen->word = *(struct rtshm_word __shm *)region->mem;\n",
+    "member": "\tseen->word.ready = ((struct rtshm_word __shm *)region->mem)->ready;\n",
+}
+
+# What each rule is shown: where, and what goes there.
+RULES = {
+    "free/kfree.cocci": (
+        "kmod/sample_dev.c",
+        "\tkfree(reader);\n\treturn 0;\n",
+        "\tkfree(reader);\n\treader->next = 0;\n\treturn 0;\n",
+        "reference preceded by free",
+    ),
+    "locks/double_lock.cocci": (
+        "kmod/sample_dev.c",
+        "\tguard(mutex)(&reader->lock);\n\treader->watermark",
+        "\tmutex_lock(&reader->lock);\n\tmutex_lock(&reader->lock);\n\treader->watermark",
+        "second lock",
+    ),
+    "locks/mini_lock.cocci": (
+        "kmod/sample_dev.c",
+        "\tif (err)\n\t\tgoto out_free;\n",
+        "\tif (err)\n\t\tgoto out_free;\n\tmutex_lock(&rtshm_regions_lock);\n"
+        "\tif (err < 0)\n\t\treturn err;\n\tmutex_unlock(&rtshm_regions_lock);\n",
+        "preceding lock",
+    ),
+    "null/deref_null.cocci": (
+        "kmod/region.c",
+        "\tif (!region)\n\t\treturn ERR_PTR(-ENOMEM);\n",
+        "\tif (!region)\n\t\treturn ERR_PTR(region->id);\n",
+        "region is NULL but dereferenced",
+    ),
+    "misc/returnvar.cocci": (
+        "kmod/state_dev.c",
+        "\tatomic_dec(&region->users);\n\treturn 0;\n",
+        "\tint err = 0;\n\n\tatomic_dec(&region->users);\n\treturn err;\n",
+        "Unneeded variable",
+    ),
+}
+
+
+def module_alone(path: Path) -> Path:
+    """A checkout with the module and nothing else."""
+    shutil.copy(CHECKOUT / "Kbuild", path)
+    shutil.copytree(CHECKOUT / "kmod", path / "kmod")
+    subprocess.run(["git", "init", "-q", path], check=True)
+    return path
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    return module_alone(tmp_path)
+
+
+def replace(path: Path, old: str, new: str) -> None:
+    text = path.read_text()
+    assert text.count(old) == 1, f"{path.name} has not once: {old!r}"
+    path.write_text(text.replace(old, new))
+
+
+@pytest.fixture(scope="module")
+def touched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """For each of TOUCHES what sparse says of its line; one build has them all."""
+    tree = module_alone(tmp_path_factory.mktemp("touched"))
+    path = tree / "kmod/tick.c"
+    replace(path, TAKE, "".join(TOUCHES.values()))
+    with pytest.raises(HarnessError) as raised:
+        build.module(TABLE, TABLE[""], tree, variables=lint.SPARSE)
+    first = path.read_text().split(ANY_COPY)[0].count("\n") + 1 - list(TOUCHES).index("memcpy")
+    lines = raised.value.args[0].splitlines()
+    return {
+        name: "\n".join(line for line in lines if line.startswith(f"kmod/tick.c:{number}:"))
+        for number, name in enumerate(TOUCHES, first)
+    }
+
+
+@pytest.mark.parametrize("name", TOUCHES)
+def test_touching_region_memory_past_its_accessors_is_an_error(
+    touched: dict[str, str], name: str
+) -> None:
+    assert re.search(r": error: .*(noderef|address space)", touched[name]), touched
+
+
+@pytest.mark.parametrize("kernel", HEADERS, ids=lambda kernel: kernel.name)
+def test_clang_and_sparse_have_nothing_to_say(kernel: kernels.Kernel) -> None:
+    build.module(
+        TABLE,
+        kernel,
+        CHECKOUT,
+        variables=[*lint.SPARSE, *static.CLANG],
+        files=static.headers(TABLE, kernel),
+    )
+
+
+def test_what_clang_warns_of_and_gcc_does_not_fails_the_build(copy: Path) -> None:
+    path = copy / "kmod/ring.c"
+    old = "\tu32 straight = min(count, ring->depth - begin);\n"
+    # The kernel switches off what gcc says to this, it being wrong too often.
+    replace(path, old, "\tu32 straight;\n\n\tif (count)\n\t\tstraight = min(count, 1U);\n")
+    kernel = TABLE[""]
+    variables = [*lint.WARNINGS, *static.CLANG]
+    with pytest.raises(HarnessError, match=r"kmod/ring\.c:\d+.*'straight'.*uninitialized"):
+        build.module(TABLE, kernel, copy, variables=variables, files=static.headers(TABLE, kernel))
+
+
+def test_coccinelle_finds_nothing() -> None:
+    assert static.coccinelle(CHECKOUT) == []
+
+
+def test_coccinelle_understands_the_source() -> None:
+    # In main.c it is a macro that makes several definitions; no rule looks into one.
+    assert static.unparsed(CHECKOUT).keys() <= {"kmod/main.c"}
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_coccinelle_finds_a_violation(copy: Path, rule: str) -> None:
+    name, old, new, words = RULES[rule]
+    replace(copy / name, old, new)
+    (found, *_) = static.coccinelle(copy, [rule])
+    assert found.startswith(f"{name}:")
+    assert words in found
