@@ -1,5 +1,6 @@
 """Tools that look at the module's source and are in no root to build in: clang, sparse for
-the headers of an older suite, and coccinelle with the kernel's own rules."""
+the headers of an older suite, coccinelle with the kernel's own rules, and what `make UT=1`
+runs."""
 
 from __future__ import annotations
 
@@ -44,6 +45,20 @@ CLANG = (
     "KCFLAGS=-Wno-duplicate-decl-specifier",
 )
 
+# From 6.19 on kbuild can warn of trace events that nobody emits. Debian's headers come
+# without the program for it, which is made here of the source.
+UNUSED_SINCE = (6, 19)
+UNUSED = ("UT=1", "cmd_check_tracepoint=/opt/tracepoint-update --module $<")
+UNUSED_SUITE = "sid"
+UNUSED_PACKAGE = "linux-source"
+UNUSED_SOURCES = (
+    "scripts/tracepoint-update.c",
+    "scripts/elf-parse.c",
+    "scripts/elf-parse.h",
+    "tools/include/tools/be_byteshift.h",
+    "tools/include/tools/le_byteshift.h",
+)
+
 # Rules that cannot say anything here, and why.
 SKIPPED = {
     "api/check_bq27xxx_data.cocci": "of one driver, and needs an OCaml compiler",
@@ -77,6 +92,43 @@ def headers(table: Table, kernel: Kernel) -> image.Files:
         (tree / name).mkdir(exist_ok=True)
     binds = {files.tree / name: f"/{name}" for name in names}
     return dataclasses.replace(files, key=f"{files.key}-{tree.name}", tree=tree, binds=binds)
+
+
+def tracepoint_update() -> Path:
+    """A directory with the program, linked for any root."""
+
+    def make(path: Path) -> None:
+        making = debian.mmdebstrap(
+            "--variant=extract", f"--include={UNUSED_PACKAGE}", UNUSED_SUITE, "-"
+        )
+        names = shlex.join(f"*/{name}" for name in UNUSED_SOURCES)
+        script = f"""
+            set -o pipefail
+            {shlex.join(making)} | tar -xO --wildcards './usr/src/linux-source-*.tar.xz' |
+                tar -xJ --strip-components=1 --wildcards -C {shlex.quote(str(path))} {names}
+            cd {shlex.quote(str(path))}
+            cc -O1 -static -Iscripts -Itools/include -o tracepoint-update scripts/*.c
+        """
+        with step("making the program that UT=1 runs, of the kernel's source", "1 minute"):
+            run_logged(["bash", "-ec", script], cache.root() / "unused.log", UNUSED_PACKAGE)
+
+    waiting = image.wait_line("program that UT=1 runs")
+    parts = [UNUSED_SUITE, UNUSED_PACKAGE, UNUSED_SOURCES]
+    return cache.artefact("tracepoint-update", parts, make, waiting=waiting)
+
+
+def with_tracepoint_update(table: Table, kernel: Kernel) -> image.Files:
+    """A kernel's files, and in the root to build in what UT=1 runs."""
+    files = image.files(table, kernel)
+    return dataclasses.replace(files, binds={**files.binds, tracepoint_update(): "/opt"})
+
+
+def version(kernel: Kernel) -> tuple[int, int]:
+    """Major and minor number, with which the name of every kernel begins."""
+    match = re.match(r"(\d+)\.(\d+)", kernel.name)
+    if match is None:
+        raise HarnessError(f"the name of kernel {kernel.name!r} does not begin with its version")
+    return int(match[1]), int(match[2])
 
 
 # A finding begins with the place; what else spatch prints is about itself.

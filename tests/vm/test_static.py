@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -17,6 +18,15 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 
 # Of each suite one: the tools are the same, the headers differ.
 HEADERS = [TABLE.of_suite(suite)[0] for suite in static.SUITES]
+
+# As the guest suite: the kernel that was asked for, or those that are quick to get.
+CHOSEN = os.environ.get("KERNEL", "")
+# Of those Debian's that can; with others the headers are the kernel's own.
+UNUSED = [
+    kernel
+    for kernel in map(TABLE.__getitem__, [CHOSEN] if CHOSEN else TABLE.quick())
+    if static.version(kernel) >= static.UNUSED_SINCE and not kernel.own
+]
 
 TAKE = "\tseen->bits = rtshm_load(rtshm_word(region));\n"
 ANY_COPY = "\tmemcpy(seen, region->mem, sizeof(*seen));\n"
@@ -128,6 +138,19 @@ def test_what_clang_warns_of_and_gcc_does_not_fails_the_build(copy: Path) -> Non
     variables = [*lint.WARNINGS, *static.CLANG]
     with pytest.raises(HarnessError, match=r"kmod/ring\.c:\d+.*'straight'.*uninitialized"):
         build.module(TABLE, kernel, copy, variables=variables, files=static.headers(TABLE, kernel))
+
+
+@pytest.mark.parametrize("kernel", UNUSED, ids=lambda kernel: kernel.name)
+def test_trace_event_that_nobody_emits_fails_the_build(copy: Path, kernel: kernels.Kernel) -> None:
+    files = static.with_tracepoint_update(TABLE, kernel)
+    variables = [*lint.WARNINGS, *static.UNUSED]
+    build.module(TABLE, kernel, copy, variables=variables, files=files)
+    path = copy / "kmod/tick.c"
+    text = path.read_text()
+    (call,) = re.findall(r"\ttrace_rtshm_tick\([^;]*;\n", text)
+    path.write_text(text.replace(call, "\t(void)tick;\n"))
+    with pytest.raises(HarnessError, match="unused tracepoints"):
+        build.module(TABLE, kernel, copy, variables=variables, files=files)
 
 
 def test_coccinelle_finds_nothing() -> None:
