@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-NAMED = re.compile(r"`((?:tests/host/)?test_\w+\.py)?(?:::(test_\w+))?`")
+NAMED = re.compile(r"`((?:tests/(?:host|vm)/)?test_\w+\.py)?(?:::(test_\w+))?`")
 
 
 def limits() -> dict[str, str]:
@@ -16,16 +16,17 @@ def limits() -> dict[str, str]:
     return dict(re.findall(r"#define\s+(RTSHM_\w+)\s+(\d+)$", header, re.MULTILINE))
 
 
-@pytest.mark.parametrize(
-    "document",
-    [
-        "docs/from-rtlinux.md",
-        "docs/control.md",
-        "docs/history.md",
-        "docs/layouts.md",
-        "docs/recording.md",
-    ],
+DOCUMENTS = (
+    "docs/from-rtlinux.md",
+    "docs/control.md",
+    "docs/history.md",
+    "docs/layouts.md",
+    "docs/recording.md",
+    "docs/reliability.md",
 )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_test_that_a_document_names_exists(document: str) -> None:
     file = ""
     found = 0
@@ -36,6 +37,11 @@ def test_every_test_that_a_document_names_exists(document: str) -> None:
         assert not function or f"def {function}(" in path.read_text(), f"{file}::{function}"
         found += bool(function)
     assert found == text.count("::test_")
+
+
+def test_every_row_of_the_reliability_plan_is_there_once() -> None:
+    text = (CHECKOUT / "docs/reliability.md").read_text()
+    assert re.findall(r"^\| (\d+) \|", text, re.MULTILINE) == [str(row) for row in range(1, 45)]
 
 
 @pytest.mark.parametrize("document", ["README.md", "kmod/main.c"])
