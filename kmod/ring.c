@@ -2,9 +2,10 @@
 /*
  * The samples of a region, in memory of the kernel's own.
  *
- * One tick after the other puts its sample in the place of the oldest; a reader
- * copies out from where it is, or from the oldest that is kept. Both hold the
- * region's lock.
+ * One tick after the other puts its sample in the place of the oldest, under the
+ * region's lock; a reader copies out from where it is, or from the oldest that is
+ * kept. It holds the lock to look where that is, and again to see whether it is
+ * still kept, not while it copies: no tick waits for a copy.
  */
 
 #include <linux/limits.h>
@@ -85,20 +86,16 @@ u64 rtshm_ring_first(const struct rtshm_ring *ring, u64 next)
 }
 
 /*
- * The region's lock held. Copy up to @max samples from @first on, which is kept;
- * how many there were.
+ * The region's lock held. Where the sample @first is, which is kept, and how many
+ * lie there one behind the other: up to the last, or to the end of the memory.
  */
-u32 rtshm_ring_copy(struct rtshm_ring *ring, u64 first, void *to, u32 max)
+u32 rtshm_ring_run(struct rtshm_ring *ring, u64 first, const void **samples)
 {
-	u32 count = min_t(u64, ring->head - first, max);
-	/* @at is where the sample numbered @head will be. */
 	u32 behind = ring->head - first;
+	/* @at is where the sample numbered @head will be. */
 	u32 begin = ring->at >= behind ? ring->at - behind :
 					 ring->at + ring->depth - behind;
-	u32 straight = min(count, ring->depth - begin);
 
-	memcpy(to, rtshm_ring_slot(ring, begin), (size_t)straight * ring->stride);
-	memcpy(to + (size_t)straight * ring->stride, ring->slots,
-	       (size_t)(count - straight) * ring->stride);
-	return count;
+	*samples = rtshm_ring_slot(ring, begin);
+	return min(behind, ring->depth - begin);
 }

@@ -251,7 +251,7 @@ void rtshm_ring_free(struct rtshm_ring *ring);
 bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
 		     u64 word, const struct rtshm_sample *sample);
 u64 rtshm_ring_first(const struct rtshm_ring *ring, u64 next);
-u32 rtshm_ring_copy(struct rtshm_ring *ring, u64 first, void *to, u32 max);
+u32 rtshm_ring_run(struct rtshm_ring *ring, u64 first, const void **samples);
 
 /* print.c */
 void rtshm_print_init(struct rtshm_region *region);

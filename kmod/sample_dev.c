@@ -126,60 +126,84 @@ static int rtshm_reader_wait(struct rtshm_reader *reader, u32 room, bool block)
 					READ_ONCE(history->dead));
 }
 
+/*
+ * reader->lock held. Copy up to @max samples that lie one behind the other in the
+ * ring, from the next that is kept on; once @begun, only if that is the next of
+ * all. How many, 0 if there are none, or -EFAULT.
+ *
+ * A tick may put others in their place meanwhile, under the region's lock. If it
+ * comes before the look after the copy, the look sees so. If it comes after, it
+ * comes after the copy, too: nothing before an unlock is ordered behind it.
+ */
+static int rtshm_reader_copy(struct rtshm_reader *reader, struct iov_iter *to,
+			     u32 max, bool begun)
+{
+	struct rtshm_region *region = reader->history->region;
+	struct rtshm_ring *ring = reader->history->ring;
+	const void *samples;
+	size_t copied;
+	u64 first, kept;
+	u32 count;
+
+	for (;; max = max_t(u32, count / 2, 1)) {
+		scoped_guard(raw_spinlock_irq, &region->lock) {
+			first = rtshm_ring_first(ring, reader->next);
+			count = rtshm_ring_run(ring, first, &samples);
+		}
+		/* What was lost is between two reads, not in one. */
+		if (!count || (begun && first != reader->next))
+			return 0;
+		count = min(count, max);
+		copied = data_race(copy_to_iter(samples,
+						(size_t)count * ring->stride, to));
+		scoped_guard(raw_spinlock_irq, &region->lock)
+			kept = rtshm_ring_first(ring, first);
+		if (kept == first)
+			break;
+		/* Overtaken. Again with fewer, which a tick overtakes less easily. */
+		iov_iter_revert(to, copied);
+	}
+
+	/* A sample that did not get there whole comes again. */
+	iov_iter_revert(to, copied % ring->stride);
+	count = copied / ring->stride;
+	reader->next = first + count;
+	if (!count)
+		return -EFAULT;
+	reader->waits_since_ns = 0;
+	return count;
+}
+
 static ssize_t rtshm_sample_read(struct kiocb *iocb, struct iov_iter *to)
 {
 	struct rtshm_reader *reader = iocb->ki_filp->private_data;
-	struct rtshm_history *history = reader->history;
-	struct rtshm_ring *ring = history->ring;
-	size_t room = iov_iter_count(to) / ring->stride;
-	/* With interrupts off for one copy of about a page. */
-	u32 most = max_t(u32, PAGE_SIZE / ring->stride, 1);
+	u32 stride = reader->history->ring->stride;
+	size_t room = iov_iter_count(to) / stride;
+	/* About a page at once, to be done before the next tick. */
+	size_t most = max_t(size_t, PAGE_SIZE / stride, 1);
 	bool block = !(iocb->ki_filp->f_flags & O_NONBLOCK) &&
 		     !(iocb->ki_flags & IOCB_NOWAIT);
 	ssize_t done = 0;
-	void *copy;
-	int err;
+	int count, err;
 
 	if (!iov_iter_count(to))
 		return 0;
 	if (!room)
 		return -EINVAL;
-	copy = kmalloc_array(most, ring->stride, GFP_KERNEL);
-	if (!copy)
-		return -ENOMEM;
 	err = mutex_lock_interruptible(&reader->lock);
 	if (err)
-		goto out_free;
+		return err;
 	err = rtshm_reader_wait(reader, min_t(size_t, room, U32_MAX), block);
-
 	while (!err && room) {
-		u32 count = 0, whole;
-		size_t copied;
-		u64 first;
-
-		scoped_guard(raw_spinlock_irq, &history->region->lock) {
-			first = rtshm_ring_first(ring, reader->next);
-			/* What was lost is between two reads, not in one. */
-			if (!done || first == reader->next)
-				count = rtshm_ring_copy(ring, first, copy,
-							min_t(size_t, room, most));
-		}
-		if (!count)
+		count = rtshm_reader_copy(reader, to, min(room, most), done);
+		if (count <= 0) {
+			err = count;
 			break;
-		copied = copy_to_iter(copy, (size_t)count * ring->stride, to);
-		/* A sample that did not get there whole comes again. */
-		whole = copied / ring->stride;
-		reader->next = first + whole;
-		reader->waits_since_ns = 0;
-		done += (size_t)whole * ring->stride;
-		room -= whole;
-		if (whole < count)
-			err = -EFAULT;
+		}
+		done += (ssize_t)count * stride;
+		room -= count;
 	}
 	mutex_unlock(&reader->lock);
-
-out_free:
-	kfree(copy);
 	return done ?: err;
 }
 
