@@ -20,7 +20,9 @@
 /* Of one open file. */
 struct rtshm_reader {
 	struct rtshm_history	*history;
-	struct mutex		lock;		/* guards what follows */
+	struct mutex		copying;	/* one read at a time; no wait is under it */
+
+	/* Under the region's lock. */
 	u64			next;
 	struct rtshm_watermark	watermark;
 	u64			waits_since_ns;	/* 0: not since its last read */
@@ -37,7 +39,7 @@ static int rtshm_sample_open(struct inode *inode, struct file *file)
 		return -ENOMEM;
 	reader->history = history;
 	reader->watermark.samples = 1;
-	mutex_init(&reader->lock);
+	mutex_init(&reader->copying);
 
 	/* The depth does not change under a reader: rtshm_region_change(). */
 	scoped_guard(mutex, &rtshm_regions_lock) {
@@ -72,7 +74,7 @@ static loff_t rtshm_sample_llseek(struct file *file, loff_t offset, int whence)
 
 	if (offset || (whence != SEEK_SET && whence != SEEK_END))
 		return -EINVAL;
-	guard(mutex)(&reader->lock);
+	guard(mutex)(&reader->copying);
 	scoped_guard(raw_spinlock_irq, &history->region->lock)
 		reader->next = whence == SEEK_END ? history->ring->head :
 			       rtshm_ring_first(history->ring, 0);
@@ -80,54 +82,38 @@ static loff_t rtshm_sample_llseek(struct file *file, loff_t offset, int whence)
 }
 
 /*
- * reader->lock held. Whether there are so many samples, or any after the time
- * of the watermark; if not, the tick that makes it so wakes. All under the lock
- * of the tick: none falls between the look and the arming.
+ * Whether there are as many samples as the watermark says, or @most, or any after
+ * its time; if not, the tick that makes it so wakes. All under the lock of the
+ * tick: none falls between the look and the arming.
  */
-static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 wanted)
+static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 most)
 {
 	struct rtshm_region *region = reader->history->region;
 	struct rtshm_ring *ring = reader->history->ring;
 	u64 now_ns = ktime_get_ns();
 	u64 until_ns = U64_MAX;
-	bool ready;
+	u64 first, there;
+	u32 wanted;
 
+	guard(raw_spinlock_irq)(&region->lock);
 	/* Until the next read: what poll said, the read after it finds so too. */
 	if (!reader->waits_since_ns)
 		reader->waits_since_ns = now_ns;
 	if (reader->watermark.wait_ns)
 		until_ns = reader->waits_since_ns + reader->watermark.wait_ns;
 
-	scoped_guard(raw_spinlock_irq, &region->lock) {
-		u64 first = rtshm_ring_first(ring, reader->next);
-		u64 there = ring->head - first;
-
-		ready = there >= wanted || (there && now_ns >= until_ns);
-		if (!ready) {
-			ring->wake_at = min(ring->wake_at, first + wanted);
-			ring->wake_ns = min(ring->wake_ns, until_ns);
-		}
-	}
-	return ready;
-}
-
-/* reader->lock held. 0, or why there is nothing to read. */
-static int rtshm_reader_wait(struct rtshm_reader *reader, u32 room, bool block)
-{
-	struct rtshm_history *history = reader->history;
-	u32 wanted = block ? min(room, reader->watermark.samples) : 1;
-
-	if (rtshm_reader_ready(reader, wanted) || READ_ONCE(history->dead))
-		return 0;
-	if (!block)
-		return -EAGAIN;
-	return wait_event_interruptible(history->region->recorded,
-					rtshm_reader_ready(reader, wanted) ||
-					READ_ONCE(history->dead));
+	wanted = min(most, reader->watermark.samples);
+	first = rtshm_ring_first(ring, reader->next);
+	there = ring->head - first;
+	if (there >= wanted || (there && now_ns >= until_ns))
+		return true;
+	ring->wake_at = min(ring->wake_at, first + wanted);
+	ring->wake_ns = min(ring->wake_ns, until_ns);
+	return false;
 }
 
 /*
- * reader->lock held. Copy up to @max samples that lie one behind the other in the
+ * reader->copying held. Copy up to @max samples that lie one behind the other in the
  * ring, from the next that is kept on; once @begun, only if that is the next of
  * all. How many, 0 if there are none, or -EFAULT.
  *
@@ -156,55 +142,81 @@ static int rtshm_reader_copy(struct rtshm_reader *reader, struct iov_iter *to,
 		count = min(count, max);
 		copied = data_race(copy_to_iter(samples,
 						(size_t)count * ring->stride, to));
-		scoped_guard(raw_spinlock_irq, &region->lock)
+		scoped_guard(raw_spinlock_irq, &region->lock) {
 			kept = rtshm_ring_first(ring, first);
+			if (kept == first) {
+				/* A sample that did not get there whole comes again. */
+				count = copied / ring->stride;
+				reader->next = first + count;
+				reader->waits_since_ns = 0;
+			}
+		}
 		if (kept == first)
 			break;
 		/* Overtaken. Again with fewer, which a tick overtakes less easily. */
 		iov_iter_revert(to, copied);
 	}
-
-	/* A sample that did not get there whole comes again. */
 	iov_iter_revert(to, copied % ring->stride);
-	count = copied / ring->stride;
-	reader->next = first + count;
-	if (!count)
-		return -EFAULT;
-	reader->waits_since_ns = 0;
-	return count;
+	return count ?: -EFAULT;
 }
 
-static ssize_t rtshm_sample_read(struct kiocb *iocb, struct iov_iter *to)
+/* What there is, as far as @to has room; 0 if there is nothing. */
+static ssize_t rtshm_reader_copy_all(struct rtshm_reader *reader, struct iov_iter *to)
 {
-	struct rtshm_reader *reader = iocb->ki_filp->private_data;
 	u32 stride = reader->history->ring->stride;
-	size_t room = iov_iter_count(to) / stride;
 	/* About a page at once, to be done before the next tick. */
 	size_t most = max_t(size_t, PAGE_SIZE / stride, 1);
-	bool block = !(iocb->ki_filp->f_flags & O_NONBLOCK) &&
-		     !(iocb->ki_flags & IOCB_NOWAIT);
+	size_t room = iov_iter_count(to) / stride;
 	ssize_t done = 0;
-	int count, err;
+	int count;
 
-	if (!iov_iter_count(to))
-		return 0;
-	if (!room)
-		return -EINVAL;
-	err = mutex_lock_interruptible(&reader->lock);
-	if (err)
-		return err;
-	err = rtshm_reader_wait(reader, min_t(size_t, room, U32_MAX), block);
-	while (!err && room) {
+	if (mutex_lock_interruptible(&reader->copying))
+		return -ERESTARTSYS;
+	while (room) {
 		count = rtshm_reader_copy(reader, to, min(room, most), done);
 		if (count <= 0) {
-			err = count;
+			done = done ?: count;
 			break;
 		}
 		done += (ssize_t)count * stride;
 		room -= count;
 	}
-	mutex_unlock(&reader->lock);
-	return done ?: err;
+	mutex_unlock(&reader->copying);
+	return done;
+}
+
+static ssize_t rtshm_sample_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	struct rtshm_reader *reader = iocb->ki_filp->private_data;
+	struct rtshm_history *history = reader->history;
+	size_t room = iov_iter_count(to) / history->ring->stride;
+	bool block = !(iocb->ki_filp->f_flags & O_NONBLOCK) &&
+		     !(iocb->ki_flags & IOCB_NOWAIT);
+	bool dead = false;
+	ssize_t done;
+	int err;
+
+	if (!iov_iter_count(to))
+		return 0;
+	if (!room)
+		return -EINVAL;
+	room = min_t(size_t, room, U32_MAX);
+	do {
+		if (block) {
+			err = wait_event_interruptible(history->region->recorded,
+						       rtshm_reader_ready(reader, room) ||
+						       READ_ONCE(history->dead));
+			if (err)
+				return err;
+		} else if (!rtshm_reader_ready(reader, 1) && !READ_ONCE(history->dead)) {
+			return -EAGAIN;
+		}
+		/* No tick is after it: if there is nothing then, that is the end. */
+		dead = READ_ONCE(history->dead);
+		done = rtshm_reader_copy_all(reader, to);
+		/* Nothing: another read of the same file was quicker. */
+	} while (!done && !dead);
+	return done;
 }
 
 static __poll_t rtshm_sample_poll(struct file *file, poll_table *wait)
@@ -214,11 +226,10 @@ static __poll_t rtshm_sample_poll(struct file *file, poll_table *wait)
 	__poll_t events = 0;
 
 	poll_wait(file, &history->region->recorded, wait);
-	guard(mutex)(&reader->lock);
 	/* rtshm_history_shut() sets dead before it wakes the queue. */
 	if (READ_ONCE(history->dead))
 		events |= EPOLLHUP;
-	if (rtshm_reader_ready(reader, events ? 1 : reader->watermark.samples))
+	if (rtshm_reader_ready(reader, events ? 1 : U32_MAX))
 		events |= EPOLLIN | EPOLLRDNORM;
 	return events;
 }
@@ -239,9 +250,10 @@ static long rtshm_sample_ioctl(struct file *file, unsigned int command,
 	    watermark.samples > max(reader->history->ring->depth / 2, 1U) ||
 	    watermark.wait_ns > RTSHM_PERIOD_MAX_NS)
 		return -ERANGE;
-	guard(mutex)(&reader->lock);
-	reader->watermark = watermark;
-	reader->waits_since_ns = 0;
+	scoped_guard(raw_spinlock_irq, &reader->history->region->lock) {
+		reader->watermark = watermark;
+		reader->waits_since_ns = 0;
+	}
 	return 0;
 }
 

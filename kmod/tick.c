@@ -157,9 +157,9 @@ static void rtshm_report(struct irq_work *work)
 
 	if (test_and_clear_bit(RTSHM_WAKE, &region->pending))
 		wake_up_interruptible_poll(&region->taken, EPOLLOUT | EPOLLWRNORM);
+	/* All: whom EPOLLEXCLUSIVE would single out may wait for another watermark. */
 	if (test_and_clear_bit(RTSHM_WAKE_READERS, &region->pending))
-		wake_up_interruptible_poll(&region->recorded,
-					   EPOLLIN | EPOLLRDNORM);
+		wake_up_interruptible_all(&region->recorded);
 	rtshm_print(region);
 }
 

@@ -211,7 +211,8 @@ class Samples:
         if not poll.poll(wait_ms):
             return None
         try:
-            return os.readv(self._fd, [room])
+            # Another thread may have closed it, and the number be another file's.
+            return os.readv(self.fileno(), [room])
         except BlockingIOError:
             return None
 

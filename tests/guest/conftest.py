@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import gc
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -8,6 +9,7 @@ import rtshm
 from rtshm.kmsg import KernelLog
 
 from tests.guest import module
+from tests.guest.programs import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,3 +45,10 @@ def load() -> Iterator[Load]:
         for region in [thing for thing in gc.get_objects() if isinstance(thing, rtshm.Region)]:
             region.close()
         module.unload()
+
+
+@pytest.fixture(scope="session")
+def tear(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The program tear.c."""
+    program = tmp_path_factory.mktemp("tear") / "tear"
+    return compiled(Path(__file__).with_name("tear.c"), program)

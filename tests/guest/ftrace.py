@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from tests.guest.module import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 TRACEFS = Path("/sys/kernel/tracing")
 EVENT = TRACEFS / "events/rtshm/rtshm_tick"
@@ -69,6 +69,29 @@ def ticks(taken: int | None = None) -> list[Tick]:
         time.sleep(0.01)
         found = _parse((TRACEFS / "trace").read_text())
     return found
+
+
+@contextmanager
+def calls(function: str) -> Iterator[Callable[[], int]]:
+    """How often a function of the kernel has run since, counted by a probe at its entry."""
+    events = TRACEFS / "kprobe_events"
+    events.write_text(f"p:rtshm_calls/{function} {function}\n")
+    enable = TRACEFS / f"events/rtshm_calls/{function}/enable"
+
+    def hits() -> int:
+        # Of the event, and of those that a probe could not see.
+        profile = (TRACEFS / "kprobe_profile").read_text()
+        (line,) = [line.split() for line in profile.splitlines() if line.split()[0] == function]
+        assert line[2] == "0", f"calls of {function} were not counted"
+        return int(line[1])
+
+    try:
+        enable.write_text("1")
+        yield hits
+    finally:
+        enable.write_text("0")
+        # Opened for writing alone, the file forgets its probes.
+        events.write_text("")
 
 
 def _parse(text: str) -> list[Tick]:

@@ -19,7 +19,8 @@ import pytest
 import rtshm
 from rtshm.abi import DEVICES, LAYOUT_OFFSET
 
-from tests.guest.module import CHECKOUT, PATIENCE
+from tests.guest.module import PATIENCE
+from tests.guest.programs import compiled
 from tests.guest.test_command_regions import done
 
 if TYPE_CHECKING:
@@ -69,13 +70,6 @@ def motor(control: rtshm.Control) -> rtshm.Control:
     """A region `motor` with a layout, whose ticks are but its first."""
     control.create("motor", layout=MOTOR, period=NEVER, print=rtshm.PrintMode.OFF)
     return control
-
-
-def compiled(source: Path, program: Path) -> Path:
-    include = CHECKOUT / "kmod/include/uapi"
-    flags = ["-O2", "-Wall", "-Werror", f"-I{include}", f"-I{program.parent}"]
-    subprocess.run(["gcc", *flags, "-o", program, source], check=True)
-    return program
 
 
 # By name.
@@ -399,12 +393,6 @@ def test_header_compiles_and_agrees_with_python_on_every_field(
 
 
 # Whole.
-
-
-@pytest.fixture(scope="session")
-def tear(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    program = tmp_path_factory.mktemp("tear") / "tear"
-    return compiled(Path(__file__).with_name("tear.c"), program)
 
 
 class Seen(NamedTuple):
