@@ -24,6 +24,7 @@ struct rtshm_ring *rtshm_ring_new(u32 depth, u32 record_bytes)
 		return NULL;
 	ring->depth = depth;
 	ring->stride = stride;
+	ring->head = RTSHM_TICKS_BEFORE;
 	ring->wake_at = U64_MAX;
 	ring->wake_ns = U64_MAX;
 	ring->slots = rtshm_memory_get(rtshm_ring_bytes(depth, record_bytes));
@@ -80,7 +81,7 @@ bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
 /* The region's lock held. The first sample from @next on that is still kept. */
 u64 rtshm_ring_first(const struct rtshm_ring *ring, u64 next)
 {
-	u64 kept = min_t(u64, ring->head, ring->depth);
+	u64 kept = min_t(u64, ring->head - RTSHM_TICKS_BEFORE, ring->depth);
 
 	return max(next, ring->head - kept);
 }

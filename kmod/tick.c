@@ -84,7 +84,8 @@ static void rtshm_count(struct rtshm_region *region, u64 lateness_ns, bool taken
 	struct rtshm_counters *counters = &region->counters;
 	unsigned int bin = fls64(lateness_ns | 1) - 1;
 
-	if (!counters->ticks || lateness_ns < counters->lateness_min_ns)
+	if (counters->ticks == RTSHM_TICKS_BEFORE ||
+	    lateness_ns < counters->lateness_min_ns)
 		counters->lateness_min_ns = lateness_ns;
 	if (lateness_ns > counters->lateness_max_ns)
 		counters->lateness_max_ns = lateness_ns;
@@ -230,6 +231,7 @@ void rtshm_ticks_exit(void)
 void rtshm_tick_init(struct rtshm_region *region)
 {
 	raw_spin_lock_init(&region->lock);
+	region->counters.ticks = RTSHM_TICKS_BEFORE;
 	init_waitqueue_head(&region->taken);
 	init_waitqueue_head(&region->recorded);
 	init_irq_work(&region->report, rtshm_report);

@@ -13,7 +13,7 @@ from tests.vm import accel, build, checkout, image, kmsg, qemu, runs, splats
 from tests.vm.progress import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from tests.vm.kernels import Kernel, Table
@@ -63,16 +63,18 @@ def run(
     deadline: float = DEADLINE_SECONDS,
     environment: Mapping[str, str] | None = None,
     sinks: Sinks | None = None,
+    variables: Sequence[str] = (),
 ) -> Outcome:
     """Run `command` by `sh -c` in the guest, in a copy of the checkout `source`.
 
-    The module is built first. `deadline` is in seconds from the start of QEMU.
+    The module is built first, with these variables of kbuild. `deadline` is in
+    seconds from the start of QEMU.
     """
     sinks = sinks or Sinks()
     disk = image.guest_image(table)
     boot = image.boot_files(table, kernel)
     release = image.files(table, kernel).release
-    module = build.module(table, kernel, source)
+    module = build.module(table, kernel, source, variables=variables)
     if icount:
         accelerator, why = "icount", "ICOUNT=1: TCG, virtual time is instructions executed"
     else:
@@ -80,12 +82,12 @@ def run(
     say(f"{kernel.name} ({release}) under {accelerator.upper()} ({why})")
     with runs.directory() as directory:
         job = directory / "job.tar"
-        variables = {"VM_KERNEL": kernel.name, "VM_ACCELERATOR": accelerator}
+        told = {"VM_KERNEL": kernel.name, "VM_ACCELERATOR": accelerator}
         checkout.write(
             job,
             source,
             command=command,
-            environment={**variables, **(environment or {})},
+            environment={**told, **(environment or {})},
             extra={build.MODULE: module},
         )
         console = directory / "dmesg.log"
