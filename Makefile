@@ -48,7 +48,7 @@ ynl: $(VENV)/stamp
 	@$(PYTHON) -m tests.vm ynl
 
 bench:
-	@ICOUNT=1 tests/vm/run 'insmod rtshm.ko period_ns=3600000000000 print=0 && python3 bench/publish.py && python3 bench/control.py'
+	@ICOUNT=1 tests/vm/run 'insmod rtshm.ko period_ns=3600000000000 print=0 && python3 bench/publish.py && python3 bench/control.py && python3 bench/history.py'
 
 $(VENV)/stamp: tests/requirements.txt client/pyproject.toml
 	@tests/vm/packages.sh tools
@@ -72,7 +72,7 @@ help:
 	@echo "make test       all tests, on every kernel of tests/vm/kernels.toml; KERNEL=6.1: on one"
 	@echo "make lint       compiler warnings, sparse, checkpatch, generated C, ruff, mypy"
 	@echo "make ynl        generate the netlink family's C from kmod/netlink/rtshm.yaml"
-	@echo "make bench      what publishing a value costs, beside other ways, and what control costs"
+	@echo "make bench      what publishing, control and a history cost, beside other ways"
 	@echo "make            build the module for the running kernel; KDIR=... for another"
 	@echo "make vm CMD='dmesg | tail'   run a command in the guest, in a copy of this checkout"
 	@echo "    KERNEL=6.12-rt   another kernel of tests/vm/kernels.toml"
