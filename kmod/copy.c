@@ -62,33 +62,46 @@ static void rtshm_load_piece(struct rtshm_region *region, size_t pos,
 }
 
 /*
- * Process context. No tick and no copy out sees part of a copy in. At most a
- * page, which bounds the time with interrupts off; the caller has checked that
- * the range is inside the region.
+ * region->lock held. At most a page, which bounds the time with interrupts off;
+ * the caller has checked that the range is inside the region.
  */
-void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from,
-		   size_t len)
+void rtshm_copy_in_locked(struct rtshm_region *region, size_t pos,
+			  const void *from, size_t len)
 {
 	size_t piece;
 
-	scoped_guard(raw_spinlock_irqsave, &region->lock) {
-		for (; len; pos += piece, from += piece, len -= piece) {
-			piece = rtshm_piece(pos, len);
-			rtshm_store_piece(region, pos, from, piece);
-		}
+	lockdep_assert_held(&region->lock);
+	for (; len; pos += piece, from += piece, len -= piece) {
+		piece = rtshm_piece(pos, len);
+		rtshm_store_piece(region, pos, from, piece);
 	}
 }
 
-/* As rtshm_copy_in(), the other way. */
-void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to,
-		    size_t len)
+/* As rtshm_copy_in_locked(), the other way. */
+void rtshm_copy_out_locked(struct rtshm_region *region, size_t pos, void *to,
+			   size_t len)
 {
 	size_t piece;
 
-	scoped_guard(raw_spinlock_irqsave, &region->lock) {
-		for (; len; pos += piece, to += piece, len -= piece) {
-			piece = rtshm_piece(pos, len);
-			rtshm_load_piece(region, pos, to, piece);
-		}
+	lockdep_assert_held(&region->lock);
+	for (; len; pos += piece, to += piece, len -= piece) {
+		piece = rtshm_piece(pos, len);
+		rtshm_load_piece(region, pos, to, piece);
 	}
+}
+
+/* Process context. No tick and no copy out sees part of a copy in. */
+void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from,
+		   size_t len)
+{
+	scoped_guard(raw_spinlock_irqsave, &region->lock)
+		rtshm_copy_in_locked(region, pos, from, len);
+}
+
+/* Process context. No tick and no copy in changes it halfway. */
+void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to,
+		    size_t len)
+{
+	scoped_guard(raw_spinlock_irqsave, &region->lock)
+		rtshm_copy_out_locked(region, pos, to, len);
 }

@@ -39,6 +39,11 @@ static char rtshm_texts[RTSHM_TEXTS][100] = {
 	[RTSHM_TEXT_LAYOUT] = "layout: give at most "
 			      __stringify(RTSHM_LAYOUT_MAX) " bytes",
 	[RTSHM_TEXT_CPU] = "cpu: give one that is online",
+	[RTSHM_TEXT_CLOCK] = "clock: give 0 (monotonic), 1 (realtime) or 2 (tai)",
+	[RTSHM_TEXT_PHASE] = "phase-ns: give less than period-ns",
+	[RTSHM_TEXT_START] = "start-ns: give it or phase-ns, not both",
+	[RTSHM_TEXT_START_TIME] = "start-ns: give a time to come on its clock, a day ahead at most",
+	[RTSHM_TEXT_BUDGET] = "task-budget-ns: give at most 3600000000000",
 };
 
 static __printf(2, 3) __init void rtshm_text(enum rtshm_text text,
@@ -87,7 +92,7 @@ void rtshm_refuse(struct netlink_ext_ack *extack, enum rtshm_text text)
 		extack->_msg = rtshm_texts[text];
 }
 
-static bool rtshm_name_ok(const char *name)
+bool rtshm_name_ok(const char *name)
 {
 	size_t length = strlen(name);
 
@@ -103,6 +108,10 @@ int rtshm_settings_check(const struct rtshm_config *config, u64 size,
 	if (config->period_ns < rtshm_limits.period_min_ns ||
 	    config->period_ns > RTSHM_PERIOD_MAX_NS) {
 		rtshm_refuse(extack, RTSHM_TEXT_PERIOD);
+		return -ERANGE;
+	}
+	if (config->task_budget_ns > RTSHM_PERIOD_MAX_NS) {
+		rtshm_refuse(extack, RTSHM_TEXT_BUDGET);
 		return -ERANGE;
 	}
 	if (config->print > RTSHM_PRINT_MODE_CHANGES) {
@@ -121,9 +130,41 @@ int rtshm_settings_check(const struct rtshm_config *config, u64 size,
 	return 0;
 }
 
+/* When the ticks are; the period is known to be within its limits. */
+static int rtshm_grid_check(const struct rtshm_config *config,
+			    struct netlink_ext_ack *extack)
+{
+	u64 now_ns;
+
+	if (config->clock > RTSHM_CLOCK_TAI) {
+		rtshm_refuse(extack, RTSHM_TEXT_CLOCK);
+		return -EINVAL;
+	}
+	if (config->phase_ns != RTSHM_NONE &&
+	    config->phase_ns >= config->period_ns) {
+		rtshm_refuse(extack, RTSHM_TEXT_PHASE);
+		return -ERANGE;
+	}
+	if (config->start_ns == RTSHM_NONE)
+		return 0;
+	if (config->phase_ns != RTSHM_NONE) {
+		rtshm_refuse(extack, RTSHM_TEXT_START);
+		return -EINVAL;
+	}
+	now_ns = rtshm_clock_now(config->clock);
+	if (config->start_ns <= now_ns ||
+	    config->start_ns - now_ns > RTSHM_START_MAX_NS) {
+		rtshm_refuse(extack, RTSHM_TEXT_START_TIME);
+		return -ERANGE;
+	}
+	return 0;
+}
+
 int rtshm_config_check(const struct rtshm_config *config,
 		       struct netlink_ext_ack *extack)
 {
+	int err;
+
 	if (!rtshm_name_ok(config->name)) {
 		rtshm_refuse(extack, RTSHM_TEXT_NAME);
 		return -EINVAL;
@@ -145,7 +186,8 @@ int rtshm_config_check(const struct rtshm_config *config,
 		rtshm_refuse(extack, RTSHM_TEXT_CPU);
 		return -ENODEV;
 	}
-	return rtshm_settings_check(config, config->size, extack);
+	err = rtshm_settings_check(config, config->size, extack);
+	return err ?: rtshm_grid_check(config, extack);
 }
 
 /* What is not asked for. */
@@ -156,6 +198,8 @@ void rtshm_config_init(struct rtshm_config *config, const char *name)
 		.layout = "",
 		.size = PAGE_SIZE,
 		.period_ns = RTSHM_PERIOD_DEFAULT_NS,
+		.phase_ns = RTSHM_NONE,
+		.start_ns = RTSHM_NONE,
 		.record_bytes = sizeof(struct rtshm_word),
 		.mode = RTSHM_MODE_DEFAULT,
 		.uid = GLOBAL_ROOT_UID,
@@ -171,6 +215,8 @@ void rtshm_settings_of(struct rtshm_config *config,
 {
 	rtshm_config_init(config, rtshm_name(region));
 	config->period_ns = region->period_ns;
+	config->task_budget_ns = region->task_budget_ns;
+	config->task_long_max = region->task_long_max;
 	config->print = region->print;
 	config->record_depth = region->record_depth;
 	config->record_bytes = region->record_bytes;

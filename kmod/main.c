@@ -196,10 +196,15 @@ static int __init rtshm_init(void)
 		pr_err("not loaded: no device numbers, class or cpu state (error %d)\n", err);
 		return err;
 	}
+	err = rtshm_tasks_init();
+	if (err) {
+		pr_err("not loaded: no notice of modules that go (error %d)\n", err);
+		goto err_regions;
+	}
 	err = rtshm_netlink_init();
 	if (err) {
 		pr_err("not loaded: no generic netlink family (error %d)\n", err);
-		goto err_regions;
+		goto err_tasks;
 	}
 	/*
 	 * The last that can fail: from the first node on somebody may have it
@@ -212,6 +217,8 @@ static int __init rtshm_init(void)
 
 err_netlink:
 	rtshm_netlink_exit();
+err_tasks:
+	rtshm_tasks_exit();
 err_regions:
 	rtshm_regions_exit(&ticks, &missed);
 	return err;
@@ -222,6 +229,7 @@ static void __exit rtshm_exit(void)
 	u64 ticks, missed;
 
 	rtshm_netlink_exit();
+	rtshm_tasks_exit();
 	rtshm_regions_exit(&ticks, &missed);
 	pr_info("unloaded after %llu ticks, %llu missed\n", ticks, missed);
 }

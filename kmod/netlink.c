@@ -94,6 +94,36 @@ static int rtshm_nl_fill_counters(struct sk_buff *skb, struct rtshm_region *regi
 	return 0;
 }
 
+static int rtshm_nl_put_task_counter(struct sk_buff *skb, int attr, u64 value)
+{
+	return nla_put_u64_64bit(skb, attr, value, RTSHM_A_TASK_PAD);
+}
+
+/* A nest for each, in the order of running. */
+static int rtshm_nl_fill_tasks(struct sk_buff *skb, struct rtshm_region *region)
+{
+	struct rtshm_task_counters counters;
+	struct rtshm_task *task;
+	struct nlattr *nest;
+
+	list_for_each_entry(task, &region->tasks, list) {
+		rtshm_task_counters(region, task, &counters);
+		nest = nla_nest_start(skb, RTSHM_A_REGION_TASKS);
+		if (!nest ||
+		    nla_put_string(skb, RTSHM_A_TASK_NAME, task->name) ||
+		    rtshm_nl_put_task_counter(skb, RTSHM_A_TASK_TICKS,
+					      counters.ticks) ||
+		    rtshm_nl_put_task_counter(skb, RTSHM_A_TASK_TIME_MAX_NS,
+					      counters.time_max_ns) ||
+		    rtshm_nl_put_task_counter(skb, RTSHM_A_TASK_OVERRUNS,
+					      counters.overruns) ||
+		    nla_put_u8(skb, RTSHM_A_TASK_STOPPED, counters.stopped))
+			return -EMSGSIZE;
+		nla_nest_end(skb, nest);
+	}
+	return 0;
+}
+
 static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region)
 {
 	if (nla_put_string(skb, RTSHM_A_REGION_NAME, rtshm_name(region)) ||
@@ -101,6 +131,15 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_SIZE, region->size) ||
 	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_PERIOD_NS, region->period_ns) ||
 	    nla_put_u8(skb, RTSHM_A_REGION_PRINT, region->print) ||
+	    nla_put_u8(skb, RTSHM_A_REGION_CLOCK, region->clock) ||
+	    (region->phase_ns != RTSHM_NONE &&
+	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_PHASE_NS, region->phase_ns)) ||
+	    (region->start_ns != RTSHM_NONE &&
+	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_START_NS, region->start_ns)) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_TASK_BUDGET_NS,
+			     region->task_budget_ns) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_TASK_LONG_MAX,
+			region->task_long_max) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_DEPTH, region->record_depth) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_BYTES, region->record_bytes) ||
 	    nla_put_string(skb, RTSHM_A_REGION_LAYOUT, region->layout) ||
@@ -116,7 +155,8 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	     nla_put_u32(skb, RTSHM_A_REGION_SAMPLE_BYTES,
 			 region->history->ring->stride)))
 		return -EMSGSIZE;
-	return rtshm_nl_fill_counters(skb, region);
+	return rtshm_nl_fill_counters(skb, region) ?:
+	       rtshm_nl_fill_tasks(skb, region);
 }
 
 /* A whole message about a region, or nothing of it and an errno. */
@@ -234,6 +274,12 @@ static void rtshm_nl_settings(struct rtshm_config *config, struct nlattr **attrs
 {
 	if (attrs[RTSHM_A_REGION_PERIOD_NS])
 		config->period_ns = nla_get_u64(attrs[RTSHM_A_REGION_PERIOD_NS]);
+	if (attrs[RTSHM_A_REGION_TASK_BUDGET_NS])
+		config->task_budget_ns =
+			nla_get_u64(attrs[RTSHM_A_REGION_TASK_BUDGET_NS]);
+	if (attrs[RTSHM_A_REGION_TASK_LONG_MAX])
+		config->task_long_max =
+			nla_get_u32(attrs[RTSHM_A_REGION_TASK_LONG_MAX]);
 	if (attrs[RTSHM_A_REGION_PRINT])
 		config->print = nla_get_u8(attrs[RTSHM_A_REGION_PRINT]);
 	if (attrs[RTSHM_A_REGION_RECORD_DEPTH])
@@ -242,6 +288,12 @@ static void rtshm_nl_settings(struct rtshm_config *config, struct nlattr **attrs
 	if (attrs[RTSHM_A_REGION_RECORD_BYTES])
 		config->record_bytes =
 			nla_get_u32(attrs[RTSHM_A_REGION_RECORD_BYTES]);
+}
+
+/* Never RTSHM_NONE, which is above any limit, as is the number below it. */
+static u64 rtshm_nl_given(const struct nlattr *attr)
+{
+	return min_t(u64, RTSHM_NONE - 1, nla_get_u64(attr));
 }
 
 /* The attributes of region-new alone; limits are the registry's. */
@@ -287,6 +339,12 @@ static int rtshm_nl_config(struct rtshm_config *config, struct genl_info *info)
 		/* Too large for any is as good as one too many. */
 		config->cpu = min_t(u32, nr_cpu_ids,
 				    nla_get_u32(attrs[RTSHM_A_REGION_CPU]));
+	if (attrs[RTSHM_A_REGION_CLOCK])
+		config->clock = nla_get_u8(attrs[RTSHM_A_REGION_CLOCK]);
+	if (attrs[RTSHM_A_REGION_PHASE_NS])
+		config->phase_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_PHASE_NS]);
+	if (attrs[RTSHM_A_REGION_START_NS])
+		config->start_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_START_NS]);
 	rtshm_nl_settings(config, attrs);
 	return 0;
 }

@@ -16,7 +16,7 @@ const struct nla_policy rtshm_region_get_nl_policy[RTSHM_A_REGION_NAME + 1] = {
 };
 
 /* RTSHM_CMD_REGION_NEW - do */
-const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_CPU + 1] = {
+const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_TASK_LONG_MAX + 1] = {
 	[RTSHM_A_REGION_NAME] = { .type = NLA_NUL_STRING, },
 	[RTSHM_A_REGION_SIZE] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_PERIOD_NS] = { .type = NLA_U64, },
@@ -28,6 +28,11 @@ const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_CPU + 1] = {
 	[RTSHM_A_REGION_UID] = { .type = NLA_U32, },
 	[RTSHM_A_REGION_GID] = { .type = NLA_U32, },
 	[RTSHM_A_REGION_CPU] = { .type = NLA_U32, },
+	[RTSHM_A_REGION_CLOCK] = NLA_POLICY_MAX(NLA_U8, U8_MAX),
+	[RTSHM_A_REGION_PHASE_NS] = { .type = NLA_U64, },
+	[RTSHM_A_REGION_START_NS] = { .type = NLA_U64, },
+	[RTSHM_A_REGION_TASK_BUDGET_NS] = { .type = NLA_U64, },
+	[RTSHM_A_REGION_TASK_LONG_MAX] = { .type = NLA_U32, },
 };
 
 /* RTSHM_CMD_REGION_DEL - do */
@@ -36,12 +41,14 @@ const struct nla_policy rtshm_region_del_nl_policy[RTSHM_A_REGION_NAME + 1] = {
 };
 
 /* RTSHM_CMD_REGION_SET - do */
-const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_RECORD_BYTES + 1] = {
+const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_TASK_LONG_MAX + 1] = {
 	[RTSHM_A_REGION_NAME] = { .type = NLA_NUL_STRING, },
 	[RTSHM_A_REGION_PERIOD_NS] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_PRINT] = NLA_POLICY_MAX(NLA_U8, U8_MAX),
 	[RTSHM_A_REGION_RECORD_DEPTH] = { .type = NLA_U32, },
 	[RTSHM_A_REGION_RECORD_BYTES] = { .type = NLA_U32, },
+	[RTSHM_A_REGION_TASK_BUDGET_NS] = { .type = NLA_U64, },
+	[RTSHM_A_REGION_TASK_LONG_MAX] = { .type = NLA_U32, },
 };
 
 /* Ops table for rtshm */
@@ -57,7 +64,7 @@ const struct genl_ops rtshm_nl_ops[4] = {
 		.cmd		= RTSHM_CMD_REGION_NEW,
 		.doit		= rtshm_nl_region_new_doit,
 		.policy		= rtshm_region_new_nl_policy,
-		.maxattr	= RTSHM_A_REGION_CPU,
+		.maxattr	= RTSHM_A_REGION_TASK_LONG_MAX,
 	},
 	{
 		.cmd		= RTSHM_CMD_REGION_DEL,
@@ -69,7 +76,7 @@ const struct genl_ops rtshm_nl_ops[4] = {
 		.cmd		= RTSHM_CMD_REGION_SET,
 		.doit		= rtshm_nl_region_set_doit,
 		.policy		= rtshm_region_set_nl_policy,
-		.maxattr	= RTSHM_A_REGION_RECORD_BYTES,
+		.maxattr	= RTSHM_A_REGION_TASK_LONG_MAX,
 	},
 };
 

@@ -13,11 +13,11 @@
 
 extern const struct nla_policy rtshm_region_get_nl_policy[RTSHM_A_REGION_NAME + 1];
 
-extern const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_CPU + 1];
+extern const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_TASK_LONG_MAX + 1];
 
 extern const struct nla_policy rtshm_region_del_nl_policy[RTSHM_A_REGION_NAME + 1];
 
-extern const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_RECORD_BYTES + 1];
+extern const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_TASK_LONG_MAX + 1];
 
 /* Ops table for rtshm */
 extern const struct genl_ops rtshm_nl_ops[4];

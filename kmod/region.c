@@ -103,7 +103,12 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config, u32 id,
 	region->uid = config->uid;
 	region->gid = config->gid;
 	region->cpu = config->cpu;
+	region->clock = config->clock;
+	region->phase_ns = config->phase_ns;
+	region->start_ns = config->start_ns;
 	region->period_ns = config->period_ns;
+	region->task_budget_ns = config->task_budget_ns;
+	region->task_long_max = config->task_long_max;
 	region->print = config->print;
 	region->record_depth = config->record_depth;
 	region->record_bytes = config->record_bytes;

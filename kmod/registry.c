@@ -85,7 +85,7 @@ static struct rtshm_ring *rtshm_ring_get(const struct rtshm_config *config,
 }
 
 /* The list has changed, or something in it. rtshm_regions_lock held. */
-static void rtshm_regions_changed(void)
+void rtshm_regions_changed(void)
 {
 	if (!++rtshm_generation)
 		++rtshm_generation;
@@ -196,7 +196,7 @@ static int rtshm_region_record(struct rtshm_region *region,
 /**
  * rtshm_region_change() - change the settings of a region
  * @region: A region of the list.
- * @config: Its settings: period_ns, print, record_depth and record_bytes count.
+ * @config: What rtshm_settings_of() gives of it, some of it changed.
  * @extack: Where a refusal says why, or NULL.
  *
  * rtshm_regions_lock held. All or, with an errno, nothing is changed.
@@ -218,6 +218,8 @@ int rtshm_region_change(struct rtshm_region *region,
 		return err;
 	if (config->period_ns == region->period_ns &&
 	    config->print == region->print &&
+	    config->task_budget_ns == region->task_budget_ns &&
+	    config->task_long_max == region->task_long_max &&
 	    config->record_depth == region->record_depth &&
 	    config->record_bytes == region->record_bytes)
 		return 0;
@@ -229,8 +231,10 @@ int rtshm_region_change(struct rtshm_region *region,
 			return err;
 	}
 	rtshm_rate_hz += rtshm_rate(config->period_ns) - rate_before_hz;
-	/* Loaded by the next tick, as is print. */
+	/* Loaded by the next tick, each by itself. */
 	WRITE_ONCE(region->period_ns, config->period_ns);
+	WRITE_ONCE(region->task_budget_ns, config->task_budget_ns);
+	WRITE_ONCE(region->task_long_max, config->task_long_max);
 	if (config->print != region->print)
 		rtshm_print_set_mode(region, config->print);
 	rtshm_regions_changed();
@@ -249,7 +253,8 @@ void rtshm_region_remove(struct rtshm_region *region)
 	rtshm_rate_hz -= rtshm_rate(region->period_ns);
 	rtshm_regions_changed();
 	rtshm_region_shut(region);
-	/* After it, for the samples of the last ticks. */
+	rtshm_tasks_gone(region);
+	/* After the stop, for the samples of the last ticks. */
 	rtshm_history_shut(region->history);
 	rtshm_removed_ticks += region->counters.ticks;
 	rtshm_removed_missed += region->counters.missed;

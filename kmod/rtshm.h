@@ -8,6 +8,7 @@
  *     copy.c       consistent copies in and out of a region
  *     ring.c       samples: push, copy out
  *     print.c      lines in the log
+ *     task.c       the tasks of a region, which a tick runs
  *     tick.c       the timer, the word it takes, what it counts, its irq_work
  *     region.c     memory, device, lifetime
  *     history.c    the ring of a region and its device
@@ -15,6 +16,7 @@
  *     registry.c   all regions: finding, making, changing, removing
  *     state_dev.c  /dev/rtshm/<name>     sample_dev.c  /dev/rtshm/<name>.samples
  *     netlink.c    the control plane
+ *     attach.c     which task is on which region
  *     main.c       module parameters, order of bring-up and tear-down
  */
 #ifndef RTSHM_H
@@ -35,18 +37,7 @@
 #include <linux/wait.h>
 
 #include "compat.h"
-
-/*
- * Memory that user space may change at any instant. Sparse refuses every
- * dereference of such a pointer. Who casts it away does so to load or store
- * each word once (the accessors below, the copies of copy.c), to allocate,
- * to free, or to find a page.
- */
-#ifdef __CHECKER__
-#define __shm __attribute__((noderef, address_space(__shm)))
-#else
-#define __shm
-#endif
+#include "rtshm_task.h"
 
 /* Device numbers: nodes, those included that are gone and still open. */
 #define RTSHM_MINORS	8192
@@ -58,6 +49,9 @@
 #ifndef RTSHM_TICKS_BEFORE
 #define RTSHM_TICKS_BEFORE	0ULL
 #endif
+
+/* Most tasks of a region: what netlink tells of them has room in one message. */
+#define RTSHM_TASKS_MAX		8
 
 /* rtshm_config.cpu and rtshm_region.cpu: no cpu in particular. */
 #define RTSHM_CPU_ANY	(-1)
@@ -90,6 +84,11 @@ enum rtshm_text {
 	RTSHM_TEXT_RECORD,
 	RTSHM_TEXT_LAYOUT,
 	RTSHM_TEXT_CPU,
+	RTSHM_TEXT_CLOCK,
+	RTSHM_TEXT_PHASE,
+	RTSHM_TEXT_START,
+	RTSHM_TEXT_START_TIME,
+	RTSHM_TEXT_BUDGET,
 	RTSHM_TEXTS
 };
 
@@ -99,14 +98,22 @@ struct rtshm_config {
 	const char		*layout;
 	u64			size;
 	u64			period_ns;
+	u64			phase_ns;	/* RTSHM_NONE: now is the first tick */
+	u64			start_ns;	/* RTSHM_NONE: as soon as may be */
+	u64			task_budget_ns;
+	u32			task_long_max;
 	u32			record_depth;
 	u32			record_bytes;
 	umode_t			mode;
 	kuid_t			uid;
 	kgid_t			gid;
 	int			cpu;
+	u8			clock;		/* enum rtshm_clock */
 	u8			print;		/* enum rtshm_print_mode */
 };
+
+/* rtshm_config.phase_ns and start_ns: not given. */
+#define RTSHM_NONE	U64_MAX
 
 struct rtshm_counters {
 	u64			ticks;
@@ -118,11 +125,19 @@ struct rtshm_counters {
 	u64			lateness_histogram[RTSHM_LATENESS_BINS];
 };
 
+struct rtshm_task_counters {
+	u64			ticks;
+	u64			time_max_ns;
+	u64			overruns;
+	bool			stopped;
+};
+
 /* What goes on in a region between a tick, a poller and the irq_work. */
 enum rtshm_pending {
 	RTSHM_POLL_ARMED,	/* a poller saw an announcement and waits */
 	RTSHM_WAKE,		/* the irq_work is to wake the pollers */
 	RTSHM_WAKE_READERS,	/* the irq_work is to wake readers of samples */
+	RTSHM_TELL_STOPPED,	/* the irq_work is to tell of a stopped task */
 	RTSHM_COMPARED,		/* compared_value is of this mode of printing */
 };
 
@@ -166,6 +181,9 @@ struct rtshm_region {
 	char			*layout;
 	u32			id;
 	int			cpu;
+	u8			clock;		/* enum rtshm_clock */
+	u64			phase_ns;
+	u64			start_ns;
 	umode_t			mode;
 	kuid_t			uid;
 	kgid_t			gid;
@@ -174,9 +192,12 @@ struct rtshm_region {
 	struct list_head	list;
 	u32			record_depth;
 	u32			record_bytes;
+	unsigned int		tasks_count;
 
 	/* Stored under rtshm_regions_lock, single words, loaded by a tick. */
 	u64			period_ns;
+	u64			task_budget_ns;
+	u32			task_long_max;
 	u8			print;
 
 	/* Set once, by rtshm_region_shut(); who opens or polls looks at it. */
@@ -184,9 +205,9 @@ struct rtshm_region {
 	atomic_t		users;		/* open files */
 
 	/*
-	 * Held by a tick for its look at mem and its counting, and by read(2),
-	 * write(2) and netlink for each copy. Raw: a tick is a hard interrupt on
-	 * PREEMPT_RT too.
+	 * Held by a tick for its look at mem, its counting and its tasks, and
+	 * by read(2), write(2) and netlink for each copy. Raw: a tick is a hard
+	 * interrupt on PREEMPT_RT too.
 	 */
 	raw_spinlock_t		lock;
 	struct rtshm_counters	counters;
@@ -194,6 +215,7 @@ struct rtshm_region {
 
 	/* Stored under rtshm_regions_lock and lock, so either is enough to look. */
 	struct rtshm_history	*history;	/* or NULL */
+	struct list_head	tasks;
 
 	/* The tick's own until rtshm_tick_stop() has returned. */
 	struct hrtimer		timer;
@@ -244,6 +266,10 @@ void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from,
 		   size_t len);
 void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to,
 		    size_t len);
+void rtshm_copy_in_locked(struct rtshm_region *region, size_t pos,
+			  const void *from, size_t len);
+void rtshm_copy_out_locked(struct rtshm_region *region, size_t pos, void *to,
+			   size_t len);
 
 /* ring.c */
 static inline u64 rtshm_ring_bytes(u32 depth, u32 record_bytes)
@@ -266,6 +292,17 @@ void rtshm_print_withhold(struct rtshm_region *region);
 void rtshm_print_tell_withheld(struct rtshm_region *region);
 void rtshm_print_set_mode(struct rtshm_region *region, u8 mode);
 
+/* task.c */
+ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *tick);
+void rtshm_tasks_tell_stopped(struct rtshm_region *region);
+void rtshm_task_counters(struct rtshm_region *region,
+			 const struct rtshm_task *task,
+			 struct rtshm_task_counters *counters);
+void rtshm_task_attach(struct rtshm_region *region, struct rtshm_task *task);
+void rtshm_task_detach(struct rtshm_task *task);
+void rtshm_tasks_gone(struct rtshm_region *region);
+bool rtshm_in_gone(void);
+
 /* tick.c */
 int rtshm_ticks_init(void);
 void rtshm_ticks_exit(void);
@@ -274,6 +311,7 @@ int rtshm_tick_start(struct rtshm_region *region);
 void rtshm_tick_stop(struct rtshm_region *region);
 void rtshm_tick_counters(struct rtshm_region *region,
 			 struct rtshm_counters *counters);
+ktime_t rtshm_clock_now(u8 clock);
 bool rtshm_announced(const struct rtshm_region *region);
 
 /* region.c */
@@ -298,6 +336,7 @@ extern struct rtshm_limits rtshm_limits;
 
 void rtshm_limits_init(void);
 void rtshm_refuse(struct netlink_ext_ack *extack, enum rtshm_text text);
+bool rtshm_name_ok(const char *name);
 int rtshm_config_check(const struct rtshm_config *config,
 		       struct netlink_ext_ack *extack);
 int rtshm_settings_check(const struct rtshm_config *config, u64 size,
@@ -322,6 +361,8 @@ int rtshm_regions_init(const struct file_operations *state_fops,
 		       const struct file_operations *sample_fops);
 void rtshm_regions_exit(u64 *ticks, u64 *missed);
 
+void rtshm_regions_changed(void);
+
 /* state_dev.c */
 extern const struct file_operations rtshm_state_fops;
 
@@ -333,5 +374,9 @@ int rtshm_netlink_init(void);
 void rtshm_netlink_exit(void);
 void rtshm_netlink_open(void);
 void rtshm_netlink_changed(struct rtshm_region *region);
+
+/* attach.c */
+int rtshm_tasks_init(void);
+void rtshm_tasks_exit(void);
 
 #endif /* RTSHM_H */

@@ -10,6 +10,7 @@
 
 #include <linux/cpuhotplug.h>
 #include <linux/cpumask.h>
+#include <linux/math64.h>
 #include <linux/poll.h>
 #include <linux/smp.h>
 
@@ -96,18 +97,54 @@ static void rtshm_count(struct rtshm_region *region, u64 lateness_ns, bool taken
 }
 
 /* Hard interrupt, region->lock held. Whether a reader is to be woken. */
-static bool rtshm_record(struct rtshm_region *region, u64 time_ns, u64 lateness_ns,
-			 u64 word, bool taken)
+static bool rtshm_record(struct rtshm_region *region,
+			 const struct rtshm_tick *tick, u64 word)
 {
 	struct rtshm_sample sample = {
-		.tick = region->counters.ticks,
-		.time_ns = time_ns,
-		.lateness_ns = lateness_ns,
-		.flags = taken ? RTSHM_SAMPLE_ANNOUNCED : 0,
-		.missed = region->missed_before,
+		.tick = tick->number,
+		.time_ns = tick->time_ns,
+		.lateness_ns = tick->lateness_ns,
+		.flags = tick->announced ? RTSHM_SAMPLE_ANNOUNCED : 0,
+		.missed = tick->missed,
 	};
 
 	return rtshm_ring_push(region->history->ring, region, word, &sample);
+}
+
+/* Any context. clock: enum rtshm_clock. */
+ktime_t rtshm_clock_now(u8 clock)
+{
+	switch (clock) {
+	case RTSHM_CLOCK_REALTIME:
+		return ktime_get_real();
+	case RTSHM_CLOCK_TAI:
+		return ktime_get_clocktai();
+	default:
+		return ktime_get();
+	}
+}
+
+/* Hard interrupt. now: CLOCK_MONOTONIC, which has been read already. */
+static u64 rtshm_lateness_ns(const struct rtshm_region *region, ktime_t now)
+{
+	if (region->clock != RTSHM_CLOCK_MONOTONIC)
+		now = rtshm_clock_now(region->clock);
+	return max_t(s64, 0, ktime_sub(now, hrtimer_get_expires(&region->timer)));
+}
+
+/*
+ * Hard interrupt. now: CLOCK_MONOTONIC. To the next tick that is to come; the
+ * periods that are over without one.
+ */
+static u64 rtshm_forward(struct rtshm_region *region, ktime_t now, u64 period_ns)
+{
+	u64 periods;
+
+	if (region->clock != RTSHM_CLOCK_MONOTONIC)
+		now = rtshm_clock_now(region->clock);
+	periods = hrtimer_forward(&region->timer, now, ns_to_ktime(period_ns));
+	/* None when the clock was set back since: the same tick comes again. */
+	return periods ? periods - 1 : 0;
 }
 
 /* Hard interrupt: see the head of this file. */
@@ -115,30 +152,38 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 {
 	struct rtshm_region *region = container_of(timer, typeof(*region), timer);
 	ktime_t now = ktime_get();
-	u64 lateness_ns = max_t(s64, 0, ktime_sub(now, hrtimer_get_expires(timer)));
-	ktime_t period = ns_to_ktime(READ_ONCE(region->period_ns));
-	bool taken, report, wake = false;
+	struct rtshm_tick tick = {
+		.record = region->mem + sizeof(struct rtshm_word),
+		.time_ns = now,
+		.lateness_ns = rtshm_lateness_ns(region, now),
+		.period_ns = READ_ONCE(region->period_ns),
+		.missed = region->missed_before,
+		.region = region,
+	};
+	bool report, wake = false;
 	union rtshm_word_bits seen;
-	u64 tick;
 
 	WRITE_ONCE(region->timer_cpu, smp_processor_id());	/* rtshm_cpu_down() */
 	scoped_guard(raw_spinlock, &region->lock) {
-		taken = rtshm_take(region, &seen);
-		rtshm_count(region, lateness_ns, taken);
-		tick = region->counters.ticks;
+		tick.announced = rtshm_take(region, &seen);
+		tick.some_int = seen.word.some_int;
+		rtshm_count(region, tick.lateness_ns, tick.announced);
+		tick.number = region->counters.ticks;
+		now = list_empty(&region->tasks) ? ktime_get() :
+						   rtshm_tasks_run(region, &tick);
+		/* After the tasks: what they store is in this tick's sample. */
 		if (region->history)
-			wake = rtshm_record(region, now, lateness_ns, seen.bits,
-					    taken);
-		/* The periods gone by, at least the one that ended here. */
-		region->missed_before = hrtimer_forward_now(timer, period) - 1;
+			wake = rtshm_record(region, &tick, seen.bits);
+		region->missed_before = rtshm_forward(region, now, tick.period_ns);
 		region->counters.missed += region->missed_before;
 	}
 
-	trace_rtshm_tick(rtshm_name(region), tick, seen.word.some_int,
-			 lateness_ns, taken);
+	trace_rtshm_tick(rtshm_name(region), tick.number, tick.some_int,
+			 tick.lateness_ns, tick.announced);
 
-	report = rtshm_print_due(region, seen.word.some_int);
-	if (rtshm_poller_waits(region, seen.word.ready, taken)) {
+	report = rtshm_print_due(region, tick.some_int) ||
+		 test_bit(RTSHM_TELL_STOPPED, &region->pending);
+	if (rtshm_poller_waits(region, seen.word.ready, tick.announced)) {
 		set_bit(RTSHM_WAKE, &region->pending);
 		report = true;
 	}
@@ -161,8 +206,16 @@ static void rtshm_report(struct irq_work *work)
 	/* All: whom EPOLLEXCLUSIVE would single out may wait for another watermark. */
 	if (test_and_clear_bit(RTSHM_WAKE_READERS, &region->pending))
 		wake_up_interruptible_all(&region->recorded);
+	if (test_and_clear_bit(RTSHM_TELL_STOPPED, &region->pending))
+		rtshm_tasks_tell_stopped(region);
 	rtshm_print(region);
 }
+
+static const clockid_t rtshm_clocks[] = {
+	[RTSHM_CLOCK_MONOTONIC] = CLOCK_MONOTONIC,
+	[RTSHM_CLOCK_REALTIME] = CLOCK_REALTIME,
+	[RTSHM_CLOCK_TAI] = CLOCK_TAI,
+};
 
 static enum cpuhp_state rtshm_cpuhp_state;
 
@@ -236,8 +289,23 @@ void rtshm_tick_init(struct rtshm_region *region)
 	init_waitqueue_head(&region->recorded);
 	init_irq_work(&region->report, rtshm_report);
 	rtshm_print_init(region);
-	hrtimer_setup(&region->timer, rtshm_tick, CLOCK_MONOTONIC,
+	INIT_LIST_HEAD(&region->tasks);
+	hrtimer_setup(&region->timer, rtshm_tick, rtshm_clocks[region->clock],
 		      rtshm_timer_mode(region));
+}
+
+/* When the first tick is due, on the region's clock; the others follow from it. */
+static ktime_t rtshm_first_tick(const struct rtshm_region *region)
+{
+	u64 now_ns = rtshm_clock_now(region->clock);
+	u64 since_ns;
+
+	if (region->start_ns != RTSHM_NONE)
+		return ns_to_ktime(region->start_ns);
+	if (region->phase_ns == RTSHM_NONE || now_ns < region->phase_ns)
+		return ns_to_ktime(now_ns);
+	div64_u64_rem(now_ns - region->phase_ns, region->period_ns, &since_ns);
+	return ns_to_ktime(now_ns - since_ns + region->period_ns);
 }
 
 /* Process context, or the interrupt of rtshm_tick_start() on the timer's cpu. */
@@ -245,11 +313,13 @@ static void rtshm_timer_start(void *data)
 {
 	struct rtshm_region *region = data;
 
-	hrtimer_start(&region->timer, ktime_get(), rtshm_timer_mode(region));
+	hrtimer_start(&region->timer, rtshm_first_tick(region),
+		      rtshm_timer_mode(region));
 }
 
 /*
- * Process context. The first tick is now, the others follow on its grid.
+ * Process context. The first tick is now, unless the region has a phase or a
+ * start; the others follow on its grid.
  * -ENXIO when region->cpu is not online.
  */
 int rtshm_tick_start(struct rtshm_region *region)

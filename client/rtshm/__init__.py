@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rtshm.conditions import Conditions
     from rtshm.control import (
         Changed,
+        Clock,
         Control,
         Counters,
         Created,
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
         Overrun,
         PrintMode,
         RegionInfo,
+        Task,
     )
     from rtshm.layout import Layout
     from rtshm.recording import Recording, load
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Changed",
+    "Clock",
     "ClosedError",
     "Conditions",
     "Control",
@@ -51,6 +54,7 @@ __all__ = [
     "RegionInfo",
     "Sample",
     "Samples",
+    "Task",
     "load",
     "open",
 ]

@@ -40,6 +40,30 @@ class PrintMode(enum.StrEnum):
     """At the first tick, and at each that finds another value than was printed."""
 
 
+class Clock(enum.StrEnum):
+    """The clock that a region's ticks are on, as clock_gettime(2) has it."""
+
+    MONOTONIC = "monotonic"
+    REALTIME = "realtime"
+    """Set back, it makes the next tick wait as long; set ahead, the periods between are missed."""
+    TAI = "tai"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """Code of another module that the ticks of a region run, and what they counted of it."""
+
+    name: str
+    ticks: int
+    """How often it ran since it was added."""
+    time_max_ns: int
+    """The longest that it took; of the first of a region, with what the tick does before it."""
+    overruns: int
+    """How often it took longer than the region's task_budget_ns."""
+    stopped: bool
+    """Whether it was stopped for its length, by task_long_max."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counters:
     """What the ticks of a region counted since it was made, all as of one tick."""
@@ -91,6 +115,18 @@ class RegionInfo:
     counters: Counters
     sample_bytes: int | None = None
     """Bytes of a sample of the region's history; None: nothing is recorded."""
+    clock: Clock = Clock.MONOTONIC
+    phase_ns: int | None = None
+    """Ticks are due at multiples of the period on the clock and so much later; None: from the
+    first tick on."""
+    start_ns: int | None = None
+    """When the first tick is due, on the clock; None: at once."""
+    task_budget_ns: int = 0
+    """A task that takes longer in a tick has an overrun; 0: there is no budget."""
+    task_long_max: int = 0
+    """A task that takes longer than half the period so many ticks in a row is stopped; 0: never."""
+    tasks: tuple[Task, ...] = ()
+    """In the order of running."""
 
     @property
     def period(self) -> timedelta:
@@ -183,12 +219,18 @@ class Control:
         uid: int | None = None,
         gid: int | None = None,
         cpu: int | None = None,
+        clock: Clock | None = None,
+        phase: timedelta | int | None = None,
+        start_ns: int | None = None,
+        task_budget: timedelta | int | None = None,
+        task_long_max: int | None = None,
     ) -> RegionInfo:
         """Make a region; what is None is the kernel's default. Its device node is there on return.
 
-        `period` is a timedelta, or an int of ns; `size` is bytes, a multiple
-        of the page size; `layout` is kept as its text, a str as it is; `mode`,
-        `uid` and `gid` are the device node's.
+        `period`, `phase` and `task_budget` are a timedelta, or an int of ns;
+        `start_ns` is a time of `clock`, as time.clock_gettime_ns() has it;
+        `size` is bytes, a multiple of the page size; `layout` is kept as its
+        text, a str as it is; `mode`, `uid` and `gid` are the device node's.
         """
         return self._one(
             Command.REGION_NEW,
@@ -203,6 +245,11 @@ class Control:
             uid=uid,
             gid=gid,
             cpu=cpu,
+            clock=clock,
+            phase_ns=_nanoseconds(phase),
+            start_ns=start_ns,
+            task_budget_ns=_nanoseconds(task_budget),
+            task_long_max=task_long_max,
         )
 
     def delete(self, name: str) -> None:
@@ -217,6 +264,8 @@ class Control:
         print: PrintMode | None = None,
         record_depth: int | None = None,
         record_bytes: int | None = None,
+        task_budget: timedelta | int | None = None,
+        task_long_max: int | None = None,
     ) -> RegionInfo:
         """Change what is not None, all of it or, when any is refused, nothing.
 
@@ -229,6 +278,8 @@ class Control:
             print=print,
             record_depth=record_depth,
             record_bytes=record_bytes,
+            task_budget_ns=_nanoseconds(task_budget),
+            task_long_max=task_long_max,
         )
 
     def get(self, name: str) -> RegionInfo:
@@ -433,6 +484,9 @@ def _connect() -> tuple[Link, Family]:
 def _region(values: dict[str, Any]) -> RegionInfo:
     values["print"] = PrintMode(values["print"])
     values["counters"] = Counters(**values["counters"])
+    values["clock"] = Clock(values["clock"])
+    tasks = values.get("tasks", [])
+    values["tasks"] = tuple(Task(**{**task, "stopped": bool(task["stopped"])}) for task in tasks)
     return RegionInfo(**{"cpu": None, **values})
 
 

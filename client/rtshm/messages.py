@@ -10,14 +10,18 @@ from __future__ import annotations
 
 import enum
 import operator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pyroute2.netlink import NLA_F_NESTED, genlmsg, nla
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 FAMILY = "rtshm"
 VERSION = 1
 REGIONS_GROUP = "regions"
 PRINT_MODES = {0: "off", 1: "every-tick", 2: "changes"}
+CLOCKS = {0: "monotonic", 1: "realtime", 2: "tai"}
 LATENESS_BINS = 32
 
 # struct nlattr has 16 bits for its length, and the header and a NUL are in it.
@@ -53,6 +57,20 @@ class counters(nla):
         fields = (("value", f"{LATENESS_BINS}Q"),)
 
 
+class task(nla):
+    prefix = "RTSHM_A_TASK_"
+    nla_flags = NLA_F_NESTED
+    nla_map = (
+        ("RTSHM_A_TASK_UNSPEC", "none"),
+        ("RTSHM_A_TASK_PAD", "none"),
+        ("RTSHM_A_TASK_NAME", "asciiz"),
+        ("RTSHM_A_TASK_TICKS", "uint64"),
+        ("RTSHM_A_TASK_TIME_MAX_NS", "uint64"),
+        ("RTSHM_A_TASK_OVERRUNS", "uint64"),
+        ("RTSHM_A_TASK_STOPPED", "uint8"),
+    )
+
+
 class region(genlmsg):
     prefix = "RTSHM_A_REGION_"
     nla_map = (
@@ -73,14 +91,28 @@ class region(genlmsg):
         ("RTSHM_A_REGION_USERS", "uint32"),
         ("RTSHM_A_REGION_COUNTERS", "counters"),
         ("RTSHM_A_REGION_SAMPLE_BYTES", "uint32"),
+        ("RTSHM_A_REGION_CLOCK", "clock"),
+        ("RTSHM_A_REGION_PHASE_NS", "uint64"),
+        ("RTSHM_A_REGION_START_NS", "uint64"),
+        ("RTSHM_A_REGION_TASK_BUDGET_NS", "uint64"),
+        ("RTSHM_A_REGION_TASK_LONG_MAX", "uint32"),
+        ("RTSHM_A_REGION_TASKS", "task"),
     )
 
     counters = counters
+    task = task
 
     class print_mode(nla):
         fields = (("value", "B"),)
         value_map = PRINT_MODES
 
+    class clock(nla):
+        fields = (("value", "B"),)
+        value_map = CLOCKS
+
+
+# Attributes that come once for each of what they tell of.
+MULTIPLE = {"tasks"}
 
 _KINDS: dict[str, str] = dict(region.nla_map)
 
@@ -104,14 +136,17 @@ def encode(command: Command, **values: object) -> bytearray:
 
 
 def decode(message: bytes) -> tuple[int, dict[str, Any]]:
-    """The operation of a reply or an event, and its values; "counters" are a dict themselves."""
+    """The operation of a reply or an event, and its values.
+
+    "counters" are a dict themselves, "tasks" are a list of them.
+    """
     decoded = region(message)
     decoded.decode()
     return decoded["cmd"], _values(decoded)
 
 
 def _values(decoded: Any) -> dict[str, Any]:
-    values = {}
+    values: dict[str, Any] = {}
     for attribute in decoded["attrs"]:
         field = decoded.nla2name(attribute.name)
         value = attribute.value
@@ -121,7 +156,11 @@ def _values(decoded: Any) -> dict[str, Any]:
             # The kernel does not look into a layout, and it need not be UTF-8.
             value = value.decode(errors="backslashreplace")
         # Of a newer module there may be attributes that have no name here.
-        if field != "pad" and attribute.name.startswith(decoded.prefix):
+        if field == "pad" or not attribute.name.startswith(decoded.prefix):
+            continue
+        if field in MULTIPLE:
+            values.setdefault(field, []).append(value)
+        else:
             values[field] = value
     return values
 
@@ -132,11 +171,17 @@ def _checked(field: str, kind: str, value: object) -> object:
         case "asciiz":
             return _text(field, value)
         case "print_mode":
-            if value not in PRINT_MODES.values():
-                raise ValueError(f"{field}: {value!r} is none of {', '.join(PRINT_MODES.values())}")
-            return value
+            return _one_of(field, value, PRINT_MODES.values())
+        case "clock":
+            return _one_of(field, value, CLOCKS.values())
         case _:
             return _number(field, value, int(kind.removeprefix("uint")))
+
+
+def _one_of(field: str, value: object, known: Collection[str]) -> object:
+    if value not in known:
+        raise ValueError(f"{field}: {value!r} is none of {', '.join(known)}")
+    return value
 
 
 def _number(field: str, value: object, bits: int) -> int:

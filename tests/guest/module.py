@@ -49,18 +49,26 @@ def is_loaded() -> bool:
 
 
 def load(**parameters: object) -> None:
+    insert(KO, **parameters)
+
+
+def unload() -> None:
+    remove("rtshm")
+
+
+def insert(path: Path, **parameters: object) -> None:
     """finit_module(2), as insmod does. Raises OSError."""
     text = " ".join(f"{name}={value}" for name, value in parameters.items())
-    fd = os.open(KO, os.O_RDONLY | os.O_CLOEXEC)
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         _syscall(_SYSCALLS[0], fd, ctypes.c_char_p(text.encode()), 0)
     finally:
         os.close(fd)
 
 
-def unload() -> None:
+def remove(name: str) -> None:
     """delete_module(2), as rmmod does. Raises OSError; EAGAIN while the module is in use."""
-    _syscall(_SYSCALLS[1], ctypes.c_char_p(b"rtshm"), os.O_NONBLOCK)
+    _syscall(_SYSCALLS[1], ctypes.c_char_p(name.encode()), os.O_NONBLOCK)
 
 
 # linux/capability.h

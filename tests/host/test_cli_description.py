@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 from rtshm.cli import description
 from rtshm.cli.description import DescriptionError
-from rtshm.control import PrintMode
+from rtshm.control import Clock, PrintMode
 
 from tests.host.cli import counters, region
 
@@ -28,6 +28,10 @@ MOTOR = region(
     cpu=0,
     users=3,
     counters=counters({9: 5}),
+    clock=Clock.TAI,
+    phase_ns=250_000,
+    task_budget_ns=20_000,
+    task_long_max=10,
 )
 
 TEXT = r"""# rtshm load makes these regions, or sets those that are there.
@@ -43,6 +47,10 @@ mode = "0600"
 owner = "root"
 group = "root"
 cpu = "any"
+clock = "monotonic"
+phase = "none"
+task-budget = "0ns"
+task-long-max = 0
 
 [motor]
 size = "64K"
@@ -55,6 +63,10 @@ mode = "0640"
 owner = 4000000000
 group = "root"
 cpu = 0
+clock = "tai"
+phase = "250us"
+task-budget = "20us"
+task-long-max = 10
 """
 
 
@@ -84,6 +96,10 @@ def test_what_save_wrote_makes_the_same_regions() -> None:
         "uid": 4_000_000_000,
         "gid": 0,
         "cpu": 0,
+        "clock": "tai",
+        "phase": 250_000,
+        "task_budget": 20_000,
+        "task_long_max": 10,
     }
 
 
@@ -117,6 +133,8 @@ def test_what_differs_and_can_be_set_is_set() -> None:
         ("owner = 4000000000", "owner is 'root', described as 4000000000"),
         ("group = 4000000000", "group is 'root', described as 4000000000"),
         ("cpu = 1", "cpu is 'any', described as 1"),
+        ('clock = "tai"', "clock is 'monotonic', described as 'tai'"),
+        ('phase = "0ns"', "phase is 'none', described as '0ns'"),
     ],
 )
 def test_what_differs_and_cannot_be_set_is_refused(line: str, values: str) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 import yaml
 from rtshm.cli import render, top
-from rtshm.cli.parameters import PRINT_MODES
-from rtshm.control import Changed, Created, Deleted, Overrun, PrintMode
+from rtshm.cli.parameters import CLOCKS, PRINT_MODES
+from rtshm.control import Changed, Clock, Created, Deleted, Overrun, PrintMode, Task
 
 from tests.host.cli import counters, region
 
@@ -68,6 +68,7 @@ def test_show_has_every_field_and_the_histogram() -> None:
         "  layout        -",
         "  node          /dev/rtshm/default 0600 root:root",
         "  cpu           any",
+        "  grid          monotonic, from the first tick on",
         "  users         0",
         "  ticks         501",
         "  missed        7",
@@ -94,12 +95,28 @@ def test_show_without_a_tick_says_so() -> None:
         "  layout        speed:f64 gain:f32",
         "  node          /dev/rtshm/motor 0660 root:4000000000",
         "  cpu           1",
+        "  grid          monotonic, from the first tick on",
         "  users         12",
         "  ticks         0",
         "  missed        0",
         "  published     0",
         "  lateness      no tick yet",
     ]
+
+
+def test_show_has_the_tasks_and_the_grid() -> None:
+    tasks = (Task("pid", 1000, 1234, 5, False), Task("log", 3, 600_000, 3, True))
+    page = render.region_page(region(tasks=tasks, task_budget_ns=20_000, phase_ns=0), 80)
+    assert "  grid          monotonic, phase 0ns" in page
+    assert page[-3:] == [
+        "  TASK  TICKS   LONGEST     OVERRUNS  STATE",
+        "  pid    1000    1.2 us  5 (of 20us)  runs",
+        "  log       3  600.0 us  3 (of 20us)  stopped",
+    ]
+    start = region(clock=Clock.TAI, start_ns=7, tasks=(Task("pid", 0, 0, 0, False),))
+    page = render.region_page(start, 80)
+    assert "  grid          tai, from 7 ns on" in page
+    assert page[-1].split() == ["pid", "0", "-", "0", "(no", "budget)", "runs"]
 
 
 def test_show_lets_no_layout_speak_to_the_terminal() -> None:
@@ -162,6 +179,7 @@ def test_json_has_every_field_as_the_spec_names_it() -> None:
 
 def test_print_modes_to_choose_from_are_those_of_the_kernel() -> None:
     assert PRINT_MODES == tuple(PrintMode)
+    assert CLOCKS == tuple(Clock)
 
 
 def sight(seconds: float, *regions: Any, **values: int) -> top.Sight:

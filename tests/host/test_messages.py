@@ -7,13 +7,13 @@ import inspect
 import struct
 import subprocess
 import sys
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from rtshm import control, messages
-from rtshm.control import Control, Counters, PrintMode, RegionInfo
+from rtshm.control import Clock, Control, Counters, PrintMode, RegionInfo, Task
 from rtshm.messages import Command, decode, encode
 
 from tests import spec as ynl
@@ -34,7 +34,8 @@ def of_spec(spec: dict[str, Any]) -> dict[str, Any]:
         "operations": ynl.numbers(spec["operations"]["list"], 1),
         "print modes": ynl.numbers(ynl.definition(spec, "print-mode")["entries"], 0),
         "bins": ynl.definition(spec, "lateness-bins")["value"],
-        **{name: _attributes_of_spec(spec, name) for name in ("region", "counters")},
+        **{name: _attributes_of_spec(spec, name) for name in ("region", "counters", "task")},
+        "clocks": ynl.numbers(ynl.definition(spec, "clock")["entries"], 0),
     }
 
 
@@ -59,6 +60,8 @@ def of_messages() -> dict[str, Any]:
         "bins": struct.calcsize(histogram) // struct.calcsize("Q"),
         "region": _attributes_of(messages.region),
         "counters": _attributes_of(messages.counters),
+        "task": _attributes_of(messages.task),
+        "clocks": {name: number for number, name in messages.CLOCKS.items()},
     }
 
 
@@ -66,10 +69,13 @@ def _attributes_of(message: Any) -> dict[str, tuple[int, str]]:
     types = {
         "none": "pad",
         "asciiz": "string",
+        "uint8": "u8",
         "uint32": "u32",
         "uint64": "u64",
         "print_mode": "u8 print-mode",
+        "clock": "u8 clock",
         "counters": "nest counters",
+        "task": "nest task",
         "histogram": "binary u64",
     }
     (unspec, _), *rest = message.nla_map
@@ -159,7 +165,9 @@ def test_control_takes_what_the_requests_of_the_spec_take() -> None:
         "region-set": Control.set,
     }.items():
         _, *parameters = inspect.signature(method).parameters
-        taken = [_dashed(parameter).replace("period", "period-ns") for parameter in parameters]
+        # Times, which may be a timedelta.
+        times = {name: f"{name}-ns" for name in ("period", "phase", "task-budget")}
+        taken = [times.get(_dashed(name), _dashed(name)) for name in parameters]
         assert taken == ynl.operation(spec, name)["do"]["request"]["attributes"]
 
 
@@ -170,7 +178,10 @@ def test_region_info_has_what_the_replies_of_the_spec_have() -> None:
         assert [_dashed(field.name) for field in fields(RegionInfo)] == reply
     counters = [entry["name"] for entry in ynl.attributes(spec, "counters")]
     assert ["pad", *(_dashed(field.name) for field in fields(Counters))] == counters
+    task = [entry["name"] for entry in ynl.attributes(spec, "task")]
+    assert ["pad", *(_dashed(field.name) for field in fields(Task))] == task
     assert [str(mode) for mode in PrintMode] == list(messages.PRINT_MODES.values())
+    assert [str(clock) for clock in Clock] == list(messages.CLOCKS.values())
 
 
 # Bytes.
@@ -204,6 +215,14 @@ COUNTERS = (
     attribute(7, u64(2**64 - 2)),
     attribute(8, struct.pack("=32Q", *HISTOGRAM)),
 )
+TASKS = [
+    (attribute(2, b"pid\0"), *(attribute(3 + i, u64(i)) for i in range(3)), attribute(6, b"\0")),
+    (
+        attribute(2, b"log\0"),
+        *(attribute(3 + i, u64(2**64 - 1)) for i in range(3)),
+        attribute(6, b"\1"),
+    ),
+]
 REGION = (
     attribute(2, b"motor\0"),
     attribute(3, u32(7)),
@@ -219,6 +238,12 @@ REGION = (
     attribute(13, u32(3)),
     attribute(14, u32(2)),
     attribute(16, u32(48)),
+    attribute(17, b"\2"),
+    attribute(18, u64(5)),
+    attribute(19, u64(6)),
+    attribute(20, u64(7)),
+    attribute(21, u32(8)),
+    *(attribute(22 | NESTED, b"".join(task)) for task in TASKS),
     attribute(15 | NESTED, b"".join(COUNTERS)),
 )
 INFO = RegionInfo(
@@ -237,6 +262,12 @@ INFO = RegionInfo(
     users=2,
     counters=Counters(2**64 - 1, 1, 2, 3, 4, 2**64 - 2, HISTOGRAM),
     sample_bytes=48,
+    clock=Clock.TAI,
+    phase_ns=5,
+    start_ns=6,
+    task_budget_ns=7,
+    task_long_max=8,
+    tasks=(Task("pid", 0, 1, 2, False), Task("log", 2**64 - 1, 2**64 - 1, 2**64 - 1, True)),
 )
 
 
@@ -260,8 +291,13 @@ def test_request_is_the_bytes_built_by_hand() -> None:
         uid=1000,
         gid=2**32 - 2,
         cpu=3,
+        clock=Clock.TAI,
+        phase_ns=5,
+        start_ns=6,
+        task_budget_ns=7,
+        task_long_max=8,
     )
-    assert every == message(2, REGION[0], *REGION[2:12])
+    assert every == message(2, REGION[0], *REGION[2:12], *REGION[14:19])
 
 
 def test_reply_built_by_hand_is_the_region() -> None:
@@ -272,7 +308,9 @@ def test_reply_built_by_hand_is_the_region() -> None:
 def test_order_padding_and_what_a_newer_module_adds_do_not_matter() -> None:
     padding, unknown = attribute(1, b""), attribute(77, b"new")
     counters = attribute(15, b"".join((padding, *reversed(COUNTERS), unknown)))
-    assert info(unknown, counters, padding, *reversed(REGION[:-1])) == INFO
+    # But for the tasks, whose order says how they run.
+    reordered = replace(INFO, tasks=INFO.tasks[::-1])
+    assert info(unknown, counters, padding, *reversed(REGION[:-1])) == reordered
 
 
 def test_region_without_a_cpu_has_none() -> None:

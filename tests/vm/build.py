@@ -1,7 +1,8 @@
-"""The kernel module of a checkout, built in the root of a kernel's suite."""
+"""The kernel modules of a checkout, built in the root of a kernel's suite."""
 
 from __future__ import annotations
 
+import re
 import subprocess
 import time
 from pathlib import Path
@@ -18,19 +19,22 @@ if TYPE_CHECKING:
 
 MODULE = "rtshm.ko"
 
+# Modules of their own, built against rtshm's headers and Module.symvers as a user's would be.
+BESIDE = (Path("tests/modules/probe"),)
+
 # Debian's headers of 6.1 have no vmlinux to take types from: there modules have no BTF.
-HARMLESS = (f"Skipping BTF generation for {MODULE} due to unavailability of vmlinux",)
+HARMLESS = re.compile(r"Skipping BTF generation for \S+\.ko due to unavailability of vmlinux")
 
 
-def module(
+def modules(
     table: Table,
     kernel: Kernel,
     source: Path,
     *,
     variables: Sequence[str] = (),
     files: image.Files | None = None,
-) -> bytes:
-    """The built module; an error or any warning of the compiler is a HarnessError.
+) -> dict[str, bytes]:
+    """The built modules by their paths; an error or any warning of the compiler is a HarnessError.
 
     `variables` go to kbuild (`W=1`, `C=2`). `files` are the kernel's with something about
     them changed. The build directory stays, so that kbuild compiles only what changed.
@@ -44,22 +48,34 @@ def module(
         sources = {path: (source / path).read_bytes() for path in module_sources(source)}
         stamp = directory / ".stamp"
         state = cache.key([[str(path), data.hex()] for path, data in sorted(sources.items())])
-        result = directory / MODULE
-        if stamp.exists() and stamp.read_text() == state and result.exists():
-            return result.read_bytes()
+        if stamp.exists() and stamp.read_text() == state:
+            return built(directory)
         stamp.unlink(missing_ok=True)
         synchronise(directory, sources)
         (directory / ".checkout").write_text(str(source))
         begin = time.monotonic()
         try:
             make(files, kernel, directory, variables)
+            for path in BESIDE:
+                # Or kbuild does not look again at the symbols' versions in rtshm's.
+                (directory / path / "Module.symvers").unlink(missing_ok=True)
+                make(files, kernel, directory, variables, path)
         except BaseException:
             # What was compiled with a warning would be up to date, and silent, next time.
             cache.discard(directory)
             raise
-        say(f"built {MODULE} for {kernel.name} in {time.monotonic() - begin:.1f} s")
+        found = built(directory)
+        names = ", ".join(Path(name).name for name in found)
+        say(f"built {names} for {kernel.name} in {time.monotonic() - begin:.1f} s")
         stamp.write_text(state)
-        return result.read_bytes()
+        return found
+
+
+def built(directory: Path) -> dict[str, bytes]:
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in sorted(directory.rglob("*.ko"))
+    }
 
 
 def prune(directory: Path) -> None:
@@ -73,7 +89,9 @@ def module_sources(source: Path) -> list[Path]:
     found = [
         path
         for path in checkout.files(source)
-        if (path.name == "Kbuild" and len(path.parts) == 1) or path.parts[0] == "kmod"
+        if (path.name == "Kbuild" and len(path.parts) == 1)
+        or path.parts[0] == "kmod"
+        or path.parts[:2] == ("tests", "modules")
     ]
     if Path("Kbuild") not in found:
         raise HarnessError(f"{source} has no Kbuild: nothing to build {MODULE} from")
@@ -96,7 +114,13 @@ def synchronise(directory: Path, sources: dict[Path, bytes]) -> None:
     listing.write_text("".join(f"{path}\n" for path in sources))
 
 
-def make(files: image.Files, kernel: Kernel, directory: Path, variables: Sequence[str]) -> None:
+def make(
+    files: image.Files,
+    kernel: Kernel,
+    directory: Path,
+    variables: Sequence[str],
+    beside: Path | None = None,
+) -> None:
     """Run kbuild; raise with its output if it fails or prints anything that is not progress."""
     command = [
         "make",
@@ -104,7 +128,7 @@ def make(files: image.Files, kernel: Kernel, directory: Path, variables: Sequenc
         "-j2",
         "-C",
         files.headers,
-        "M=/build",
+        *(["M=/build"] if beside is None else [f"M=/build/{beside}", *of_rtshm("/build")]),
         *variables,
         "modules",
     ]
@@ -117,7 +141,13 @@ def make(files: image.Files, kernel: Kernel, directory: Path, variables: Sequenc
     )
     # Names as in the checkout, so that an editor finds them.
     text = done.stdout.decode(errors="replace").replace("/build/", "")
-    output = "\n".join(line for line in text.splitlines() if line not in HARMLESS).strip()
+    lines = [line for line in text.splitlines() if not HARMLESS.fullmatch(line)]
+    output = "\n".join(lines).strip()
     if done.returncode != 0 or output:
         why = f"status {done.returncode}" if done.returncode else "warnings are errors here"
-        raise HarnessError(f"{output}\n{MODULE} for {kernel.name}: {why}")
+        raise HarnessError(f"{output}\n{beside or MODULE} for {kernel.name}: {why}")
+
+
+def of_rtshm(tree: str) -> list[str]:
+    """What a module beside rtshm.ko is built with."""
+    return [f"RTSHM={tree}", f"KBUILD_EXTRA_SYMBOLS={tree}/Module.symvers"]

@@ -74,7 +74,7 @@ def run(
     disk = image.guest_image(table)
     boot = image.boot_files(table, kernel)
     release = image.files(table, kernel).release
-    module = build.module(table, kernel, source, variables=variables)
+    built = build.modules(table, kernel, source, variables=variables)
     if icount:
         accelerator, why = "icount", "ICOUNT=1: TCG, virtual time is instructions executed"
     else:
@@ -88,7 +88,7 @@ def run(
             source,
             command=command,
             environment={**told, **(environment or {})},
-            extra={build.MODULE: module},
+            extra=built,
         )
         console = directory / "dmesg.log"
         with console.open("wb") as file:

@@ -29,23 +29,23 @@ def test_a_warning_fails_the_build_and_names_the_file(copy: Path, main_c: Path) 
     # The second time, too, when kbuild has the object already.
     for _ in range(2):
         with pytest.raises(HarnessError, match=r"kmod/main\.c:\d+.*unused"):
-            build.module(TABLE, TABLE[""], copy)
+            build.modules(TABLE, TABLE[""], copy)
 
 
 def test_sparse_fails_the_build(copy: Path, main_c: Path) -> None:
     code = "int rtshm_probe(int __user *p);\nint rtshm_probe(int __user *p)\n{\n\treturn *p;\n}\n"
     main_c.write_text(main_c.read_text() + code)
     with pytest.raises(HarnessError, match=r"kmod/main\.c:\d+.*dereference of noderef"):
-        build.module(TABLE, TABLE[""], copy, variables=lint.SPARSE)
+        build.modules(TABLE, TABLE[""], copy, variables=lint.SPARSE)
 
 
 def test_only_a_change_is_built(
     copy: Path, main_c: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    module = build.module(TABLE, TABLE[""], copy)
+    built = build.modules(TABLE, TABLE[""], copy)
     capsys.readouterr()
-    assert build.module(TABLE, TABLE[""], copy) == module
+    assert build.modules(TABLE, TABLE[""], copy) == built
     assert "built" not in capsys.readouterr().err
     main_c.write_text(main_c.read_text() + "/* changed */\n")
-    build.module(TABLE, TABLE[""], copy)
+    build.modules(TABLE, TABLE[""], copy)
     assert "built" in capsys.readouterr().err

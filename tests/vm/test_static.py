@@ -102,7 +102,7 @@ def touched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     path = tree / "kmod/tick.c"
     replace(path, TAKE, "".join(TOUCHES.values()))
     with pytest.raises(HarnessError) as raised:
-        build.module(TABLE, TABLE[""], tree, variables=lint.SPARSE)
+        build.modules(TABLE, TABLE[""], tree, variables=lint.SPARSE)
     first = path.read_text().split(ANY_COPY)[0].count("\n") + 1 - list(TOUCHES).index("memcpy")
     lines = raised.value.args[0].splitlines()
     return {
@@ -120,7 +120,7 @@ def test_touching_region_memory_past_its_accessors_is_an_error(
 
 @pytest.mark.parametrize("kernel", HEADERS, ids=lambda kernel: kernel.name)
 def test_clang_and_sparse_have_nothing_to_say(kernel: kernels.Kernel) -> None:
-    build.module(
+    build.modules(
         TABLE,
         kernel,
         CHECKOUT,
@@ -137,20 +137,20 @@ def test_what_clang_warns_of_and_gcc_does_not_fails_the_build(copy: Path) -> Non
     kernel = TABLE[""]
     variables = [*lint.WARNINGS, *static.CLANG]
     with pytest.raises(HarnessError, match=r"kmod/ring\.c:\d+.*'straight'.*uninitialized"):
-        build.module(TABLE, kernel, copy, variables=variables, files=static.headers(TABLE, kernel))
+        build.modules(TABLE, kernel, copy, variables=variables, files=static.headers(TABLE, kernel))
 
 
 @pytest.mark.parametrize("kernel", UNUSED, ids=lambda kernel: kernel.name)
 def test_trace_event_that_nobody_emits_fails_the_build(copy: Path, kernel: kernels.Kernel) -> None:
     files = static.with_tracepoint_update(TABLE, kernel)
     variables = [*lint.WARNINGS, *static.UNUSED]
-    build.module(TABLE, kernel, copy, variables=variables, files=files)
+    build.modules(TABLE, kernel, copy, variables=variables, files=files)
     path = copy / "kmod/tick.c"
     text = path.read_text()
     (call,) = re.findall(r"\ttrace_rtshm_tick\([^;]*;\n", text)
     path.write_text(text.replace(call, "\t(void)tick;\n"))
     with pytest.raises(HarnessError, match="unused tracepoints"):
-        build.module(TABLE, kernel, copy, variables=variables, files=files)
+        build.modules(TABLE, kernel, copy, variables=variables, files=files)
 
 
 def test_coccinelle_finds_nothing() -> None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from rtshm.cli import units
-from rtshm.control import PrintMode
+from rtshm.control import Clock, PrintMode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -80,19 +80,28 @@ def _print(value: object) -> PrintMode:
         raise ValueError(f"{value!r} is not one of {', '.join(PrintMode)}") from None
 
 
+def _clock(value: object) -> Clock:
+    try:
+        return Clock(_text(value))
+    except ValueError:
+        raise ValueError(f"{value!r} is not one of {', '.join(Clock)}") from None
+
+
+def _time(value: object) -> int:
+    return units.parse_time(_text(value))
+
+
+def _phase(value: object) -> int | None:
+    return None if value == "none" else _time(value)
+
+
 def _cpu(value: object) -> int | None:
     return None if value == "any" else _number(value)
 
 
 KEYS: Mapping[str, Key[Any]] = {
     "size": Key("size", "size", _size, units.size_text),
-    "period": Key(
-        "period_ns",
-        "period",
-        lambda value: units.parse_time(_text(value)),
-        units.time_text,
-        settable=True,
-    ),
+    "period": Key("period_ns", "period", _time, units.time_text, settable=True),
     "print": Key("print", "print", _print, str, settable=True),
     "depth": Key("record_depth", "record_depth", _number, int, settable=True),
     "record-bytes": Key("record_bytes", "record_bytes", _number, int, settable=True),
@@ -101,6 +110,15 @@ KEYS: Mapping[str, Key[Any]] = {
     "owner": Key("uid", "uid", _id(units.parse_user), units.user_text),
     "group": Key("gid", "gid", _id(units.parse_group), units.group_text),
     "cpu": Key("cpu", "cpu", _cpu, lambda cpu: "any" if cpu is None else cpu),
+    "clock": Key("clock", "clock", _clock, str),
+    "phase": Key(
+        "phase_ns",
+        "phase",
+        _phase,
+        lambda phase: "none" if phase is None else units.time_text(phase),
+    ),
+    "task-budget": Key("task_budget_ns", "task_budget", _time, units.time_text, settable=True),
+    "task-long-max": Key("task_long_max", "task_long_max", _number, int, settable=True),
 }
 
 

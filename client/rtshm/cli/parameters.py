@@ -14,7 +14,7 @@ from rtshm.cli.units import parse_number, parse_size, parse_time
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from rtshm.control import PrintMode
+    from rtshm.control import Clock, PrintMode
 
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
@@ -24,8 +24,9 @@ T = TypeVar("T")
 # guest, which a TAB has not.
 REGIONS = Path("/sys/class/rtshm")
 
-# rtshm.PrintMode's, which only those commands import that use it.
+# rtshm.PrintMode's and rtshm.Clock's, which only those commands import that use them.
 PRINT_MODES = ("off", "every-tick", "changes")
+CLOCKS = ("monotonic", "realtime", "tai")
 
 
 def parsed(
@@ -71,6 +72,10 @@ def number_option(*names: str, help: str) -> Decorator:
     return click.option(*names, metavar="N", callback=parsed(parse_number), help=help)
 
 
+def time_option(*names: str, help: str) -> Decorator:
+    return click.option(*names, metavar="TIME", callback=parsed(parse_time), help=help)
+
+
 def json_option(help: str) -> Decorator:
     return click.option("--json", "as_json", is_flag=True, help=help)
 
@@ -84,21 +89,31 @@ def size_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
+def _clock(text: str) -> Clock:
+    from rtshm.control import Clock
+
+    return Clock(text)
+
+
 def _print_mode(text: str) -> PrintMode:
     from rtshm.control import PrintMode
 
     return PrintMode(text)
 
 
+def clock_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    return click.option(
+        "--clock",
+        type=click.Choice(CLOCKS),
+        callback=parsed(_clock),
+        help="The clock of --phase and --start-ns; monotonic if not given.",
+    )(command)
+
+
 def settings(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options for what can be changed of a region, as Control.set() names it."""
     options: Sequence[Decorator] = (
-        click.option(
-            "--period",
-            metavar="TIME",
-            callback=parsed(parse_time),
-            help="Period of the tick: 2s, 500ms, 100us, 1500000ns.",
-        ),
+        time_option("--period", help="Period of the tick: 2s, 500ms, 100us, 1500000ns."),
         click.option(
             "--print",
             type=click.Choice(PRINT_MODES),
@@ -108,6 +123,11 @@ def settings(command: Callable[..., Any]) -> Callable[..., Any]:
         number_option("--depth", "record_depth", help="Samples kept of the history; 0 for none."),
         number_option(
             "--record-bytes", help="Bytes from the beginning that a sample keeps, a multiple of 8."
+        ),
+        time_option("--task-budget", help="A task that takes longer in a tick has an overrun."),
+        number_option(
+            "--task-long-max",
+            help="Stop a task that takes longer than half the period so many ticks in a row.",
         ),
     )
     for option in reversed(options):

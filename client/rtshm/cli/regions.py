@@ -11,6 +11,7 @@ import click
 from rtshm.cli import render
 from rtshm.cli.control import opened
 from rtshm.cli.parameters import (
+    clock_option,
     json_option,
     name_argument,
     number_option,
@@ -18,6 +19,7 @@ from rtshm.cli.parameters import (
     region_names,
     settings,
     size_option,
+    time_option,
 )
 from rtshm.cli.units import parse_group, parse_mode, parse_user
 
@@ -93,6 +95,9 @@ def events(as_json: bool) -> None:
     help="Group of the device node, a name or a number; root if not given.",
 )
 @number_option("--cpu", help="The cpu that its timer runs on; any if not given.")
+@clock_option
+@time_option("--phase", help="Tick at the multiples of the period on the clock, and so much later.")
+@number_option("--start-ns", help="When the first tick is due, on the clock; at once if not given.")
 def create(name: str, **settings: Any) -> None:
     """Make a region.
 
@@ -112,7 +117,8 @@ def set_(name: str, **settings: Any) -> None:
     """
     if all(value is None for value in settings.values()):
         raise click.UsageError(
-            "nothing to set: give --period, --print, --depth or --record-bytes",
+            "nothing to set: give --period, --print, --depth, --record-bytes, --task-budget "
+            "or --task-long-max",
             click.get_current_context(),
         )
     with opened() as control:

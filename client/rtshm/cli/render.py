@@ -64,6 +64,7 @@ def region_page(region: RegionInfo, width: int) -> list[str]:
         "node": f"{region.path} {mode_text(region.mode)} "
         f"{user_text(region.uid)}:{group_text(region.gid)}",
         "cpu": "any" if region.cpu is None else region.cpu,
+        "grid": _grid(region),
         "users": region.users,
         "ticks": counters.ticks,
         "missed": counters.missed,
@@ -71,9 +72,36 @@ def region_page(region: RegionInfo, width: int) -> list[str]:
         "lateness": lateness,
     }
     lines = [region.name, *(f"  {name:<14}{value}" for name, value in facts.items())]
+    if region.tasks:
+        lines += ["", *(f"  {line}" for line in task_list(region))]
     if counters.ticks:
         lines += ["", *(f"  {line}" for line in histogram(counters.lateness_histogram, width - 2))]
     return lines
+
+
+def _grid(region: RegionInfo) -> str:
+    """When the ticks are due."""
+    if region.phase_ns is not None:
+        return f"{region.clock}, phase {time_text(region.phase_ns)}"
+    if region.start_ns is not None:
+        return f"{region.clock}, from {region.start_ns} ns on"
+    return f"{region.clock}, from the first tick on"
+
+
+def task_list(region: RegionInfo) -> list[str]:
+    columns = "<TASK >TICKS >LONGEST >OVERRUNS <STATE".split()
+    budget = f"of {time_text(region.task_budget_ns)}" if region.task_budget_ns else "no budget"
+    rows = [
+        [
+            task.name,
+            str(task.ticks),
+            measured(task.time_max_ns) if task.ticks else "-",
+            f"{task.overruns} ({budget})",
+            "stopped" if task.stopped else "runs",
+        ]
+        for task in region.tasks
+    ]
+    return table(columns, rows)
 
 
 def histogram(bins: Sequence[int], width: int) -> list[str]:
@@ -134,7 +162,11 @@ def region_json(region: RegionInfo) -> dict[str, Any]:
 
 
 def _dashes(fields: dict[str, Any]) -> dict[str, Any]:
-    return {
-        name.replace("_", "-"): _dashes(value) if isinstance(value, dict) else value
-        for name, value in fields.items()
-    }
+    return {name.replace("_", "-"): _dashed(value) for name, value in fields.items()}
+
+
+def _dashed(value: Any) -> Any:
+    if isinstance(value, dict):
+        return _dashes(value)
+    # The histogram is a tuple too, of numbers.
+    return [_dashed(item) for item in value] if isinstance(value, tuple) else value

@@ -19,6 +19,20 @@
 #define RTSHM_RECORD_BYTES_MAX	4096
 #define RTSHM_MODE_DEFAULT	384
 #define RTSHM_LATENESS_BINS	32
+#define RTSHM_START_MAX_NS	86400000000000
+
+/**
+ * enum rtshm_clock - the clock that a region's ticks are on
+ * @RTSHM_CLOCK_MONOTONIC: CLOCK_MONOTONIC
+ * @RTSHM_CLOCK_REALTIME: CLOCK_REALTIME. Set back, it makes the next tick wait
+ *   as long; set ahead, the periods between are missed.
+ * @RTSHM_CLOCK_TAI: CLOCK_TAI, which leap seconds do not set
+ */
+enum rtshm_clock {
+	RTSHM_CLOCK_MONOTONIC,
+	RTSHM_CLOCK_REALTIME,
+	RTSHM_CLOCK_TAI,
+};
 
 /**
  * enum rtshm_print_mode - when a tick prints the region's value in the kernel
@@ -51,9 +65,27 @@ enum {
 	RTSHM_A_REGION_USERS,
 	RTSHM_A_REGION_COUNTERS,
 	RTSHM_A_REGION_SAMPLE_BYTES,
+	RTSHM_A_REGION_CLOCK,
+	RTSHM_A_REGION_PHASE_NS,
+	RTSHM_A_REGION_START_NS,
+	RTSHM_A_REGION_TASK_BUDGET_NS,
+	RTSHM_A_REGION_TASK_LONG_MAX,
+	RTSHM_A_REGION_TASKS,
 
 	__RTSHM_A_REGION_MAX,
 	RTSHM_A_REGION_MAX = (__RTSHM_A_REGION_MAX - 1)
+};
+
+enum {
+	RTSHM_A_TASK_PAD = 1,
+	RTSHM_A_TASK_NAME,
+	RTSHM_A_TASK_TICKS,
+	RTSHM_A_TASK_TIME_MAX_NS,
+	RTSHM_A_TASK_OVERRUNS,
+	RTSHM_A_TASK_STOPPED,
+
+	__RTSHM_A_TASK_MAX,
+	RTSHM_A_TASK_MAX = (__RTSHM_A_TASK_MAX - 1)
 };
 
 enum {

@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Your own code in the tick of a region: for modules beside rtshm.ko.
+ *
+ *     struct doubler {
+ *             __s32 in, out;
+ *     };
+ *
+ *     static void doubler_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
+ *     {
+ *             struct doubler __shm *doubler = tick->record;
+ *
+ *             rtshm_write_s32(&doubler->out, 2 * rtshm_read_s32(&doubler->in));
+ *     }
+ *
+ *     static struct rtshm_task doubler_task = {
+ *             .name = "doubler",
+ *             .owner = THIS_MODULE,
+ *             .record_bytes = sizeof(struct doubler),
+ *             .tick = doubler_tick,
+ *     };
+ *
+ * The module's init returns rtshm_task_add("default", &doubler_task), its exit
+ * calls rtshm_task_remove(&doubler_task).
+ */
+#ifndef RTSHM_TASK_H
+#define RTSHM_TASK_H
+
+#include <linux/compiler.h>
+#include <linux/list.h>
+#include <linux/types.h>
+
+/*
+ * Memory that user space may change at any instant. Sparse refuses every
+ * dereference of such a pointer: what is behind it goes by the functions below,
+ * each of which loads or stores once.
+ */
+#ifdef __CHECKER__
+#define __shm __attribute__((noderef, address_space(__shm)))
+#else
+#define __shm
+#endif
+
+struct module;
+struct rtshm_region;
+
+/**
+ * struct rtshm_tick - a tick, as its tasks see it
+ * @record: The region behind its first eight bytes: where its layout begins. At
+ *	least the task's record_bytes of it are there.
+ * @number: Number of the tick, from 1.
+ * @time_ns: CLOCK_MONOTONIC when the tick ran.
+ * @lateness_ns: From when the tick was due until it ran.
+ * @period_ns: The region's period.
+ * @missed: Periods without a tick of their own since the tick before.
+ * @some_int: The value of the region's word, as this tick saw it.
+ * @announced: Whether the value was announced, and this tick took it.
+ *
+ * Good until the task's tick() returns.
+ */
+struct rtshm_tick {
+	void __shm		*record;
+	u64			number;
+	u64			time_ns;
+	u64			lateness_ns;
+	u64			period_ns;
+	u32			missed;
+	s32			some_int;
+	bool			announced;
+
+	/* private: */
+	struct rtshm_region	*region;
+};
+
+/**
+ * struct rtshm_task - code that runs in each tick of a region
+ * @name: As a region's name; no two tasks of a region have the same.
+ * @owner: THIS_MODULE. Of a module that goes without removing its task, the
+ *	task is removed for it.
+ * @record_bytes: How much of the region behind its first eight bytes it uses.
+ * @tick: Called in each tick, in hard interrupt context, on PREEMPT_RT too:
+ *	nothing that sleeps, allocates, wakes or takes a lock that is not raw, in
+ *	a time far below the period. What it stores is in this tick's sample.
+ * @gone: Called, if it is not NULL, when the region is deleted: tick() runs no
+ *	more, and the task may be added again, but not from within. Process
+ *	context.
+ *
+ * The rest is rtshm's, and zero before the task is added for the first time. The
+ * structure stays where it is for as long as the task is added.
+ */
+struct rtshm_task {
+	const char		*name;
+	struct module		*owner;
+	size_t			record_bytes;
+	void			(*tick)(struct rtshm_task *task,
+					const struct rtshm_tick *tick);
+	void			(*gone)(struct rtshm_task *task);
+
+	/* private: see task.c */
+	struct list_head	list;
+	struct rtshm_region	*region;
+	u64			ticks;
+	u64			time_max_ns;
+	u64			overruns;
+	u32			long_in_row;
+	bool			stopped;
+	bool			told;
+};
+
+int rtshm_task_add(const char *region_name, struct rtshm_task *task);
+void rtshm_task_remove(struct rtshm_task *task);
+
+int rtshm_record_read(const struct rtshm_tick *tick, size_t pos, void *to,
+		      size_t len);
+int rtshm_record_write(const struct rtshm_tick *tick, size_t pos,
+		       const void *from, size_t len);
+
+/**
+ * DOC: fields
+ *
+ * rtshm_read_u8() to rtshm_read_s64() load a naturally aligned field of a
+ * record once, rtshm_write_u8() to rtshm_write_s64() store it once. User space
+ * may change it between any two of them: load it into a local, check the local,
+ * use the local. Each field is whole by itself; for several that belong together
+ * there are rtshm_record_read() and rtshm_record_write().
+ */
+#define RTSHM_TASK_FIELD(type)						\
+static inline type rtshm_read_##type(const type __shm *field)		\
+{									\
+	return READ_ONCE(*(const type __force *)field);			\
+}									\
+									\
+static inline void rtshm_write_##type(type __shm *field, type value)	\
+{									\
+	WRITE_ONCE(*(type __force *)field, value);			\
+}
+
+RTSHM_TASK_FIELD(u8)
+RTSHM_TASK_FIELD(s8)
+RTSHM_TASK_FIELD(u16)
+RTSHM_TASK_FIELD(s16)
+RTSHM_TASK_FIELD(u32)
+RTSHM_TASK_FIELD(s32)
+RTSHM_TASK_FIELD(u64)
+RTSHM_TASK_FIELD(s64)
+
+#undef RTSHM_TASK_FIELD
+
+#endif /* RTSHM_TASK_H */

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The tasks of a region: what a tick runs for other modules. See rtshm_task.h.
+ *
+ * A tick holds region->lock while its tasks run. Who has taken a task from the
+ * list under it knows that the task does not run any more; and no read(2) and no
+ * write(2) comes in between.
+ */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/export.h>
+#include <linux/module.h>
+#include <linux/sched.h>
+
+#include "rtshm.h"
+
+/* Hard interrupt, region->lock held. */
+static void rtshm_task_count(struct rtshm_region *region, struct rtshm_task *task,
+			     u64 period_ns, u64 time_ns)
+{
+	u64 budget_ns = READ_ONCE(region->task_budget_ns);
+	u32 most = READ_ONCE(region->task_long_max);
+
+	task->ticks++;
+	if (time_ns > task->time_max_ns)
+		task->time_max_ns = time_ns;
+	if (budget_ns && time_ns > budget_ns)
+		task->overruns++;
+	if (time_ns <= period_ns / 2) {
+		task->long_in_row = 0;
+	} else if (++task->long_in_row >= most && most) {
+		task->stopped = true;
+		set_bit(RTSHM_TELL_STOPPED, &region->pending);
+	}
+}
+
+/*
+ * Hard interrupt, region->lock held. In the order of adding. The clock is read
+ * once a task: each begins where the one before ended, the first with the tick.
+ * Returns CLOCK_MONOTONIC at the end of the last.
+ */
+ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *tick)
+{
+	u64 begin_ns = tick->time_ns, end_ns = begin_ns;
+	struct rtshm_task *task;
+
+	list_for_each_entry(task, &region->tasks, list) {
+		if (task->stopped)
+			continue;
+		task->tick(task, tick);
+		end_ns = ktime_get();
+		rtshm_task_count(region, task, tick->period_ns, end_ns - begin_ns);
+		begin_ns = end_ns;
+	}
+	return end_ns;
+}
+
+/* region->lock held. One that was stopped and not told of, or NULL. */
+static struct rtshm_task *rtshm_task_to_tell(struct rtshm_region *region)
+{
+	struct rtshm_task *task;
+
+	list_for_each_entry(task, &region->tasks, list)
+		if (task->stopped && !task->told)
+			return task;
+	return NULL;
+}
+
+/* irq_work. Nothing is printed under the lock that a tick takes. */
+void rtshm_tasks_tell_stopped(struct rtshm_region *region)
+{
+	char name[RTSHM_NAME_MAX + 1];
+	struct rtshm_task *task;
+	u32 ticks;
+
+	do {
+		scoped_guard(raw_spinlock_irqsave, &region->lock) {
+			task = rtshm_task_to_tell(region);
+			if (task) {
+				task->told = true;
+				strscpy(name, task->name, sizeof(name));
+				ticks = task->long_in_row;
+			}
+		}
+		if (task)
+			pr_warn("%s: task %s stopped: longer than half the period %u ticks in a row\n",
+				rtshm_name(region), name, ticks);
+	} while (task);
+}
+
+/* rtshm_regions_lock held. What the ticks counted of a task, all as of one. */
+void rtshm_task_counters(struct rtshm_region *region,
+			 const struct rtshm_task *task,
+			 struct rtshm_task_counters *counters)
+{
+	scoped_guard(raw_spinlock_irqsave, &region->lock) {
+		counters->ticks = task->ticks;
+		counters->time_max_ns = task->time_max_ns;
+		counters->overruns = task->overruns;
+		counters->stopped = task->stopped;
+	}
+}
+
+/*
+ * rtshm_regions_lock held. From the next tick on. Who calls this needs the
+ * module, which so is there to be held.
+ */
+void rtshm_task_attach(struct rtshm_region *region, struct rtshm_task *task)
+{
+	__module_get(THIS_MODULE);
+	task->region = region;
+	region->tasks_count++;
+	scoped_guard(raw_spinlock_irq, &region->lock)
+		list_add_tail(&task->list, &region->tasks);
+}
+
+/* rtshm_regions_lock held. Afterwards the task does not run and never will. */
+void rtshm_task_detach(struct rtshm_task *task)
+{
+	struct rtshm_region *region = task->region;
+
+	scoped_guard(raw_spinlock_irq, &region->lock)
+		list_del(&task->list);
+	region->tasks_count--;
+	task->region = NULL;
+	module_put(THIS_MODULE);
+}
+
+/* Who is in a task's gone(), under rtshm_regions_lock, and may not come back here. */
+static const struct task_struct *rtshm_gone_caller;
+
+/* rtshm_regions_lock held. The region is stopped. */
+void rtshm_tasks_gone(struct rtshm_region *region)
+{
+	struct rtshm_task *task, *next;
+
+	WRITE_ONCE(rtshm_gone_caller, current);	/* rtshm_in_gone() */
+	list_for_each_entry_safe(task, next, &region->tasks, list) {
+		rtshm_task_detach(task);
+		if (task->gone)
+			task->gone(task);
+	}
+	WRITE_ONCE(rtshm_gone_caller, NULL);
+}
+
+/* Any thread but the one that is meant sees some other one, or none. */
+bool rtshm_in_gone(void)
+{
+	return READ_ONCE(rtshm_gone_caller) == current;	/* rtshm_tasks_gone() */
+}
+
+static bool rtshm_record_has(const struct rtshm_tick *tick, size_t pos, size_t len)
+{
+	size_t size = tick->region->size - sizeof(struct rtshm_word);
+
+	return len <= PAGE_SIZE && pos <= size && len <= size - pos;
+}
+
+/**
+ * rtshm_record_read() - copy from the region's record
+ * @tick: The tick that runs.
+ * @pos: First byte, counted from @tick->record.
+ * @to: Where to.
+ * @len: Bytes, a page at most.
+ *
+ * For fields that belong together. Of what a write(2) stores a task sees all or
+ * nothing anyway; stores of a process that has the region mapped may come in
+ * between: each naturally aligned field of up to eight bytes is whole by itself.
+ *
+ * Return: 0, or -ERANGE for what is not within the region.
+ */
+int rtshm_record_read(const struct rtshm_tick *tick, size_t pos, void *to,
+		      size_t len)
+{
+	if (!rtshm_record_has(tick, pos, len))
+		return -ERANGE;
+	rtshm_copy_out_locked(tick->region, sizeof(struct rtshm_word) + pos, to, len);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(rtshm_record_read);
+
+/**
+ * rtshm_record_write() - copy into the region's record
+ * @tick: The tick that runs.
+ * @pos: First byte, counted from @tick->record.
+ * @from: Where from.
+ * @len: Bytes, a page at most.
+ *
+ * As rtshm_record_read(), the other way. A read(2) sees all that the tasks of a
+ * tick store, or nothing of it.
+ *
+ * Return: 0, or -ERANGE for what is not within the region.
+ */
+int rtshm_record_write(const struct rtshm_tick *tick, size_t pos,
+		       const void *from, size_t len)
+{
+	if (!rtshm_record_has(tick, pos, len))
+		return -ERANGE;
+	rtshm_copy_in_locked(tick->region, sizeof(struct rtshm_word) + pos, from, len);
+	return 0;
+}
+EXPORT_SYMBOL_GPL(rtshm_record_write);

@@ -1,0 +1,133 @@
+"""When the ticks are due: phase, start, clock."""
+
+from __future__ import annotations
+
+import errno
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import rtshm
+from rtshm import Clock
+
+from tests.guest.module import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.guest.conftest import Load
+
+PERIOD_NS = 10_000_000
+CLOCKS = {
+    Clock.MONOTONIC: time.CLOCK_MONOTONIC,
+    Clock.REALTIME: time.CLOCK_REALTIME,
+    Clock.TAI: time.CLOCK_TAI,
+}
+
+
+@pytest.fixture
+def control(load: Load) -> Iterator[rtshm.Control]:
+    load(print=0, period_ns=3_600_000_000_000)
+    with rtshm.Control() as control:
+        yield control
+
+
+def offset_ns(clock: Clock) -> tuple[int, int]:
+    """What the clock is ahead of CLOCK_MONOTONIC, and how far off that may be."""
+    tries = []
+    for _ in range(100):
+        before = time.monotonic_ns()
+        now = time.clock_gettime_ns(CLOCKS[clock])
+        after = time.monotonic_ns()
+        tries.append((after - before, now - before))
+    error, ahead = min(tries)
+    return ahead, error
+
+
+def samples(name: str, count: int) -> list[rtshm.Sample]:
+    with rtshm.Samples(name, oldest=True) as history:
+        return [next(history) for _ in range(count)]
+
+
+@pytest.mark.parametrize("clock", list(Clock))
+def test_phase_is_kept_on_its_clock(control: rtshm.Control, clock: Clock) -> None:
+    phase_ns = 3_000_000
+    info = control.create("p", period=PERIOD_NS, clock=clock, phase=phase_ns, record_depth=64)
+    assert (info.clock, info.phase_ns, info.start_ns) == (clock, phase_ns, None)
+    ahead, error = offset_ns(clock) if clock is not Clock.MONOTONIC else (0, 0)
+    for sample in samples("p", 10):
+        due = sample.time_ns - sample.lateness_ns + ahead
+        off = (due - phase_ns + PERIOD_NS // 2) % PERIOD_NS - PERIOD_NS // 2
+        # A tick reads CLOCK_MONOTONIC for its time, and its own clock for its lateness after it.
+        assert abs(off) <= (0 if clock is Clock.MONOTONIC else error + PERIOD_NS // 10)
+
+
+def test_two_regions_of_a_period_keep_their_distance(control: rtshm.Control) -> None:
+    for name, phase_ns in (("a", 0), ("b", 2_500_000)):
+        control.create(name, period=PERIOD_NS, phase=phase_ns, record_depth=64)
+    due = {
+        name: {(sample.time_ns - sample.lateness_ns) % PERIOD_NS for sample in samples(name, 20)}
+        for name in "ab"
+    }
+    assert due == {"a": {0}, "b": {2_500_000}}
+
+
+def test_start_is_when_the_first_tick_is_due(control: rtshm.Control) -> None:
+    start_ns = time.monotonic_ns() + 300_000_000
+    info = control.create("s", period=PERIOD_NS, start_ns=start_ns, record_depth=64)
+    assert (info.start_ns, info.phase_ns, info.counters.ticks) == (start_ns, None, 0)
+    first, *rest = samples("s", 3)
+    assert (first.tick, first.time_ns - first.lateness_ns) == (1, start_ns)
+    assert all((s.time_ns - s.lateness_ns - start_ns) % PERIOD_NS == 0 for s in rest)
+
+
+def test_region_that_has_not_started_can_be_deleted(control: rtshm.Control) -> None:
+    control.create("s", period=PERIOD_NS, start_ns=time.monotonic_ns() + 60_000_000_000)
+    with control.watch(timeout=PATIENCE) as events:
+        control.delete("s")
+        counters = next(events).region.counters  # type: ignore[union-attr]
+    assert (counters.ticks, counters.missed) == (0, 0)
+
+
+@pytest.mark.parametrize(
+    ("asked", "number", "words"),
+    [
+        ({"phase": PERIOD_NS}, errno.ERANGE, "phase-ns: give less than period-ns"),
+        ({"start_ns": 1}, errno.ERANGE, "start-ns: give a time to come on its clock, a day ahead"),
+        ({"start_ns": 2**64 - 1}, errno.ERANGE, "start-ns: give a time to come on its clock"),
+        ({"phase": 2**64 - 1}, errno.ERANGE, "phase-ns: give less than period-ns"),
+        ({"start_ns": 2**62, "phase": 0}, errno.EINVAL, "start-ns: give it or phase-ns, not both"),
+        ({"task_budget": 2**63}, errno.ERANGE, "task-budget-ns: give at most 3600000000000"),
+    ],
+)
+def test_what_is_out_of_its_limits_is_refused(
+    control: rtshm.Control, asked: dict[str, Any], number: int, words: str
+) -> None:
+    with pytest.raises(OSError, match=words) as caught:
+        control.create("x", period=PERIOD_NS, **asked)
+    assert caught.value.errno == number
+    assert [region.name for region in control.list()] == ["default"]
+
+
+def test_clock_that_is_set_ahead_misses_and_goes_on(control: rtshm.Control) -> None:
+    control.create("r", period=PERIOD_NS, clock=Clock.REALTIME, record_depth=64)
+
+    def ahead(seconds: int) -> None:
+        now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        time.clock_settime_ns(time.CLOCK_REALTIME, now + seconds * 10**9)
+
+    with rtshm.Samples("r") as history:
+        next(history)
+        ahead(3600)
+        try:
+            missed = 0
+            deadline = time.monotonic() + PATIENCE
+            while missed < 350_000:
+                missed = next(history).missed
+                assert time.monotonic() < deadline, "no tick that missed an hour"
+            assert missed == pytest.approx(360_000, abs=5_000)
+            tick = next(history).tick
+            assert next(history).tick == tick + 1
+        finally:
+            control.delete("r")
+            ahead(-3600)

@@ -1,0 +1,228 @@
+"""Code of other modules in the tick: rtshm_task.h, driven by tests/modules/probe."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import rtshm
+
+from tests.guest import module
+from tests.guest.module import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rtshm.kmsg import KernelLog
+
+    from tests.guest.conftest import Load
+
+PROBE = module.CHECKOUT / "tests/modules/probe/rtshm_probe.ko"
+PARAMETERS = Path("/sys/module/rtshm_probe/parameters")
+LAYOUT = "last:i32 order:i32 tick:u64 torn:u64 pair:u64[2]"
+RECORD_BYTES = 8 + 40
+PERIOD_NS = 1_000_000
+
+
+def run(command: str) -> None:
+    (PARAMETERS / "run").write_text(command)
+
+
+def number(name: str) -> int:
+    return int((PARAMETERS / name).read_text())
+
+
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
+        time.sleep(0.01)
+
+
+def assert_refused(number: int, command: str) -> None:
+    with pytest.raises(OSError) as caught:
+        run(command)
+    assert caught.value.errno == number, command
+
+
+@pytest.fixture
+def control(load: Load) -> Iterator[rtshm.Control]:
+    """A region `r` that records, and no task in it yet."""
+    load(print=0, period_ns=3_600_000_000_000)
+    module.insert(PROBE)
+    with rtshm.Control() as control:
+        control.create(
+            "r", period=PERIOD_NS, layout=LAYOUT, record_depth=4096, record_bytes=RECORD_BYTES
+        )
+        yield control
+    if PARAMETERS.exists():
+        module.remove("rtshm_probe")
+
+
+def test_tasks_run_in_the_order_added_and_the_sample_has_what_they_store(
+    control: rtshm.Control,
+) -> None:
+    for task in (3, 1, 2):
+        run(f"add {task} r")
+    with rtshm.Samples("r") as samples:
+        for _ in range(50):
+            array = samples.read_array(1)
+            assert array["tick"].tolist() == array["tick_"].tolist()
+            assert (array["order"].tolist(), array["last"].tolist()) == ([312], [2])
+    info = control.get("r")
+    assert [task.name for task in info.tasks] == ["probe3", "probe1", "probe2"]
+    assert all(task.ticks >= 50 and not task.overruns for task in info.tasks)
+    assert all(0 < task.time_max_ns and not task.stopped for task in info.tasks)
+    run("remove 1")
+    assert [task.name for task in control.get("r").tasks] == ["probe3", "probe2"]
+
+
+def test_what_must_not_be_added_is_refused(control: rtshm.Control) -> None:
+    run("add 0 r")
+    assert_refused(errno.EBUSY, "add 0 r")
+    assert_refused(errno.EBUSY, "add 0 default")
+    assert_refused(errno.ENOENT, "add 1 nowhere")
+    assert_refused(errno.EINVAL, "nameless r")
+    # Behind the word there are 4088 bytes; probe0's name is taken in r alone.
+    assert_refused(errno.ERANGE, "large 4089 r")
+    assert_refused(errno.EEXIST, "large 4088 r")
+    for task in range(1, 8):
+        run(f"add {task} r")
+    assert_refused(errno.ENOSPC, "add 8 r")
+    control.delete("r")
+    assert_refused(errno.ENOENT, "add 8 r")
+
+
+def test_removed_task_runs_no_more(control: rtshm.Control) -> None:
+    run("add 0 r")
+    wait_until(lambda: number("ran") > 0, "a run of the task")
+    run("remove 0")
+    ran = number("ran")
+    ticks = control.get("r").counters.ticks
+    wait_until(lambda: control.get("r").counters.ticks > ticks + 20, "20 ticks without the task")
+    assert number("ran") == ran
+    # As often as one likes, and of what was never added.
+    run("remove 0")
+    run("remove 5")
+    run("add 0 r")
+    wait_until(lambda: number("ran") > ran, "a run of the task that was added again")
+
+
+def test_deleting_the_region_tells_its_tasks_which_may_be_added_again(
+    control: rtshm.Control,
+) -> None:
+    run("add 0 r")
+    run("add 1 r")
+    control.delete("r")
+    assert number("gone") == 2
+    # From within gone() the lock is held.
+    assert number("in_gone") == -errno.EDEADLK
+    ran = number("ran")
+    run("remove 0")
+    run("add 0 default")
+    run("remove 0")
+    assert number("ran") <= ran + 1
+
+
+def test_neither_module_goes_while_it_is_needed(control: rtshm.Control) -> None:
+    run("add 0 r")
+    with pytest.raises(BlockingIOError):
+        module.unload()
+    module.remove("rtshm_probe")
+    assert control.get("r").tasks == ()
+    control.delete("r")
+
+
+def test_module_that_goes_without_removing_its_task_is_survived(
+    control: rtshm.Control, log: KernelLog
+) -> None:
+    run("add 0 r")
+    run("add 9 r")
+    (PARAMETERS / "forget").write_text("1")
+    module.remove("rtshm_probe")
+    texts = [line.text for line in log.lines(0)]
+    for task in (0, 9):
+        assert f"rtshm: r: task probe{task} removed: its module goes without" in texts
+    ticks = control.get("r").counters.ticks
+    wait_until(lambda: control.get("r").counters.ticks > ticks + 20, "20 ticks after it")
+    assert control.get("r").tasks == ()
+
+
+def test_long_task_overruns_its_budget_and_is_stopped_when_asked(
+    control: rtshm.Control, log: KernelLog
+) -> None:
+    control.create("long", period=10_000_000, task_budget=1_000_000)
+    run("add 0 long")
+    run("add 1 long")
+    (PARAMETERS / "spin_ns").write_text("6000000")
+
+    def task() -> rtshm.Task:
+        return control.get("long").tasks[0]
+
+    wait_until(lambda: task().overruns > 2, "overruns of the budget")
+    assert task().time_max_ns > 6_000_000
+    assert not task().stopped
+    control.set("long", task_long_max=3)
+    wait_until(lambda: all(task.stopped for task in control.get("long").tasks), "both stopped")
+    ran = number("ran")
+    ticks = control.get("long").counters.ticks
+    wait_until(lambda: control.get("long").counters.ticks > ticks + 5, "ticks without them")
+    assert number("ran") == ran
+    wait_until(
+        lambda: (
+            [line.text.split(" ticks")[0].rsplit(" ", 1)[0] for line in log.lines(0)]
+            == [
+                f"rtshm: long: task probe{task} stopped: longer than half the period"
+                for task in (0, 1)
+            ]
+        ),
+        "a line for each",
+    )
+    (PARAMETERS / "spin_ns").write_text("0")
+    run("remove 0")
+    run("add 0 long")
+    assert not control.get("long").tasks[1].stopped
+
+
+def test_task_and_write_do_not_see_half_of_each_other(control: rtshm.Control) -> None:
+    run("add 0 r")
+    pair = 8 + 24
+    with rtshm.open("r") as region:
+        for value in range(20_000):
+            os.pwrite(region.fileno(), value.to_bytes(8, "little") * 2, pair)
+    with rtshm.open("r") as region:
+        assert region.read()["torn"] == 0
+        # The control: two stores are two.
+        view = region.view
+        deadline = time.monotonic() + PATIENCE
+        while region.read()["torn"] == 0:
+            assert time.monotonic() < deadline, "no half of two stores was seen"
+            for value in range(1000):
+                view.pair[0] = value
+                view.pair[1] = value
+
+
+def test_adding_and_removing_at_10_khz(control: rtshm.Control) -> None:
+    """Two threads, a task each; the tick runs on."""
+    control.set("r", period=100_000)
+    errors: list[BaseException] = []
+
+    def many(name: str) -> None:
+        Path("/proc/thread-self/comm").write_text(name)
+        try:
+            run("many 2000 r")
+        except OSError as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=many, args=(name,)) for name in ("first", "second")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert control.get("r").tasks == ()
