@@ -10,7 +10,7 @@ export VM_CMD := $(value CMD)
 unexport CMD
 export KERNEL ICOUNT COLD DEADLINE
 
-.PHONY: all vm demo test lint ynl bench clean distclean help
+.PHONY: all vm demo demo-control test lint ynl bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
@@ -29,6 +29,12 @@ vm:
 demo:
 	@tests/vm/packages.sh vm
 	@python3 -m tests.vm demo
+
+demo-control: $(VENV)/stamp
+	@tests/vm/packages.sh vm
+	@ICOUNT=1 tests/vm/run 'sh tests/vm/demo_control.sh' >step.npz
+	@$(PYTHON) client/examples/control.py --from step.npz step.png
+	@echo "step.png: the step and the lateness of the ticks"
 
 test: $(VENV)/stamp
 	@tests/vm/packages.sh vm
@@ -69,6 +75,7 @@ distclean: clean
 
 help:
 	@echo "make demo       load the module in a virtual machine, write 42 and 7, watch the log"
+	@echo "make demo-control   a controller in the tick: a step through it, drawn in step.png"
 	@echo "make test       all tests, on every kernel of tests/vm/kernels.toml; KERNEL=6.1: on one"
 	@echo "make lint       compiler warnings, sparse, checkpatch, generated C, ruff, mypy"
 	@echo "make ynl        generate the netlink family's C from kmod/netlink/rtshm.yaml"

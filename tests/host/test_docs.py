@@ -23,6 +23,7 @@ DOCUMENTS = (
     "docs/layouts.md",
     "docs/recording.md",
     "docs/reliability.md",
+    "docs/writing-a-task.md",
 )
 
 

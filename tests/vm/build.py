@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MODULE = "rtshm.ko"
 
 # Modules of their own, built against rtshm's headers and Module.symvers as a user's would be.
-BESIDE = (Path("tests/modules/probe"),)
+BESIDE = (Path("kmod/examples/control"), Path("tests/modules/probe"))
 
 # Debian's headers of 6.1 have no vmlinux to take types from: there modules have no BTF.
 HARMLESS = re.compile(r"Skipping BTF generation for \S+\.ko due to unavailability of vmlinux")
@@ -149,5 +149,5 @@ def make(
 
 
 def of_rtshm(tree: str) -> list[str]:
-    """What a module beside rtshm.ko is built with."""
+    """What a module beside rtshm.ko is built with: kmod/examples/control/Makefile says it too."""
     return [f"RTSHM={tree}", f"KBUILD_EXTRA_SYMBOLS={tree}/Module.symvers"]

@@ -1,0 +1,94 @@
+"""A step through the PI controller of kmod/examples/control, seen at every tick.
+
+The controller runs in the kernel, at 1 kHz, on a plant with a time constant of
+100 ms. Setpoint and gains go in by one write, output and error come back with
+the region's history:
+
+    rtshm create control --period 1ms --depth 4096 --record-bytes 32 --layout \
+        'setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32'
+    insmod rtshm_control.ko
+    python3 control.py step.png        # or step.npz; --from step.npz draws it later
+"""
+
+import argparse
+import math
+from pathlib import Path
+
+import numpy
+import rtshm
+
+ONE = 65536  # fixed point of the record: 1.0
+TAU_S = 0.1  # of the plant
+KP = 2.0
+KI = KP / TAU_S  # the controller's zero on the plant's pole
+LOOP_TAU_S = TAU_S / KP  # what is left: 1 - exp(-t / LOOP_TAU_S)
+
+
+def step(ticks=2000, before=100):
+    """What the ticks saw of a step from 0 to 1: an array, `before` ticks of it at 0."""
+    gains = {"kp": round(KP * ONE), "ki": round(KI * ONE)}
+    with rtshm.open("control") as region, rtshm.Samples("control", watermark=100) as samples:
+        region.write({"setpoint": 0, "output": 0, "error": 0, "drive": 0, **gains})
+        while abs(samples.read_array(before)["output"]).max() > ONE / 1000:
+            pass  # until it is at rest
+        found = [samples.read_array(before)]
+        region.update(setpoint=ONE)
+        while sum(map(len, found)) < before + ticks:
+            found.append(samples.read_array(before + ticks - sum(map(len, found))))
+        if samples.lost:
+            raise SystemExit(f"{samples.lost} samples were lost")
+    return numpy.concatenate(found)
+
+
+def settled_s(samples, within=0.01):
+    """Seconds from the step until the output stays within so much of the setpoint."""
+    first = numpy.flatnonzero(samples["setpoint"])[0]
+    outside = numpy.flatnonzero(abs(samples["output"][first:] - ONE) > within * ONE)
+    return (samples["time_ns"][first + outside[-1] + 1] - samples["time_ns"][first]) / 1e9
+
+
+def draw(samples, path):
+    """The response beside what theory says, and how late the ticks were."""
+    import matplotlib.pyplot as plt
+
+    first = numpy.flatnonzero(samples["setpoint"])[0]
+    ms = (samples["time_ns"].astype("i8") - int(samples["time_ns"][first])) / 1e6
+    theory = numpy.where(ms >= 0, 1 - numpy.exp(-ms.clip(0) / 1e3 / LOOP_TAU_S), 0)
+    figure, (response, jitter) = plt.subplots(2, height_ratios=(2, 1), figsize=(9, 7))
+
+    shown = ms < 600
+    for name, style in (("drive", "C1"), ("setpoint", "k"), ("output", "C0")):
+        response.plot(ms[shown], samples[name][shown] / ONE, style, label=name)
+    response.plot(ms[shown], theory[shown], "C3:", label="theory")
+    settled = settled_s(samples) * 1e3
+    response.axvline(settled, color="0.7", zorder=0)
+    response.annotate(
+        f"1 % at {settled:.0f} ms", (settled, 0.1), (5, 0), textcoords="offset points"
+    )
+    response.set(
+        xlabel="time from the step, ms", title="A step through a PI controller in the tick"
+    )
+    response.legend(loc="upper right")
+
+    late = samples["lateness_ns"] / 1e3
+    jitter.hist(late, bins=100)
+    jitter.set(yscale="log", xlim=(0, None), xlabel="lateness of a tick, us", ylabel="ticks")
+    jitter.set_title(
+        f"{len(late)} ticks: median {numpy.median(late):.1f} us late, at most {late.max():.1f} us"
+    )
+    figure.tight_layout()
+    figure.savefig(path, dpi=120)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path, help="a picture, or an .npz of the samples")
+    parser.add_argument("--from", dest="source", type=Path, help="draw this .npz, record nothing")
+    options = parser.parse_args()
+    samples = numpy.load(options.source)["samples"] if options.source else step()
+    if options.output.suffix == ".npz":
+        numpy.savez(options.output, samples=samples)
+    else:
+        draw(samples, options.output)
+    theory = LOOP_TAU_S * math.log(100)
+    print(f"within 1 % after {settled_s(samples) * 1e3:.0f} ms; theory: {theory * 1e3:.0f} ms")

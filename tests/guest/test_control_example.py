@@ -1,0 +1,75 @@
+"""kmod/examples/control and client/examples/control.py, as `make demo-control` runs them."""
+
+from __future__ import annotations
+
+import importlib.util
+import math
+from typing import TYPE_CHECKING, Any
+
+import numpy
+import pytest
+import rtshm
+
+from tests.guest import module
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
+
+    from tests.guest.conftest import Load
+
+CONTROL = module.CHECKOUT / "kmod/examples/control/rtshm_control.ko"
+EXAMPLE = module.CHECKOUT / "client/examples/control.py"
+LAYOUT = "setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32"
+
+
+@pytest.fixture
+def example(load: Load) -> Iterator[ModuleType]:
+    load(print=0, period_ns=3_600_000_000_000)
+    spec = importlib.util.spec_from_file_location("control_example", EXAMPLE)
+    assert spec
+    assert spec.loader
+    loaded = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(loaded)
+    with rtshm.Control() as control:
+        control.create(
+            "control", period=1_000_000, layout=LAYOUT, record_depth=4096, record_bytes=32
+        )
+        yield loaded
+
+
+def run(example: Any) -> Any:
+    """The samples of a step, from a controller that begins at nought."""
+    with rtshm.open("control") as region:
+        region.update(setpoint=0)
+    module.insert(CONTROL)
+    try:
+        return example.step(ticks=600)
+    finally:
+        module.remove("rtshm_control")
+
+
+def test_step_settles_as_theory_has_it_and_every_run_is_the_same(example: Any) -> None:
+    runs = [run(example) for _ in range(2)]
+    responses = []
+    for samples in runs:
+        first = int(numpy.flatnonzero(samples["setpoint"])[0])
+        seen = samples[first : first + 550]
+        responses.append(numpy.array([seen["output"], seen["error"], seen["drive"]]))
+        # Each tick is a step of the controller, be the clock late or not.
+        ticks = numpy.arange(550)
+        theory = 1 - numpy.exp(-ticks * 1e-3 / example.LOOP_TAU_S)
+        # One period of delay between the controller and the plant's answer.
+        assert abs(seen["output"] / example.ONE - theory).max() < 1e-3 / example.LOOP_TAU_S
+        settled = int(numpy.flatnonzero(abs(seen["output"] - example.ONE) > example.ONE / 100)[-1])
+        assert settled + 1 == pytest.approx(example.LOOP_TAU_S * math.log(100) * 1e3, abs=3)
+    assert (responses[0] == responses[1]).all()
+
+
+def test_gains_of_nought_leave_the_plant_alone(example: Any) -> None:
+    """The control: it is the controller that moves the plant."""
+    example.KP = example.KI = 0.0
+    samples = run(example)
+    assert samples["setpoint"].any()
+    assert not samples["output"].any()
+    assert not samples["drive"].any()
