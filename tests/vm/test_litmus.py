@@ -30,7 +30,7 @@ def test_without_a_barrier_the_outcome_is_possible(file: Path, name: str) -> Non
 
 
 def test_plain_accesses_that_race_are_flagged() -> None:
-    file = next(file for file in FILES if file.stem == "ring")
+    file = next(file for file in FILES if file.stem == "watermark")
     weaker = litmus.without(file.read_text(), "reader-lock")
     assert litmus.verdict(weaker).flags == ("data-race",)
 
