@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.vm import cache, debian, initramfs, linux_source, own_kernel
+from tests.vm import cache, debian, initramfs, linux_source, own_kernel, pypi
 from tests.vm.errors import HarnessError
 from tests.vm.progress import run_logged, say, step
 
@@ -144,15 +144,20 @@ def guest_image(table: Table) -> Path:
     """The guest's disk: an ext4 file system of the guest suite's root, for all kernels."""
     source = root(table, GUEST_SUITE)
     linux = linux_source.tree()
+    wheels = pypi.tree()
 
     def build(path: Path) -> None:
         image = path / "guest.ext4"
         # Headers and compiled-in sources are for building, on the host.
-        hide = ["usr/src", "kernels", "build", "var/cache", "var/lib/apt"]
+        hide = ["usr/src", "usr/local/lib", "kernels", "build", "var/cache", "var/lib/apt"]
         script = ["set -e", f"cd {shlex.quote(str(source.tree))}"]
         script += [f"test ! -d {name} || mount -t tmpfs none {name}" for name in hide]
         # In the place of the headers' sources, on the file system that hides them.
         script += ["mkdir usr/src/linux", f"cp -R {shlex.quote(str(linux))}/. usr/src/linux"]
+        script += [
+            "local=usr/local/lib/$(basename $(readlink usr/bin/python3))/dist-packages",
+            f"mkdir -p $local && cp -R {shlex.quote(str(wheels))}/. $local",
+        ]
         script += [
             "size=$(du -sxm . | cut -f1)",
             f"truncate -s $((size + size / 8 + {GUEST_FREE_MIB}))M {shlex.quote(str(image))}",
@@ -166,7 +171,7 @@ def guest_image(table: Table) -> Path:
         with step("making the guest's disk image", "10 s"):
             run_logged(debian.as_root(["sh", "-c", "\n".join(script)]), log, "mke2fs")
 
-    made_of = [source.path.name, linux.name, GUEST_FREE_MIB, 2]
+    made_of = [source.path.name, linux.name, wheels.parent.name, GUEST_FREE_MIB, 3]
     return cache.artefact("guest", made_of, build, waiting=wait_line("guest image")) / "guest.ext4"
 
 

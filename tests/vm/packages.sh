@@ -32,6 +32,9 @@ vm)
 	want e2fsprogs "makes the guest's disk image" /sbin/mke2fs
 	want util-linux "mounts that end with the process" unshare setpriv
 	want mount "binds directories into those systems" mount
+	if ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+		want python3-venv "what the guest has of PyPI comes by pip" /nonexistent
+	fi
 	want xz-utils "YNL and checkpatch come in the kernel's source archive" xz
 	if [ "$(id -u)" != 0 ]; then
 		want uidmap "makes Debian systems without being root" newuidmap
