@@ -92,30 +92,32 @@ static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 most)
 	struct rtshm_ring *ring = reader->history->ring;
 	u64 now_ns = ktime_get_ns();
 	u64 until_ns = U64_MAX;
-	u64 first, there;
-	u32 wanted;
+	bool ready;
 
-	guard(raw_spinlock_irq)(&region->lock);
-	/* Until the next read: what poll said, the read after it finds so too. */
-	if (!reader->waits_since_ns)
-		reader->waits_since_ns = now_ns;
-	if (reader->watermark.wait_ns)
-		until_ns = reader->waits_since_ns + reader->watermark.wait_ns;
+	scoped_guard(raw_spinlock_irq, &region->lock) {
+		u32 wanted = min(most, reader->watermark.samples);
+		u64 first = rtshm_ring_first(ring, reader->next);
+		u64 there = ring->head - first;
 
-	wanted = min(most, reader->watermark.samples);
-	first = rtshm_ring_first(ring, reader->next);
-	there = ring->head - first;
-	if (there >= wanted || (there && now_ns >= until_ns))
-		return true;
-	ring->wake_at = min(ring->wake_at, first + wanted);
-	ring->wake_ns = min(ring->wake_ns, until_ns);
-	return false;
+		/* Until the next read: what poll said, the read after finds so too. */
+		if (!reader->waits_since_ns)
+			reader->waits_since_ns = now_ns;
+		if (reader->watermark.wait_ns)
+			until_ns = reader->waits_since_ns + reader->watermark.wait_ns;
+
+		ready = there >= wanted || (there && now_ns >= until_ns);
+		if (!ready) {
+			ring->wake_at = min(ring->wake_at, first + wanted);
+			ring->wake_ns = min(ring->wake_ns, until_ns);
+		}
+	}
+	return ready;
 }
 
 /*
- * reader->copying held. Copy up to @max samples that lie one behind the other in the
- * ring, from the next that is kept on; once @begun, only if that is the next of
- * all. How many, 0 if there are none, or -EFAULT.
+ * reader->copying held. Copy up to @max samples that lie one behind the other in
+ * the ring, from the next that is kept on; once @begun, only if that is the next
+ * of all. How many, 0 if there are none, or -EFAULT.
  *
  * A tick may put others in their place meanwhile, under the region's lock. If it
  * comes before the look after the copy, the look sees so. If it comes after, it
@@ -140,6 +142,7 @@ static int rtshm_reader_copy(struct rtshm_reader *reader, struct iov_iter *to,
 		if (!count || (begun && first != reader->next))
 			return 0;
 		count = min(count, max);
+		/* A tick may store there meanwhile: see above. */
 		copied = data_race(copy_to_iter(samples,
 						(size_t)count * ring->stride, to));
 		scoped_guard(raw_spinlock_irq, &region->lock) {

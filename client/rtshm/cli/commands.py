@@ -14,6 +14,7 @@ from rtshm.cli.plot import plot
 from rtshm.cli.record import record
 from rtshm.cli.regions import create, delete, events, list_, set_, show
 from rtshm.cli.save import load, save
+from rtshm.cli.scope import scope
 from rtshm.cli.state import read, write
 from rtshm.cli.top import top
 
@@ -33,7 +34,7 @@ def rtshm() -> None:
 for command in (
     *(write, read),
     *(get, put, header),
-    *(list_, show, top, events),
+    *(list_, show, top, scope, events),
     *(record, play, plot),
     *(create, set_, delete),
     *(save, load),
