@@ -54,7 +54,7 @@ ynl: $(VENV)/stamp
 	@$(PYTHON) -m tests.vm ynl
 
 bench:
-	@ICOUNT=1 tests/vm/run 'insmod rtshm.ko period_ns=3600000000000 print=0 && python3 bench/publish.py && python3 bench/control.py && python3 bench/history.py'
+	@ICOUNT=1 tests/vm/run 'insmod rtshm.ko period_ns=3600000000000 print=0 && insmod tests/modules/probe/rtshm_probe.ko && python3 bench/publish.py && python3 bench/control.py && python3 -m bench.tick && python3 -m bench.history'
 
 $(VENV)/stamp: tests/requirements.txt client/pyproject.toml
 	@tests/vm/packages.sh tools

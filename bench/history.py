@@ -1,4 +1,4 @@
-"""What a history costs: to record it, to read it, and to keep up with it.
+"""What a history costs: to read it, and to keep up with it.
 
 Runs in the guest with the module loaded, in one interpreter: `make bench`. The
 machine counts instructions for time there, so that the figures repeat: a second
@@ -6,17 +6,15 @@ is 500,000,000 instructions. Each figure is a ratio of two taken in one run, or 
 count of samples lost; the limit stands beside it. Exits with 1 if one is not
 kept.
 
-    python3 bench/history.py [SECONDS]      of the runs that may lose nothing; 60
+    python3 -m bench.history [SECONDS]      of the runs that may lose nothing; 60
 """
 
 from __future__ import annotations
 
 import os
-import platform
 import select
 import sys
 import time
-import timeit
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
@@ -25,39 +23,18 @@ from typing import TYPE_CHECKING
 import numpy
 import rtshm
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+from bench.figures import Figures, least
 
-ROUNDS = 5
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 RECORD_BYTES = 24
 DEPTH = 65_536
 NEVER = timedelta(hours=1)
 TICK = timedelta(microseconds=100)
-# So many turns of an empty loop that some thousand ticks fall into them.
-TURNS = 2_000_000
 
 SAMPLES_PER_SECOND = 2_000_000
 OF_ZERO = 3.0
-OF_A_TICK = 1.5
-
-
-class Figures:
-    """Lines of a table, and whether all of them are within their limits."""
-
-    def __init__(self) -> None:
-        self.kept = True
-
-    def line(self, name: str, found: str, limit: str = "", kept: bool = True) -> None:
-        self.kept &= kept
-        print(f"{name:58}{found:>14}{limit:>14}{'' if kept else '  NOT KEPT'}", flush=True)
-
-    def ratio(self, name: str, found: float, most: float) -> None:
-        self.line(name, f"{found:.2f}", f"<= {most:.1f}", found <= most)
-
-
-def least(act: Callable[[], object]) -> float:
-    """Seconds of a call of `act`, the fewest of some rounds."""
-    return min(timeit.repeat(act, number=1, repeat=ROUNDS))
 
 
 def reading(control: rtshm.Control, figures: Figures) -> None:
@@ -91,38 +68,6 @@ def reading(control: rtshm.Control, figures: Figures) -> None:
     figures.ratio(
         "  its time, of numpy.frombuffer(os.read()) of /dev/zero", bulk / of_zero, OF_ZERO
     )
-
-
-def ticking(control: rtshm.Control, figures: Figures) -> None:
-    """How much longer a loop takes in which ticks fall, for each of them."""
-
-    def loop() -> None:
-        for _ in range(TURNS):
-            pass
-
-    def tick_ns(depth: int, readers: int = 0) -> float:
-        """Of one tick, the interrupt around it included."""
-        control.create("loop", period=TICK, record_depth=depth, record_bytes=RECORD_BYTES)
-        with ExitStack() as files:
-            for _ in range(readers):
-                files.enter_context(rtshm.Samples("loop"))
-            costs = []
-            for _ in range(ROUNDS):
-                before = control.get("loop").counters
-                seconds = timeit.timeit(loop, number=1)
-                after = control.get("loop").counters
-                costs.append((seconds - bare) / (after.ticks - before.ticks) * 1e9)
-                assert after.missed == before.missed, "run it where time is counted: ICOUNT=1"
-        control.delete("loop")
-        return min(costs)
-
-    bare = least(loop)
-    without = tick_ns(0)
-    recording = tick_ns(DEPTH)
-    figures.line("a tick that does not record, instructions", f"{without / 2:.0f}")
-    figures.line("a tick that records 24 bytes, instructions", f"{recording / 2:.0f}")
-    figures.ratio("  of one that does not", recording / without, OF_A_TICK)
-    figures.ratio("  with 8 readers that do not wait", tick_ns(DEPTH, 8) / without, OF_A_TICK)
 
 
 def polled(samples: list[rtshm.Samples], most: int) -> Iterator[tuple[rtshm.Samples, int, int]]:
@@ -170,13 +115,9 @@ def keeping_up(
 
 def main() -> int:
     seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
-    machine = os.environ.get("VM_ACCELERATOR", "this machine")
-    print(f"Python {platform.python_version()}, Linux {platform.release()}, {machine}")
     figures = Figures()
-    figures.line("", "found", "limit")
     with rtshm.Control() as control:
         reading(control, figures)
-        ticking(control, figures)
         keeping_up(control, figures, seconds, TICK, 1)
         keeping_up(control, figures, seconds, timedelta(milliseconds=1), 8)
     return 0 if figures.kept else 1

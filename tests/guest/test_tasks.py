@@ -208,14 +208,14 @@ def test_task_and_write_do_not_see_half_of_each_other(control: rtshm.Control) ->
 
 
 def test_adding_and_removing_at_10_khz(control: rtshm.Control) -> None:
-    """Two threads, a task each; the tick runs on."""
+    """Two threads, a task each, 5,000 times; the tick runs on."""
     control.set("r", period=100_000)
     errors: list[BaseException] = []
 
     def many(name: str) -> None:
         Path("/proc/thread-self/comm").write_text(name)
         try:
-            run("many 2000 r")
+            run("many 5000 r")
         except OSError as error:
             errors.append(error)
 
