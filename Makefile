@@ -10,7 +10,7 @@ export VM_CMD := $(value CMD)
 unexport CMD
 export KERNEL ICOUNT COLD DEADLINE
 
-.PHONY: all vm demo demo-control test lint ynl bench clean distclean help
+.PHONY: all vm demo demo-control test test-more test-all lint ynl bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
@@ -39,7 +39,15 @@ demo-control: $(VENV)/stamp
 test: $(VENV)/stamp
 	@tests/vm/packages.sh vm
 	@tests/vm/packages.sh tools
-	@$(PYTHON) -m pytest
+	@$(PYTHON) -m pytest $(if $(KERNEL),tests/vm/test_guest.py,-m 'not more')
+
+# What test-all has over test.
+test-more: $(VENV)/stamp
+	@tests/vm/packages.sh vm
+	@tests/vm/packages.sh tools
+	@$(PYTHON) -m pytest -m more
+
+test-all: test test-more
 
 lint: $(VENV)/stamp
 	@tests/vm/packages.sh vm
@@ -76,7 +84,8 @@ distclean: clean
 help:
 	@echo "make demo       load the module in a virtual machine, write 42 and 7, watch the log"
 	@echo "make demo-control   a controller in the tick: a step through it, drawn in step.png"
-	@echo "make test       all tests, on every kernel of tests/vm/kernels.toml; KERNEL=6.1: on one"
+	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel"
+	@echo "make test-all   all tests, on every kernel of tests/vm/kernels.toml, some built first"
 	@echo "make lint       compiler warnings, sparse, checkpatch, generated C, ruff, mypy"
 	@echo "make ynl        generate the netlink family's C from kmod/netlink/rtshm.yaml"
 	@echo "make bench      what publishing, control and a history cost, beside other ways"

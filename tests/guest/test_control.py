@@ -186,6 +186,7 @@ def test_counters_count_what_the_ticks_did(control: rtshm.Control) -> None:
     assert (used[0], used[-1]) == (least, most)
 
 
+@pytest.mark.kernel
 def test_device_node_is_there_when_create_returns(control: rtshm.Control) -> None:
     for number in range(200):
         region = control.create(f"n{number}", period=NEVER)
@@ -857,6 +858,7 @@ def test_deleted_region_calls_a_task_back(control: rtshm.Control, motor: rtshm.R
 # The contract.
 
 
+@pytest.mark.kernel
 def test_policy_of_the_running_kernel_is_that_of_the_spec(control: rtshm.Control) -> None:
     spec = ynl.load()
     entries = ynl.attributes(spec, "region")

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from tests.guest.conftest import Load
 
+pytestmark = pytest.mark.kernel
+
 
 def test_tick_clears_ready_and_leaves_the_value(load: Load) -> None:
     load(print=0)

@@ -30,6 +30,8 @@ from tests.guest.module import (
 if TYPE_CHECKING:
     from tests.guest.conftest import Load
 
+pytestmark = pytest.mark.kernel
+
 # O, out of tree, and E, unsigned: what such a module does to any kernel, and no more.
 TAINT = (1 << 12) | (1 << 13)
 

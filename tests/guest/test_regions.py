@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 
     from tests.guest.conftest import Load
 
+pytestmark = pytest.mark.kernel
+
 HOUR_NS = 3_600_000_000_000
 DEVICES = Path("/dev/rtshm")
 CPU1 = Path("/sys/devices/system/cpu/cpu1/online")

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
     from tests.guest.conftest import Load
 
+pytestmark = pytest.mark.kernel
+
 HOUR_NS = 3_600_000_000_000
 MS = 1_000_000
 NODE = Path("/dev/rtshm/a.samples")

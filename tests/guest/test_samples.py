@@ -113,6 +113,7 @@ def test_field_with_the_name_of_a_header_field_has_another(control: Control) -> 
         assert samples.dtype.names[-1] == "tick_"
 
 
+@pytest.mark.kernel
 def test_lost_is_the_gaps_in_the_ticks(control: Control) -> None:
     control.create("a", period=timedelta(microseconds=200), record_depth=16)
     with Samples("a") as samples:

@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
     from tests.guest.conftest import Load
 
+pytestmark = pytest.mark.kernel
+
 
 @pytest.fixture(scope="session")
 def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     from tests.guest.conftest import Load
 
+pytestmark = pytest.mark.kernel
+
 PAGES = 4
 SIZE = PAGES * PAGE
 

@@ -479,6 +479,7 @@ def test_of_records_by_plain_stores_some_are_torn(tear: Path, plain: rtshm.Regio
     assert seen[0].torn > 0
 
 
+@pytest.mark.kernel
 def test_of_1000000_plain_stores_of_one_field_none_is_torn(tear: Path, plain: rtshm.Region) -> None:
     view = plain.view
 

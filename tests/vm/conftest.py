@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.vm import checkout
+from tests.vm import checkout, suites
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -44,3 +44,22 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (path / ".gitignore").open("a") as file:
         file.write("ignored\n")
     return path
+
+
+RESULTS = pytest.StashKey[list["suites.Result"]]()
+
+
+@pytest.fixture
+def record_result(request: pytest.FixtureRequest) -> Callable[[suites.Result], None]:
+    """record_result(result): into the table at the end."""
+    return request.config.stash.setdefault(RESULTS, []).append
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    results = config.stash.get(RESULTS, [])
+    if results:
+        terminalreporter.section("guests")
+        for line in suites.table_of(results):
+            terminalreporter.write_line(line)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,8 @@ class Kernel:
     headers: str = ""
     source: str = ""
     config: tuple[str, ...] = ()
-    quick: bool = False
+    test: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
 
     @property
     def own(self) -> bool:
@@ -35,6 +36,7 @@ class Kernel:
 class Table:
     default: str
     kernels: dict[str, Kernel]
+    suites: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Kernel:
         """The kernel of that name; the empty name is the default."""
@@ -45,7 +47,8 @@ class Table:
             raise HarnessError(f"no kernel {name!r} in {TABLE.name}; it has {known}") from None
 
     def quick(self) -> list[str]:
-        return [kernel.name for kernel in self.kernels.values() if kernel.quick]
+        """Names of the kernels that `make test` is about."""
+        return [kernel.name for kernel in self.kernels.values() if kernel.test]
 
     def of_suite(self, suite: str) -> list[Kernel]:
         """The kernels of Debian's that are packages of `suite`."""
@@ -59,11 +62,17 @@ def load(path: Path = TABLE) -> Table:
     kernels = {name: row_of(path, name, row) for name, row in raw["kernels"].items()}
     if raw["default"] not in kernels:
         raise HarnessError(f"{path}: the default {raw['default']!r} is not in the table")
-    return Table(default=raw["default"], kernels=kernels)
+    suites = {name: tuple(arguments) for name, arguments in raw.get("suites", {}).items()}
+    for kernel in kernels.values():
+        for suite in kernel.test + kernel.more:
+            if suite not in suites:
+                raise HarnessError(f"{path}: kernel {kernel.name!r}: no suite {suite!r}")
+    return Table(default=raw["default"], kernels=kernels, suites=suites)
 
 
 def row_of(path: Path, name: str, row: dict[str, Any]) -> Kernel:
-    kernel = Kernel(name=name, **row | {"config": tuple(row.get("config", ()))})
+    lists = {key: tuple(row.get(key, ())) for key in ("config", "test", "more")}
+    kernel = Kernel(name=name, **row | lists)
     debian = bool(kernel.image and kernel.headers)
     own = bool(kernel.source and kernel.config)
     if debian == own:

@@ -51,6 +51,7 @@ class Sinks:
     stdout: BinaryIO = field(default_factory=lambda: sys.stdout.buffer)
     stderr: BinaryIO = field(default_factory=lambda: sys.stderr.buffer)
     log_line: Callable[[str], None] = lambda line: None
+    started: Callable[[qemu.Qemu], None] = lambda machine: None
 
 
 def run(
@@ -93,6 +94,7 @@ def run(
         console = directory / "dmesg.log"
         with console.open("wb") as file:
             machine = qemu.start(directory, boot, accelerator, disks=[disk, job])
+            sinks.started(machine)
             try:
                 conversation = Conversation(machine, file, sinks, deadline)
                 conversation.run()

@@ -1,14 +1,40 @@
-"""Which kernels a run is about: that of $KERNEL, or all."""
+"""The suites that run in guests: which on which kernel, two machines at once, and what is said.
+
+A machine under emulation uses one core however many it has (qemu.py: one thread
+for both), so that two of them, or one and a compiler, use two cores.
+"""
 
 from __future__ import annotations
 
+import io
 import os
+import re
+import shlex
+import threading
+import time
+from collections import Counter
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
+from tests.vm import kernels, machine, qemu, splats
+from tests.vm.progress import say
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+TABLE = kernels.load()
 CHOSEN = os.environ.get("KERNEL", "")
+MACHINES = 2
+DEADLINE_SECONDS = 2400.0
+
+PYTEST = ("python3", "-m", "pytest", "-p", "no:cacheprovider", "--color=no", "--durations=10")
+
+# pytest's closing line: "= 41 passed in 12.34s =".
+SUMMARY = re.compile(r"=+ (.*) in [\d.]+s.* =+")
+FIGURE = re.compile(r"figure: (\S+) (\d+)")
 
 
 class OfKernel(Protocol):
@@ -20,4 +46,133 @@ T = TypeVar("T", bound=OfKernel)
 
 
 def of_kernel(things: Iterable[T]) -> list[T]:
+    """Those of the kernel of $KERNEL, or all."""
     return [thing for thing in things if CHOSEN in ("", thing.kernel)]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    kernel: str
+    name: str
+    more: bool
+    """Whether it is in `make test-all` only."""
+
+    def __str__(self) -> str:
+        return f"{self.kernel}-{self.name}"
+
+    @property
+    def command(self) -> str:
+        tests = shlex.join([*PYTEST, *TABLE.suites[self.name]])
+        closing = "python3 -m tests.guest.closing"
+        return f"{closing} before || exit\n{tests}\nstatus=$?\n{closing} || exit\nexit $status"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a suite came to; `faults` is empty for one that is well."""
+
+    suite: Suite
+    output: str
+    faults: list[str]
+    seconds: float
+    figures: Counter[str] = field(default_factory=Counter)
+
+
+def of_table(table: kernels.Table = TABLE) -> list[Suite]:
+    """All suites of the table, the longest first: those of kernels to be built."""
+    suites = [
+        Suite(kernel.name, name, name in kernel.more)
+        for kernel in table.kernels.values()
+        for name in kernel.test + kernel.more
+        if (CHECKOUT / table.suites[name][-1]).is_dir()
+    ]
+    return sorted(of_kernel(suites), key=lambda suite: not table[suite.kernel].own)
+
+
+def counts(output: str) -> dict[str, int]:
+    """What the last closing line of pytest in `output` counts: {"passed": 41}."""
+    closing = [match[1] for line in output.splitlines() if (match := SUMMARY.fullmatch(line))]
+    if not closing:
+        return {}
+    return {word: int(number) for number, word in re.findall(r"(\d+) ([a-z]+)", closing[-1])}
+
+
+def faults(outcome: machine.Outcome, output: str) -> list[str]:
+    """Everything that makes a run red, most telling first."""
+    found = []
+    if outcome.lost is not None:
+        found.append(f"machine lost: {outcome.lost}")
+    found += splats.scan(outcome.log(), outcome.accelerator)
+    seen = counts(output)
+    # A skip would be a promise about this kernel that nobody kept.
+    if set(seen) - {"passed", "deselected"} or not seen.get("passed"):
+        found.append(f"tests: {seen or 'no summary'}")
+    elif outcome.status != 0:
+        found.append(f"status {outcome.status}; see the end of the output")
+    return found
+
+
+def run(suite: Suite, started: Callable[[qemu.Qemu], None] = lambda machine: None) -> Result:
+    begin = time.monotonic()
+    sink = io.BytesIO()
+    outcome = machine.run(
+        TABLE,
+        TABLE[suite.kernel],
+        CHECKOUT,
+        suite.command,
+        deadline=DEADLINE_SECONDS,
+        sinks=machine.Sinks(stdout=sink, stderr=sink, started=started),
+    )
+    output = sink.getvalue().decode(errors="replace")
+    if outcome.lost is not None:
+        output += "\n".join(outcome.log()[-machine.LOST_LINES :]) + "\n"
+    output += f"dmesg: {outcome.dmesg}\n"
+    figures = Counter({name: int(number) for name, number in FIGURE.findall(output)})
+    return Result(suite, output, faults(outcome, output), time.monotonic() - begin, figures)
+
+
+class Runs:
+    """Suites that run in the background, so many at a time, each one's output together."""
+
+    def __init__(self, suites: Iterable[Suite]) -> None:
+        self._pool = ThreadPoolExecutor(MACHINES)
+        self._said = threading.Lock()
+        self._machines: list[qemu.Qemu] = []
+        self._futures: dict[Suite, Future[Result]] = {
+            suite: self._pool.submit(self._run, suite) for suite in suites
+        }
+
+    def _run(self, suite: Suite) -> Result:
+        say(f"{suite}: begins")
+        result = run(suite, self._machines.append)
+        verdict = "FAILED" if result.faults else "passed"
+        with self._said:
+            say(f"{suite}: {verdict} in {result.seconds:.0f} s\n{result.output}")
+        return result
+
+    def result(self, suite: Suite) -> Result:
+        return self._futures[suite].result()
+
+    def close(self) -> None:
+        """End what still runs, as after an interrupt; a kernel that is built is seen to its end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for running in self._machines:
+            if running.process.poll() is None:
+                running.process.kill()
+
+
+def table_of(results: Iterable[Result]) -> list[str]:
+    """What was done in all: the time of each machine, the figures, the kernels that passed."""
+    results = list(results)
+    lines = [
+        f"{result.suite!s:24} {result.seconds:6.0f} s  {'FAILED' if result.faults else 'passed'}"
+        for result in results
+    ]
+    total: Counter[str] = Counter()
+    for result in results:
+        total.update(result.figures)
+    names = {result.suite.kernel for result in results}
+    bad = {result.suite.kernel for result in results if result.faults}
+    total["kernels passed"] = len(names - bad)
+    total["faults"] = sum(len(result.faults) for result in results)
+    return lines + [f"{name:40} {number:12,}" for name, number in total.items()]
