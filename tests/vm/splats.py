@@ -14,7 +14,8 @@ DENY = (
     r"kernel BUG at",
     r"K(?:A|C)SAN: |KFENCE: ",
     r"watchdog: .*lockup",
-    r"INFO: (?:task .* blocked|.*detected stall|suspicious RCU)",
+    r"INFO: (?:task .* blocked|.*detected stall)",
+    r"suspicious RCU",
     r"Invalid wait context",
     r"possible (?:recursive|circular)",
     r"inconsistent lock state",
@@ -32,6 +33,7 @@ DENY = (
     r"hrtimer: interrupt took",
     r"has an invalid length",
     r"cannot create duplicate filename",
+    r"Out of memory: Killed",
     r"Kernel panic",
     r"Call Trace:",
 )

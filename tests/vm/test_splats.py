@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
 from tests.vm import splats
+
+# As they come, some from faults of test_faults.py, some put together; `>` is before the
+# lines that must be found.
+LOGS = sorted(Path(__file__).with_name("logs").iterdir())
 
 CLEAN = """\
 [    0.000000] Linux version 6.12.117+deb13-cloud-amd64 (gcc-14) #1 SMP PREEMPT_DYNAMIC
@@ -26,6 +31,7 @@ kernel BUG at mm/slub.c:448!
 BUG: KASAN: slab-use-after-free in rtshm_tick+0x42/0x90 [rtshm]
 watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [insmod:123]
 INFO: task rmmod:99 blocked for more than 120 seconds.
+WARNING: suspicious RCU usage
 [ BUG: Invalid wait context ]
 WARNING: possible circular locking dependency detected
 WARNING: inconsistent lock state
@@ -43,9 +49,22 @@ BUG: scheduling while atomic: swapper/0/0/0x00010002
 hrtimer: interrupt took 5123456 ns
 netlink: 'python3': attribute type 1 has an invalid length.
 sysfs: cannot create duplicate filename '/class/rtshm'
+Out of memory: Killed process 119 (python3) total-vm:97344kB
 Kernel panic - not syncing: kernel: panic_on_warn set ...
 Call Trace:
 """.splitlines()
+
+
+@pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
+def test_every_fault_is_found_in_its_log(path: Path) -> None:
+    lines = path.read_text().splitlines()
+    wanted = [line[2:] for line in lines if line.startswith("> ")]
+    assert wanted
+    assert splats.scan([*CLEAN, *(line[2:] for line in lines)], "icount") == wanted
+
+
+def test_there_are_logs_enough() -> None:
+    assert len({path.read_text() for path in LOGS}) >= 25
 
 
 def test_a_clean_log_is_clean() -> None:
