@@ -193,6 +193,8 @@ err_chrdev:
 
 void rtshm_devices_exit(void)
 {
+	/* Made and not released: what has a number or memory is still there. */
+	WARN_ON(!ida_is_empty(&rtshm_minors) || atomic64_read(&rtshm_bytes));
 	class_unregister(&rtshm_class);
 	unregister_chrdev_region(rtshm_devt, RTSHM_MINORS);
 	ida_destroy(&rtshm_minors);
