@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.guest.conftest import Load
 
+pytestmark = pytest.mark.kernel
+
 CONTROL = module.CHECKOUT / "kmod/examples/control/rtshm_control.ko"
 EXAMPLE = module.CHECKOUT / "client/examples/control.py"
 LAYOUT = "setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32"

@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from tests.guest.conftest import Load
 
+pytestmark = pytest.mark.kernel
+
 PERIOD_NS = 10_000_000
 CLOCKS = {
     Clock.MONOTONIC: time.CLOCK_MONOTONIC,

@@ -42,6 +42,8 @@ if TYPE_CHECKING:
 
     from tests.guest.conftest import Load
 
+pytestmark = pytest.mark.kernel
+
 FIELDS = 64
 PLAIN = f"first:u64 rest:u64[{FIELDS - 1}]"
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.guest.conftest import Load
 
+pytestmark = pytest.mark.kernel
+
 PROBE = module.CHECKOUT / "tests/modules/probe/rtshm_probe.ko"
 PARAMETERS = Path("/sys/module/rtshm_probe/parameters")
 LAYOUT = "last:i32 order:i32 tick:u64 torn:u64 pair:u64[2]"
