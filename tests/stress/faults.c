@@ -1,0 +1,490 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * faults KIND LOADED: every way into the module with the first allocation
+ * (KIND 0: of slabs, 1: of pages) or the first copy from or to user memory
+ * (KIND 2) failing, then the second, and so on until none is left to fail. What is
+ * refused is refused with an errno of its cause, and everything is as before; what
+ * went well is as it should be.
+ *
+ * Needs a kernel with fault injection: /proc/thread-self/fail-nth counts down at
+ * each point that could fail; 0 afterwards says that one did.
+ */
+#define _GNU_SOURCE
+#include <dirent.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <sys/epoll.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+
+#include "stress.h"
+
+/* More than any operation has; without this one that never succeeds goes on. */
+#define POINTS_MAX	4000
+
+static int fail_nth;
+static struct genl genl;
+
+static void arm(unsigned int nth)
+{
+	char text[16];
+	int length = snprintf(text, sizeof(text), "%u", nth);
+
+	if (pwrite(fail_nth, text, length, 0) != length)
+		fail("fail-nth: %m");
+}
+
+/* Whether a fault was injected since. */
+static bool disarm(void)
+{
+	char text[16] = "";
+
+	if (pread(fail_nth, text, sizeof(text) - 1, 0) < 0)
+		fail("fail-nth: %m");
+	arm(0);
+	return atoi(text) == 0;
+}
+
+static void setting(const char *kind, const char *name, const char *value)
+{
+	char path[100];
+
+	snprintf(path, sizeof(path), "/sys/kernel/debug/%s/%s", kind, name);
+	write_text(path, value);
+}
+
+/* Everything of the module that somebody can see, but for what ticks count. */
+struct view {
+	char text[8192];
+	size_t length;
+};
+
+static void view_add(struct view *view, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	view->length += vsnprintf(view->text + view->length,
+				  sizeof(view->text) - view->length, format, args);
+	va_end(args);
+	if (view->length >= sizeof(view->text))
+		fail("more to see than there is room for");
+}
+
+static int by_name(const void *a, const void *b)
+{
+	return strcmp(a, b);
+}
+
+static void view_directory(struct view *view, const char *path)
+{
+	char names[64][256];
+	struct dirent *entry;
+	DIR *directory = opendir(path);
+	int count = 0;
+
+	view_add(view, "%s:", path);
+	while (directory && (entry = readdir(directory)) && count < 64)
+		snprintf(names[count++], sizeof(names[0]), "%s", entry->d_name);
+	if (directory)
+		closedir(directory);
+	qsort(names, count, sizeof(names[0]), by_name);
+	for (int i = 0; i < count; i++)
+		view_add(view, " %s", names[i]);
+	view_add(view, "\n");
+}
+
+static void view_region(const struct message *message, void *data)
+{
+	static const int types[] = {
+		RTSHM_A_REGION_SIZE, RTSHM_A_REGION_PERIOD_NS, RTSHM_A_REGION_PRINT,
+		RTSHM_A_REGION_RECORD_DEPTH, RTSHM_A_REGION_RECORD_BYTES,
+		RTSHM_A_REGION_USERS,
+	};
+
+	view_add(data, "%s %s", message_text(message, RTSHM_A_REGION_NAME),
+		 message_text(message, RTSHM_A_REGION_LAYOUT));
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+		view_add(data, " %lu", (unsigned long)message_number(message, types[i]));
+	view_add(data, "\n");
+}
+
+static void look(struct view *view)
+{
+	struct stat status;
+
+	view->length = 0;
+	genl.each = view_region;
+	genl.data = view;
+	must(region_dump(&genl), "dump");
+	genl.each = NULL;
+	view_directory(view, "/dev/rtshm");
+	view_directory(view, "/sys/class/rtshm");
+	/* Where a node goes whose name had no memory. */
+	view_add(view, "%d\n", stat("/dev/fault", &status));
+}
+
+static void same(const struct view *a, const struct view *b, const char *name,
+		 unsigned int nth)
+{
+	if (strcmp(a->text, b->text))
+		fail("%s refused at point %u; before:\n%safter:\n%s", name, nth,
+		     a->text, b->text);
+}
+
+/* --- the operations: prepare() brings about what act() needs, undo() ends it --- */
+
+static const struct region plain = { .name = "fault", .period_ns = HOUR };
+static const struct region recorded = {
+	.name = "fault", .period_ns = HOUR, .depth = 8,
+};
+static const struct region full = {
+	.name = "fault", .period_ns = HOUR, .depth = 300, .record_bytes = 64,
+	.size = 64 * PAGE, .layout = "speed:f64", .cpu_plus_1 = 1,
+};
+
+static int fd = -1, other = -1;
+static void *memory;
+static char buffer[64 * PAGE];
+
+static void have_plain(void)
+{
+	must(region_new(&genl, &plain), "preparing");
+}
+
+static void have_full(void)
+{
+	must(region_new(&genl, &full), "preparing");
+}
+
+static void have_state(void)
+{
+	have_full();
+	fd = open_or_fail(STATE("fault"), O_RDWR);
+}
+
+static void have_map(void)
+{
+	have_state();
+	memory = map_or_fail(fd, 4 * PAGE);
+}
+
+static void have_reader(void)
+{
+	have_full();
+	fd = open_or_fail(SAMPLES("fault"), O_RDONLY | O_NONBLOCK);
+	/* Its first tick is there already, and the next one in an hour. */
+	lseek(fd, 0, SEEK_SET);
+}
+
+static void have_epoll(void)
+{
+	have_state();
+	other = epoll_create1(0);
+}
+
+static void have_epoll_reader(void)
+{
+	have_reader();
+	other = epoll_create1(0);
+}
+
+static void undo(void)
+{
+	if (memory) {
+		munmap(memory, 4 * PAGE);
+		memory = NULL;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (other >= 0)
+		close(other);
+	fd = other = -1;
+	region_delete(&genl, "fault");
+}
+
+static void nothing(void)
+{
+}
+
+static int result(long value)
+{
+	return value < 0 ? errno : 0;
+}
+
+static int new_plain(void) { return region_new(&genl, &plain); }
+static int new_recorded(void) { return region_new(&genl, &recorded); }
+static int new_full(void) { return region_new(&genl, &full); }
+static int get(void) { return region_get(&genl, "fault"); }
+static int dump(void) { return region_dump(&genl); }
+static int delete(void) { return region_delete(&genl, "fault"); }
+
+static int set(const struct region *region)
+{
+	return region_set(&genl, region);
+}
+
+static int set_period(void)
+{
+	return set(&(struct region) { .name = "fault", .period_ns = SECOND });
+}
+
+static int set_depth(void)
+{
+	return set(&(struct region) { .name = "fault", .period_ns = SECOND, .depth = 16 });
+}
+
+static int set_record_bytes(void)
+{
+	return set(&(struct region) { .name = "fault", .record_bytes = 128 });
+}
+
+static int set_depth_0(void)
+{
+	return set(&(struct region) { .name = "fault", .depth = UINT32_MAX });
+}
+
+static int open_state(void) { return result(fd = open(STATE("fault"), O_RDWR)); }
+static int open_samples(void) { return result(fd = open(SAMPLES("fault"), O_RDONLY)); }
+
+static int map(void)
+{
+	void *at = mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE,
+			MAP_SHARED | MAP_POPULATE, fd, 0);
+
+	if (at == MAP_FAILED)
+		return errno;
+	memory = at;
+	return 0;
+}
+
+static int split(void)
+{
+	return result(mprotect(memory + PAGE, PAGE, PROT_READ));
+}
+
+static int unmap_middle(void) { return result(munmap(memory + PAGE, PAGE)); }
+
+static int move(void)
+{
+	void *to = mremap(memory, 4 * PAGE, 4 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+			  (char *)memory + (1UL << 32));
+
+	if (to == MAP_FAILED)
+		return errno;
+	memory = to;
+	return 0;
+}
+
+static int poll_state(void)
+{
+	struct pollfd poller = { .fd = fd, .events = POLLIN | POLLOUT };
+
+	return result(poll(&poller, 1, 0));
+}
+
+static int epoll_add(void)
+{
+	struct epoll_event event = { .events = EPOLLIN | EPOLLOUT };
+
+	return result(epoll_ctl(other, EPOLL_CTL_ADD, fd, &event));
+}
+
+static int read_some(void) { return result(read(fd, buffer, sizeof(buffer))); }
+static int write_some(void) { return result(pwrite(fd, buffer, sizeof(buffer), 0)); }
+
+static int watermark(void)
+{
+	struct rtshm_watermark watermark = { .samples = 2 };
+
+	return result(ioctl(fd, RTSHM_IOC_WATERMARK, &watermark));
+}
+
+static int parameter(void)
+{
+	int file = open("/sys/module/rtshm/parameters/period_ns", O_RDWR);
+	int error = result(file);
+
+	if (!error)
+		error = result(pwrite(file, "3000000000000", 13, 0));
+	if (!error)
+		error = result(pread(file, buffer, sizeof(buffer), 0));
+	if (file >= 0)
+		close(file);
+	return error;
+}
+
+static void parameter_back(void)
+{
+	write_text("/sys/module/rtshm/parameters/period_ns", "3600000000000");
+	undo();
+}
+
+static int loading(void) { return module_load("print=0 period_ns=3600000000000"); }
+
+static void loaded_again(void)
+{
+	struct genl now;
+
+	genl_open(&now);
+	genl_close(&now);
+	must(module_unload(), "unloading");
+}
+
+static void loaded(void) { must(loading(), "loading"); }
+static int unloading(void) { return module_unload(); }
+
+/* Which of the errnos an operation may end with. */
+#define MEMORY		(1 << 0)	/* ENOMEM */
+#define SOCKET		(1 << 1)	/* ENOBUFS: the request or its answer */
+#define COPY		(1 << 2)	/* EFAULT */
+
+static const struct operation {
+	const char *name;
+	void (*prepare)(void);
+	int (*act)(void);
+	void (*undo)(void);
+	int errnos;
+	bool by_netlink;	/* it may be done, and its answer lost */
+	bool without_module;	/* it is loaded by this or not there */
+	bool changes_nothing;
+} operations[] = {
+	{ "new", nothing, new_plain, undo, MEMORY | SOCKET, .by_netlink = true },
+	{ "new with history", nothing, new_recorded, undo, MEMORY | SOCKET, .by_netlink = true },
+	{ "new with all", nothing, new_full, undo, MEMORY | SOCKET, .by_netlink = true },
+	{ "get", have_full, get, undo, MEMORY | SOCKET, .by_netlink = true, .changes_nothing = true },
+	{ "dump", have_full, dump, undo, MEMORY | SOCKET, .by_netlink = true, .changes_nothing = true },
+	{ "set period", have_full, set_period, undo, MEMORY | SOCKET, .by_netlink = true },
+	{ "set depth from 0", have_plain, set_depth, undo, MEMORY | SOCKET, .by_netlink = true },
+	{ "set depth", have_full, set_depth, undo, MEMORY | SOCKET, .by_netlink = true },
+	{ "set record bytes", have_full, set_record_bytes, undo, MEMORY | SOCKET, .by_netlink = true },
+	{ "set depth to 0", have_full, set_depth_0, undo, MEMORY | SOCKET, .by_netlink = true },
+	{ "delete", have_plain, delete, undo, MEMORY | SOCKET, .by_netlink = true },
+	{ "delete with history", have_full, delete, undo, MEMORY | SOCKET, .by_netlink = true },
+	{ "open", have_full, open_state, undo, MEMORY },
+	{ "open samples", have_full, open_samples, undo, MEMORY },
+	{ "mmap", have_state, map, undo, MEMORY, .changes_nothing = true },
+	{ "mprotect of the middle", have_map, split, undo, MEMORY, .changes_nothing = true },
+	{ "munmap of the middle", have_map, unmap_middle, undo, MEMORY, .changes_nothing = true },
+	{ "mremap", have_map, move, undo, MEMORY, .changes_nothing = true },
+	{ "poll", have_state, poll_state, undo, MEMORY | COPY, .changes_nothing = true },
+	{ "poll samples", have_reader, poll_state, undo, MEMORY | COPY, .changes_nothing = true },
+	{ "epoll", have_epoll, epoll_add, undo, MEMORY | COPY, .changes_nothing = true },
+	{ "epoll samples", have_epoll_reader, epoll_add, undo, MEMORY | COPY, .changes_nothing = true },
+	{ "read", have_state, read_some, undo, MEMORY | COPY, .changes_nothing = true },
+	{ "write", have_state, write_some, undo, MEMORY | COPY, .changes_nothing = true },
+	{ "read samples", have_reader, read_some, undo, MEMORY | COPY, .changes_nothing = true },
+	{ "watermark", have_reader, watermark, undo, MEMORY | COPY, .changes_nothing = true },
+	{ "parameter", have_full, parameter, parameter_back, MEMORY | COPY },
+	{ "load", nothing, loading, loaded_again, MEMORY, .without_module = true },
+	{ "unload", loaded, unloading, nothing, 0, .without_module = true },
+};
+
+static bool allowed(const struct operation *operation, int error)
+{
+	return (error == ENOMEM && operation->errnos & MEMORY) ||
+	       (error == ENOBUFS && operation->errnos & SOCKET) ||
+	       (error == EFAULT && operation->errnos & COPY);
+}
+
+static void look_at_traces(const char *name, unsigned int nth)
+{
+	static const char *const traces[] = {
+		"/dev/rtshm", "/sys/class/rtshm", "/sys/module/rtshm", "/dev/default",
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(traces); i++)
+		if (!access(traces[i], F_OK))
+			fail("%s at point %u leaves %s", name, nth, traces[i]);
+}
+
+/* Fault after fault until there is none left; how many. */
+static unsigned int inject(const struct operation *operation)
+{
+	static struct view before, after, done;
+	unsigned int nth;
+
+	for (nth = 1; nth < POINTS_MAX; nth++) {
+		bool injected;
+		int error;
+
+		operation->prepare();
+		if (!operation->without_module)
+			look(&before);
+		arm(nth);
+		error = operation->act();
+		injected = disarm();
+
+		if (!injected) {
+			must(error, operation->name);
+			operation->undo();
+			return nth - 1;
+		}
+		if (error && !allowed(operation, error))
+			fail("%s at point %u: %s", operation->name, nth, strerror(error));
+		if (operation->without_module) {
+			if (!error == !operation->errnos)
+				look_at_traces(operation->name, nth);
+			if (!error)
+				operation->undo();
+			continue;
+		}
+		look(&after);
+		/*
+		 * What netlink refuses in words is not done; where no answer came,
+		 * it is done or not, and nothing between. The view of what is done
+		 * is that of an earlier success, if there was one.
+		 */
+		if (error == ENOBUFS || (!error && !operation->changes_nothing)) {
+			if (!error && !done.length)
+				done = after;
+			if (done.length && strcmp(after.text, done.text))
+				same(&before, &after, operation->name, nth);
+		} else if (error || operation->changes_nothing) {
+			same(&before, &after, operation->name, nth);
+		}
+		operation->undo();
+	}
+	fail("%s still meets faults after %u", operation->name, nth);
+}
+
+static void prepare_injection(unsigned int kind)
+{
+	static const char *const names[] = { "failslab", "fail_page_alloc", "fail_usercopy" };
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(names); i++) {
+		/* The log is for what is wrong. */
+		setting(names[i], "verbose", "0");
+	}
+	setting("failslab", "ignore-gfp-wait", kind == 0 ? "N" : "Y");
+	setting("fail_page_alloc", "ignore-gfp-wait", kind == 1 ? "N" : "Y");
+	setting("fail_page_alloc", "min-order", kind == 1 ? "0" : "20");
+}
+
+void faults(const struct numbers *numbers)
+{
+	unsigned int kind = numbers->at[0];
+	unsigned int points = 0, operations_hit = 0;
+	bool with_module = numbers->at[1];
+
+	fail_nth = open_or_fail("/proc/thread-self/fail-nth", O_RDWR);
+	prepare_injection(kind);
+	if (with_module)
+		genl_open(&genl);
+	for (size_t i = 0; i < ARRAY_SIZE(operations); i++) {
+		unsigned int hit;
+
+		if (operations[i].without_module == with_module)
+			continue;
+		/* The copies of a socket are not the module's. */
+		if (kind == 2 && !(operations[i].errnos & COPY))
+			continue;
+		hit = inject(&operations[i]);
+		fprintf(stderr, "%s: %u points\n", operations[i].name, hit);
+		points += hit;
+		operations_hit += hit > 0;
+	}
+	say("points", points);
+	say("operations", operations_hit);
+}

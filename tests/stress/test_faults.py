@@ -1,0 +1,61 @@
+"""Allocations and copies that fail, one after the other: see faults.c."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+import rtshm
+
+from tests.guest import module
+from tests.guest.libc import PAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.guest.conftest import Load
+    from tests.stress.conftest import Stress
+
+    Count = Callable[[str, int], None]
+
+SLABS, PAGES, COPIES = range(3)
+HOUR_NS = 3_600_000_000_000
+
+
+@pytest.mark.figures("faults")
+def test_load_and_unload_with_every_allocation_failing(stress: Stress, count: Count) -> None:
+    before = module.traces()
+    done = stress("faults", SLABS, 0)
+    assert done["operations"] == 2
+    assert module.traces() == before
+    count("fault-points", done["points"])
+    count("load-unload-cycles", done["points"])
+
+
+@pytest.mark.figures("faults")
+def test_every_operation_with_every_allocation_failing(
+    stress: Stress, figures: list[int], load: Load, count: Count
+) -> None:
+    """And nothing of what failed is still counted: what is left of every limit can be had."""
+    (points,) = figures
+    room = 4096 * PAGE
+    load(print=0, period_ns=HOUR_NS, bytes_max=room, rate_max_hz=1000, regions_max=2)
+    before = module.traces()
+    done = stress("faults", SLABS, 1)["points"] + stress("faults", PAGES, 1)["points"]
+    assert done >= points
+    assert module.traces() == before
+    with rtshm.Control() as control:
+        control.create("rest", size=room - PAGE, period=1_001_002)
+        control.delete("rest")
+    count("fault-points", done)
+
+
+@pytest.mark.figures("copy-faults")
+def test_every_operation_with_every_copy_failing(
+    stress: Stress, figures: list[int], load: Load, count: Count
+) -> None:
+    (points,) = figures
+    load(print=0, period_ns=HOUR_NS)
+    done = stress("faults", COPIES, 1)["points"]
+    assert done >= points
+    count("fault-points", done)

@@ -1,0 +1,70 @@
+"""Loading and unloading: again and again, with users, against those who come and ask."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.guest import module
+from tests.stress import figures as table
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.stress.conftest import Stress
+
+    Count = Callable[[str, int], None]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    before = module.traces()
+    yield
+    assert module.traces() == before
+
+
+def test_kernel_is_the_one_that_was_promised() -> None:
+    assert table.kind() == table.promised()
+
+
+@pytest.mark.figures("cycles")
+def test_load_and_unload(stress: Stress, figures: list[int], count: Count) -> None:
+    (cycles,) = figures
+    assert stress("cycles", cycles) == {"cycles": cycles}
+    count("load-unload-cycles", cycles)
+
+
+@pytest.mark.figures("held")
+def test_file_mapping_reader_and_poller_each_keep_the_module(
+    stress: Stress, figures: list[int], count: Count
+) -> None:
+    (cycles,) = figures
+    assert stress("held", cycles) == {"cycles": cycles, "refused": 4 * cycles}
+    count("load-unload-cycles", cycles)
+
+
+@pytest.mark.figures("opened")
+def test_unload_races_with_open(stress: Stress, figures: list[int], count: Count) -> None:
+    (tries,) = figures
+    done = stress("opened", tries)
+    assert done["unloads"] + done["opens"] >= tries
+    count("load-unload-cycles", done["cycles"])
+
+
+@pytest.mark.figures("asked", "asked-requests")
+def test_unload_under_requests(stress: Stress, figures: list[int], count: Count) -> None:
+    cycles, requests = figures
+    done = stress("asked", cycles, requests)
+    assert done["cycles"] == cycles
+    assert done["requests"] >= requests
+    count("load-unload-cycles", cycles)
+
+
+@pytest.mark.figures("spliced")
+def test_pages_in_a_pipe_outlive_the_module(
+    stress: Stress, figures: list[int], count: Count
+) -> None:
+    (cycles,) = figures
+    assert stress("spliced", cycles) == {"cycles": cycles}
+    count("load-unload-cycles", cycles)

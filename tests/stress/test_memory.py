@@ -1,0 +1,65 @@
+"""The memory of regions: who may map what, and whose it is when somebody goes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.guest.conftest import Load
+    from tests.stress.conftest import Stress
+
+    Count = Callable[[str, int], None]
+
+
+@pytest.fixture(autouse=True)
+def loaded(load: Load) -> None:
+    load(print=0, period_ns=3_600_000_000_000)
+
+
+@pytest.mark.figures("bounds")
+def test_mmap_says_what_the_model_says(stress: Stress, figures: list[int], count: Count) -> None:
+    (cases,) = figures
+    done = stress("bounds", cases)
+    assert done["cases"] == cases
+    # Neither the one nor the other is a matter of luck.
+    assert done["mapped"] > cases // 100
+    assert {"EINVAL", "EACCES", "EOVERFLOW", "ENOMEM", "EOPNOTSUPP"} <= set(done)
+    count("mmap-cases", cases)
+
+
+@pytest.mark.figures("attack")
+def test_mapping_for_reading_is_not_written(stress: Stress, figures: list[int]) -> None:
+    (times,) = figures
+    assert stress("attack", times) == {"refused": 2 * 4 * times}
+
+
+@pytest.mark.figures("forks")
+def test_trees_of_processes_leave_no_user(stress: Stress, figures: list[int]) -> None:
+    (processes,) = figures
+    assert stress("forks", processes)["forks"] >= processes
+
+
+@pytest.mark.figures("mappers", "mappers-rounds")
+def test_killed_mappers_give_everything_back(
+    stress: Stress, figures: list[int], count: Count
+) -> None:
+    processes, rounds = figures
+    done = stress("mappers", processes, rounds)
+    assert done == {"kills": processes * rounds, "mappings": 64 * processes * rounds}
+    count("writers-killed", done["kills"])
+
+
+@pytest.mark.figures("deleted", "deleted-stores")
+def test_deleted_region_is_its_mappers_own(stress: Stress, figures: list[int]) -> None:
+    deletes, stores = figures
+    assert stress("deleted", deletes, stores) == {"deletes": deletes, "stores": deletes * stores}
+
+
+@pytest.mark.figures("zeroed")
+def test_new_region_has_nothing_of_anybody(stress: Stress, figures: list[int]) -> None:
+    (regions,) = figures
+    assert stress("zeroed", regions)["regions"] == regions

@@ -1,0 +1,119 @@
+"""The control plane against whoever asks anything of it."""
+
+from __future__ import annotations
+
+import errno
+import os
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from rtshm.kmsg import KernelLog
+
+from tests.guest import genl, module
+from tests.guest.child import status_of
+from tests.guest.genl import DEL, NEW, Genl, Refused, attrs
+from tests.guest.libc import PAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.guest.conftest import Load
+    from tests.stress.conftest import Stress
+
+    Count = Callable[[str, int], None]
+
+HOUR_NS = 3_600_000_000_000
+ROOM = {"bytes_max": 2**20, "regions_max": 8}
+
+
+@pytest.mark.figures("fuzz")
+def test_fuzzed_requests_are_answered_and_leave_nothing(
+    stress: Stress, figures: list[int], load: Load, count: Count
+) -> None:
+    (requests,) = figures
+    load(print=0, period_ns=HOUR_NS, **ROOM)
+    done = stress("fuzz", requests)
+    assert done["requests"] >= requests
+    assert min(done["accepted"], done["refused"]) > requests // 100
+    assert {"EINVAL", "ERANGE", "EEXIST", "ENOENT", "ENOSPC", "EOPNOTSUPP"} <= set(done)
+    with Genl() as link:
+        for message in link.dump():
+            link.ask(DEL, attrs(name=genl.name_of(message)))
+        # Nothing but the family is left: all of the room is there again.
+        link.ask(NEW, attrs(name="all", size=ROOM["bytes_max"]))
+        link.ask(DEL, attrs(name="all"))
+    count("fuzz-requests", done["requests"])
+
+
+@pytest.mark.figures("refused")
+def test_refusals_are_not_logged(stress: Stress, figures: list[int], load: Load) -> None:
+    (requests,) = figures
+    load(print=0)
+    with KernelLog(new_only=True, prefix="") as everything:
+        assert stress("refused", requests)["refused"] >= requests
+        assert len(list(everything.lines(0))) <= 20
+
+
+@pytest.mark.figures("fills")
+def test_limits_are_met_exactly_again_and_again(figures: list[int], load: Load) -> None:
+    (fills,) = figures
+    load(print=0, period_ns=HOUR_NS, **ROOM)
+    before = module.meminfo("MemAvailable")
+    with Genl() as link:
+        for fill in range(fills):
+            # By the number of regions, then by their bytes.
+            size = PAGE if fill % 2 else ROOM["bytes_max"] // 4
+            names = []
+            with pytest.raises(Refused) as refused:
+                for number in range(ROOM["regions_max"]):
+                    link.ask(NEW, attrs(name=f"fill{number}", size=size, period_ns=HOUR_NS))
+                    names.append(f"fill{number}")
+            assert refused.value.errno == errno.ENOSPC
+            assert refused.value.text.startswith("name:" if fill % 2 else "size:")
+            assert len(names) == (ROOM["regions_max"] - 1 if fill % 2 else 3)
+            for name in names:
+                link.ask(DEL, attrs(name=name))
+    assert module.meminfo("MemAvailable") > before - 2 * 2**20
+
+
+@pytest.mark.figures("memcg")
+def test_memory_is_that_of_the_group_of_who_makes_the_region(
+    figures: list[int], load: Load
+) -> None:
+    """And a group that has no more is refused: nobody is killed for a size that is too large."""
+    (times,) = figures
+    load(print=0, period_ns=HOUR_NS)
+    root = Path("/run/cgroup")
+    root.mkdir()
+    subprocess.run(["mount", "-t", "cgroup2", "none", root], check=True)
+    try:
+        (root / "cgroup.subtree_control").write_text("+memory")
+        group = root / "creator"
+        group.mkdir()
+        (group / "memory.max").write_text(str(16 * 2**20))
+
+        def create() -> int:
+            (group / "cgroup.procs").write_text(str(os.getpid()))
+            with Genl() as link:
+                for number in range(times):
+                    with pytest.raises(Refused) as refused:
+                        link.ask(NEW, attrs(name=f"big{number}", size=64 * 2**20))
+                    assert refused.value.errno == errno.ENOMEM
+                    assert refused.value.text == "size: there is not so much free memory"
+                link.ask(NEW, attrs(name="small", size=4 * 2**20))
+            charged = int((group / "memory.stat").read_text().split("vmalloc ")[1].split()[0])
+            assert charged >= 4 * 2**20
+            return 0
+
+        assert status_of(create) == 0
+        with Genl() as link:
+            assert [genl.name_of(message) for message in link.dump()] == ["default", "small"]
+            link.ask(DEL, attrs(name="small"))
+        killed = (group / "memory.events").read_text().split("oom_kill ")[1].split()[0]
+        assert killed == "0"
+        group.rmdir()
+    finally:
+        subprocess.run(["umount", root], check=True)
+        root.rmdir()

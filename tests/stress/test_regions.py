@@ -1,0 +1,54 @@
+"""Regions that come, change and go under their timers, their pollers and dumps."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.guest.conftest import Load
+    from tests.stress.conftest import Stress
+
+    Count = Callable[[str, int], None]
+
+
+@pytest.fixture(autouse=True)
+def loaded(load: Load) -> None:
+    load(print=0, period_ns=1_000_000)
+
+
+@pytest.mark.figures("race")
+def test_two_cpus_change_the_same_timers(stress: Stress, figures: list[int], count: Count) -> None:
+    (operations,) = figures
+    done = stress("race", operations)
+    assert done["operations"] == operations
+    assert min(done["made"], done["set"], done["parameters"]) > 0
+    count("timer-operations", operations)
+
+
+@pytest.mark.figures("churn", "dumps")
+def test_delete_under_a_running_timer_and_under_dumps(
+    stress: Stress, figures: list[int], count: Count
+) -> None:
+    deletes, dumps = figures
+    done = stress("churn", deletes, dumps)
+    assert done["deletes"] >= deletes
+    assert done["dumps"] >= dumps
+    assert done["interrupted"] > 0
+    count("timer-operations", 2 * done["deletes"])
+
+
+@pytest.mark.figures("polled")
+def test_delete_is_told_to_all_pollers(stress: Stress, figures: list[int]) -> None:
+    (deletes,) = figures
+    assert stress("polled", deletes) == {"deletes": deletes, "told": 3 * deletes}
+
+
+@pytest.mark.figures("storm-seconds")
+def test_as_many_timers_as_there_may_be(stress: Stress, figures: list[int]) -> None:
+    """At the shortest period: 12 and the default region's are the highest rate of all."""
+    (seconds,) = figures
+    assert stress("storm", seconds, 12, 100_000)["p99_us"] < 1_000_000

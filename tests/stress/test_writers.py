@@ -1,0 +1,52 @@
+"""Writers that die at any instant, writers that mean harm, and who reads of them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.guest.conftest import Load
+    from tests.stress.conftest import Stress
+
+    Count = Callable[[str, int], None]
+
+DEPTH = 256
+
+
+@pytest.fixture(autouse=True)
+def loaded(load: Load) -> None:
+    load(print=0, period_ns=3_600_000_000_000)
+
+
+@pytest.mark.figures("kills")
+def test_killed_writers_leave_whole_records(
+    stress: Stress, figures: list[int], count: Count
+) -> None:
+    (kills,) = figures
+    done = stress("kills", kills)
+    assert done["kills"] == kills
+    assert done["checked"] > kills
+    assert done["longest"] <= 3
+    count("writers-killed", kills)
+
+
+@pytest.mark.figures("hostile-seconds")
+def test_hostile_writer_harms_nobody_else(stress: Stress, figures: list[int]) -> None:
+    (seconds,) = figures
+    assert stress("hostile", seconds)["periods"] >= 1000 * seconds
+
+
+@pytest.mark.figures("loss")
+def test_every_tick_is_read_or_seen_as_lost(
+    stress: Stress, figures: list[int], count: Count
+) -> None:
+    (samples,) = figures
+    done = stress("loss", samples, 4000, DEPTH)
+    assert done["read"] >= samples
+    # Some did stall for longer than the ring is deep, or nothing was put to the test.
+    assert done["gaps"] > 0
+    count("samples-checked", done["read"])
