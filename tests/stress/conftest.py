@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     Stress = Callable[..., dict[str, int]]
 
-HERE = Path(__file__).parent
+# tests/vm/drivers.py compiled the drivers into it.
+PROGRAM = Path(__file__).with_name("stress")
 
 # The life of a driver, in seconds; what it waits for has deadlines of its own.
 DRIVER_SECONDS = 600
@@ -63,23 +64,13 @@ def count() -> Callable[[str, int], None]:
     return add
 
 
-@pytest.fixture(scope="session")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("stress") / "stress"
-    include = CHECKOUT / "kmod/include/uapi"
-    sources = sorted(HERE.glob("*.c"))
-    command: list[str | Path] = ["gcc", "-O1", "-Wall", "-I", include, "-o", target, *sources]
-    subprocess.run(command, check=True)
-    return target
-
-
 @pytest.fixture
-def stress(program: Path) -> Stress:
+def stress() -> Stress:
     """stress(driver, *numbers): run a driver to its end; what it did, by its own names."""
 
     def run(driver: str, *numbers: int) -> dict[str, int]:
         seed = os.environ.get("STRESS_SEED") or str(int.from_bytes(os.urandom(4)))
-        command: list[str | Path] = [program, driver, seed, *map(str, numbers)]
+        command: list[str | Path] = [PROGRAM, driver, seed, *map(str, numbers)]
         done = subprocess.run(
             command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, timeout=DRIVER_SECONDS
         )

@@ -68,7 +68,9 @@ def write(
                 mode = 0o755 if full.stat().st_mode & 0o100 else 0o644
                 add(tar, full, mode=mode, data=full.read_bytes())
         for file, data in extra.items():
-            add(tar, checkout / file, mode=0o644, data=data)
+            # A program, if it begins like one and is no module.
+            mode = 0o644 if file.endswith(".ko") else 0o755
+            add(tar, checkout / file, mode=mode, data=data)
         # devtmpfs has the devices and not these links.
         for name, link in (
             ("fd", "/proc/self/fd"),

@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
-from tests.vm import accel, build, checkout, image, kmsg, qemu, runs, splats
+from tests.vm import accel, build, checkout, drivers, image, kmsg, qemu, runs, splats
 from tests.vm.progress import say
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def run(
     boot = image.boot_files(table, kernel)
     release = image.files(table, kernel).release
     built = build.modules(table, kernel, source, variables=variables)
+    programs = drivers.program(table, source)
     if icount:
         accelerator, why = "icount", "ICOUNT=1: TCG, virtual time is instructions executed"
     else:
@@ -89,7 +90,7 @@ def run(
             source,
             command=command,
             environment={**told, **(environment or {})},
-            extra=built,
+            extra={**built, **programs},
         )
         console = directory / "dmesg.log"
         with console.open("wb") as file:
