@@ -24,7 +24,7 @@ static char *rtshm_history_devnode(rtshm_devnode_device *dev, umode_t *mode,
 		*uid = history->region->uid;
 	if (gid)
 		*gid = history->region->gid;
-	return kasprintf(GFP_KERNEL, "rtshm/%s", dev_name(dev));
+	return rtshm_node_name(dev);
 }
 
 /* Process context: whoever gives back the last reference. */

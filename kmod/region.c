@@ -43,6 +43,16 @@ void rtshm_minor_free(struct device *dev)
 		ida_free(&rtshm_minors, MINOR(dev->devt) - MINOR(rtshm_devt));
 }
 
+/*
+ * For devnode(), the caller frees it. Without a name the driver core would make,
+ * and remove, another node: /dev/<name>. It has no way to be told of an error, so
+ * these few bytes must be there.
+ */
+char *rtshm_node_name(const struct device *dev)
+{
+	return kasprintf(GFP_KERNEL | __GFP_NOFAIL, "rtshm/%s", dev_name(dev));
+}
+
 /* The thread of devtmpfs, or who reads an uevent. */
 static char *rtshm_region_devnode(rtshm_devnode_device *dev, umode_t *mode,
 				  kuid_t *uid, kgid_t *gid)
@@ -57,7 +67,7 @@ static char *rtshm_region_devnode(rtshm_devnode_device *dev, umode_t *mode,
 		*uid = region->uid;
 	if (gid)
 		*gid = region->gid;
-	return kasprintf(GFP_KERNEL, "rtshm/%s", dev_name(dev));
+	return rtshm_node_name(dev);
 }
 
 /* Process context: whoever gives back the last reference. */

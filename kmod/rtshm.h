@@ -321,6 +321,7 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config, u32 id,
 				      const struct file_operations *state_fops);
 void rtshm_region_shut(struct rtshm_region *region);
 void rtshm_region_put(struct rtshm_region *region);
+char *rtshm_node_name(const struct device *dev);
 int rtshm_minor_get(struct device *dev);
 void rtshm_minor_free(struct device *dev);
 
