@@ -4,7 +4,7 @@
  *
  * It has a device of its own, and with it a reference count: of the region, and
  * of every open file. It holds a reference to the region in turn. Another depth
- * is another history.
+ * is another ring in the same history.
  */
 
 #include <linux/slab.h>
@@ -93,6 +93,17 @@ err_dead:
 err_put:
 	put_device(&history->dev);
 	return err;
+}
+
+/*
+ * rtshm_regions_lock held, and nobody has the history open. From the next tick
+ * on. Cannot fail: who asked for more and is refused keeps what there was.
+ */
+void rtshm_history_renew(struct rtshm_history *history, struct rtshm_ring *ring)
+{
+	scoped_guard(raw_spinlock_irq, &history->region->lock)
+		swap(history->ring, ring);
+	rtshm_ring_free(ring);
 }
 
 /* rtshm_regions_lock held. Nothing comes to the history any more; it may be NULL. */

@@ -161,8 +161,8 @@ err_refuse:
 }
 
 /*
- * Another depth or other bytes: another ring and another node. The old ring is
- * there until the new one is, and nobody reads it.
+ * Another depth or other bytes: another ring. The old one is there until the new
+ * one is, and nobody reads it. What can fail comes before what cannot be undone.
  */
 static int rtshm_region_record(struct rtshm_region *region,
 			       const struct rtshm_config *config,
@@ -178,9 +178,11 @@ static int rtshm_region_record(struct rtshm_region *region,
 	ring = rtshm_ring_get(config, 0, extack);
 	if (IS_ERR(ring))
 		return PTR_ERR(ring);
-	rtshm_history_shut(region->history);
-	region->record_depth = 0;
-	if (ring) {
+	if (!ring) {
+		rtshm_history_shut(region->history);
+	} else if (region->history) {
+		rtshm_history_renew(region->history, ring);
+	} else {
 		err = rtshm_history_new(region, ring, rtshm_samples);
 		if (err) {
 			rtshm_refuse(extack, err == -ENOSPC ?

@@ -160,6 +160,11 @@ struct rtshm_history {
 
 	/* Constant to the last put; a reference to the region is held. */
 	struct rtshm_region	*region;
+
+	/*
+	 * Stored under rtshm_regions_lock and the region's lock while there are
+	 * no readers; so either is enough to look, and a reader needs none.
+	 */
 	struct rtshm_ring	*ring;
 
 	/* Under rtshm_regions_lock; dead is looked at without. */
@@ -328,6 +333,7 @@ void rtshm_minor_free(struct device *dev);
 /* history.c */
 int rtshm_history_new(struct rtshm_region *region, struct rtshm_ring *ring,
 		      const struct file_operations *fops);
+void rtshm_history_renew(struct rtshm_history *history, struct rtshm_ring *ring);
 void rtshm_history_shut(struct rtshm_history *history);
 
 /* limits.c */
