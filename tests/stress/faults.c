@@ -316,23 +316,23 @@ static int watermark(void)
 	return result(ioctl(fd, RTSHM_IOC_WATERMARK, &watermark));
 }
 
-static int parameter(void)
-{
-	int file = open("/sys/module/rtshm/parameters/period_ns", O_RDWR);
-	int error = result(file);
+#define PARAMETER	"/sys/module/rtshm/parameters/period_ns"
 
-	if (!error)
-		error = result(pwrite(file, "3000000000000", 13, 0));
-	if (!error)
-		error = result(pread(file, buffer, sizeof(buffer), 0));
-	if (file >= 0)
-		close(file);
-	return error;
+static int write_parameter(void)
+{
+	fd = open(PARAMETER, O_WRONLY);
+	return result(fd) ?: result(write(fd, "3000000000000", 13));
+}
+
+static int read_parameter(void)
+{
+	fd = open(PARAMETER, O_RDONLY);
+	return result(fd) ?: result(read(fd, buffer, sizeof(buffer)));
 }
 
 static void parameter_back(void)
 {
-	write_text("/sys/module/rtshm/parameters/period_ns", "3600000000000");
+	write_text(PARAMETER, "3600000000000");
 	undo();
 }
 
@@ -431,7 +431,8 @@ static const struct operation {
 	{ "write", have_state, write_some, undo, MEMORY, .changes_nothing = true },
 	{ "read samples", have_reader, read_some, undo, MEMORY, .changes_nothing = true },
 	{ "watermark", have_reader, watermark, undo, MEMORY, .changes_nothing = true },
-	{ "parameter", have_full, parameter, parameter_back, MEMORY, .maybe_done = true },
+	{ "write parameter", nothing, write_parameter, parameter_back, MEMORY },
+	{ "read parameter", nothing, read_parameter, undo, MEMORY, .changes_nothing = true },
 	{ "load", have_file, load, undo_module, MEMORY, .without_module = true },
 	{ "unload", have_module, unload, undo_module, 0, .without_module = true },
 };
