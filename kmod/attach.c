@@ -43,6 +43,7 @@ static int rtshm_task_check(const struct rtshm_region *region,
  * Return: 0, or
  *
  * * -EINVAL: no tick(), no owner, or a name that no region could have.
+ * * -ENODEV: the owner is being unloaded.
  * * -ENOENT: there is no such region.
  * * -EBUSY: the task is added already.
  * * -EEXIST: another task of the region has its name.
@@ -62,6 +63,9 @@ int rtshm_task_add(const char *region_name, struct rtshm_task *task)
 		return -EDEADLK;
 
 	guard(mutex)(&rtshm_regions_lock);
+	/* Going: rtshm_owner_goes(), which waits here, would not find the task. */
+	if (!module_is_live(task->owner))
+		return -ENODEV;
 	region = rtshm_region_find(region_name);
 	if (!region)
 		return -ENOENT;

@@ -41,6 +41,7 @@ static char rtshm_texts[RTSHM_TEXTS][100] = {
 	[RTSHM_TEXT_CPU] = "cpu: give one that is online",
 	[RTSHM_TEXT_CLOCK] = "clock: give 0 (monotonic), 1 (realtime) or 2 (tai)",
 	[RTSHM_TEXT_PHASE] = "phase-ns: give less than period-ns",
+	[RTSHM_TEXT_PHASE_PERIOD] = "period-ns: a region with a phase keeps its period; make another",
 	[RTSHM_TEXT_START] = "start-ns: give it or phase-ns, not both",
 	[RTSHM_TEXT_START_TIME] = "start-ns: give a time to come on its clock, a day ahead at most",
 	[RTSHM_TEXT_BUDGET] = "task-budget-ns: give at most 3600000000000",

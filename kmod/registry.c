@@ -218,6 +218,12 @@ int rtshm_region_change(struct rtshm_region *region,
 		err = rtshm_rate_check(config->period_ns, rate_before_hz, extack);
 	if (err)
 		return err;
+	/* The ticks of another period would be at another phase. */
+	if (config->period_ns != region->period_ns &&
+	    region->phase_ns != RTSHM_NONE) {
+		rtshm_refuse(extack, RTSHM_TEXT_PHASE_PERIOD);
+		return -EINVAL;
+	}
 	if (config->period_ns == region->period_ns &&
 	    config->print == region->print &&
 	    config->task_budget_ns == region->task_budget_ns &&

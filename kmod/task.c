@@ -38,7 +38,7 @@ static void rtshm_task_count(struct rtshm_region *region, struct rtshm_task *tas
 /*
  * Hard interrupt, region->lock held. In the order of adding. The clock is read
  * once a task: each begins where the one before ended, the first with the tick.
- * Returns CLOCK_MONOTONIC at the end of the last.
+ * Returns CLOCK_MONOTONIC at the end of the last, or of the tick's begin.
  */
 ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *tick)
 {

@@ -143,28 +143,38 @@ static u64 rtshm_forward(struct rtshm_region *region, ktime_t now, u64 period_ns
 	if (region->clock != RTSHM_CLOCK_MONOTONIC)
 		now = rtshm_clock_now(region->clock);
 	periods = hrtimer_forward(&region->timer, now, ns_to_ktime(period_ns));
-	/* None when the clock was set back since: the same tick comes again. */
-	return periods ? periods - 1 : 0;
+	if (periods)
+		return periods - 1;
+	/*
+	 * The clock was set back since the interrupt read it. It does not read
+	 * it again: a tick that stayed where it is would come again at once, for
+	 * as long as it was set back.
+	 */
+	hrtimer_add_expires_ns(&region->timer, period_ns);
+	return 0;
 }
 
 /* Hard interrupt: see the head of this file. */
 static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 {
 	struct rtshm_region *region = container_of(timer, typeof(*region), timer);
-	ktime_t now = ktime_get();
 	struct rtshm_tick tick = {
 		.record = region->mem + sizeof(struct rtshm_word),
-		.time_ns = now,
-		.lateness_ns = rtshm_lateness_ns(region, now),
 		.period_ns = READ_ONCE(region->period_ns),
 		.missed = region->missed_before,
 		.region = region,
 	};
 	bool report, wake = false;
 	union rtshm_word_bits seen;
+	ktime_t now;
+	u64 missed;
 
 	WRITE_ONCE(region->timer_cpu, smp_processor_id());	/* rtshm_cpu_down() */
 	scoped_guard(raw_spinlock, &region->lock) {
+		/* Here, so that nobody's copy counts as a task's time. */
+		now = ktime_get();
+		tick.time_ns = now;
+		tick.lateness_ns = rtshm_lateness_ns(region, now);
 		tick.announced = rtshm_take(region, &seen);
 		tick.some_int = seen.word.some_int;
 		rtshm_count(region, tick.lateness_ns, tick.announced);
@@ -174,8 +184,9 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 		/* After the tasks: what they store is in this tick's sample. */
 		if (region->history)
 			wake = rtshm_record(region, &tick, seen.bits);
-		region->missed_before = rtshm_forward(region, now, tick.period_ns);
-		region->counters.missed += region->missed_before;
+		missed = rtshm_forward(region, now, tick.period_ns);
+		region->counters.missed += missed;
+		region->missed_before = min_t(u64, missed, U32_MAX);
 	}
 
 	trace_rtshm_tick(rtshm_name(region), tick.number, tick.some_int,
@@ -218,12 +229,6 @@ static const clockid_t rtshm_clocks[] = {
 };
 
 static enum cpuhp_state rtshm_cpuhp_state;
-
-static enum hrtimer_mode rtshm_timer_mode(const struct rtshm_region *region)
-{
-	return region->cpu == RTSHM_CPU_ANY ? HRTIMER_MODE_ABS_HARD :
-					      HRTIMER_MODE_ABS_PINNED_HARD;
-}
 
 /* The interrupt of rtshm_timer_move() on the timer's new cpu. */
 static void rtshm_timer_restart(void *data)
@@ -291,7 +296,7 @@ void rtshm_tick_init(struct rtshm_region *region)
 	rtshm_print_init(region);
 	INIT_LIST_HEAD(&region->tasks);
 	hrtimer_setup(&region->timer, rtshm_tick, rtshm_clocks[region->clock],
-		      rtshm_timer_mode(region));
+		      HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
 /* When the first tick is due, on the region's clock; the others follow from it. */
@@ -302,8 +307,10 @@ static ktime_t rtshm_first_tick(const struct rtshm_region *region)
 
 	if (region->start_ns != RTSHM_NONE)
 		return ns_to_ktime(region->start_ns);
-	if (region->phase_ns == RTSHM_NONE || now_ns < region->phase_ns)
+	if (region->phase_ns == RTSHM_NONE)
 		return ns_to_ktime(now_ns);
+	if (now_ns < region->phase_ns)
+		return ns_to_ktime(region->phase_ns);
 	div64_u64_rem(now_ns - region->phase_ns, region->period_ns, &since_ns);
 	return ns_to_ktime(now_ns - since_ns + region->period_ns);
 }
@@ -313,8 +320,11 @@ static void rtshm_timer_start(void *data)
 {
 	struct rtshm_region *region = data;
 
+	/* Not later than rtshm_cpu_down() may look for it. */
+	guard(preempt)();
+	WRITE_ONCE(region->timer_cpu, smp_processor_id());
 	hrtimer_start(&region->timer, rtshm_first_tick(region),
-		      rtshm_timer_mode(region));
+		      HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
 /*

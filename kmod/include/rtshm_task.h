@@ -49,10 +49,12 @@ struct rtshm_region;
  * @record: The region behind its first eight bytes: where its layout begins. At
  *	least the task's record_bytes of it are there.
  * @number: Number of the tick, from 1.
- * @time_ns: CLOCK_MONOTONIC when the tick ran.
+ * @time_ns: CLOCK_MONOTONIC when the tick ran. The time of the first task is
+ *	counted from here, of each other from the end of the one before.
  * @lateness_ns: From when the tick was due until it ran.
  * @period_ns: The region's period.
- * @missed: Periods without a tick of their own since the tick before.
+ * @missed: Periods without a tick of their own since the tick before, U32_MAX
+ *	for that many and more.
  * @some_int: The value of the region's word, as this tick saw it.
  * @announced: Whether the value was announced, and this tick took it.
  *

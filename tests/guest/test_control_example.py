@@ -68,6 +68,27 @@ def test_step_settles_as_theory_has_it_and_every_run_is_the_same(example: Any) -
     assert (responses[0] == responses[1]).all()
 
 
+def test_largest_numbers_saturate_and_keep_their_sign(example: Any) -> None:
+    with rtshm.open("control") as region:
+        most = 2**31 - 1
+        zero = dict.fromkeys(("output", "error", "drive"), 0)
+        region.write({"setpoint": most, "kp": most, "ki": most, **zero})
+        module.insert(CONTROL)
+        try:
+            with rtshm.Samples("control", watermark=100) as samples:
+                # Nine time constants of the plant.
+                arrays = [samples.read_array(100) for _ in range(9)]
+                seen = numpy.concatenate(arrays)
+                assert len(seen) == 900
+        finally:
+            module.remove("rtshm_control")
+    hundred = 100 * example.ONE
+    assert seen["output"].min() >= 0
+    assert 0.99 * hundred < seen["output"].max() <= hundred
+    assert seen["drive"].min() >= 0
+    assert seen["drive"].max() <= hundred
+
+
 def test_gains_of_nought_leave_the_plant_alone(example: Any) -> None:
     """The control: it is the controller that moves the plant."""
     example.KP = example.KI = 0.0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import subprocess
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -111,25 +112,70 @@ def test_what_is_out_of_its_limits_is_refused(
     assert [region.name for region in control.list()] == ["default"]
 
 
+def set_ahead(seconds: float) -> None:
+    now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+    time.clock_settime_ns(time.CLOCK_REALTIME, now + round(seconds * 1e9))
+
+
 def test_clock_that_is_set_ahead_misses_and_goes_on(control: rtshm.Control) -> None:
-    control.create("r", period=PERIOD_NS, clock=Clock.REALTIME, record_depth=64)
-
-    def ahead(seconds: int) -> None:
-        now = time.clock_gettime_ns(time.CLOCK_REALTIME)
-        time.clock_settime_ns(time.CLOCK_REALTIME, now + seconds * 10**9)
-
+    """6 days of 100 us: more periods than 32 bits have."""
+    control.create("r", period=100_000, clock=Clock.REALTIME, record_depth=64)
+    days = 6
+    periods = days * 86400 * 10_000
     with rtshm.Samples("r") as history:
         next(history)
-        ahead(3600)
+        set_ahead(days * 86400)
         try:
             missed = 0
             deadline = time.monotonic() + PATIENCE
-            while missed < 350_000:
+            while missed < 2**32 - 1:
                 missed = next(history).missed
-                assert time.monotonic() < deadline, "no tick that missed an hour"
-            assert missed == pytest.approx(360_000, abs=5_000)
-            tick = next(history).tick
-            assert next(history).tick == tick + 1
+                assert time.monotonic() < deadline, "no tick that missed six days"
+            counters = control.get("r").counters
+            assert periods <= counters.missed <= periods + PATIENCE * 10_000
+            next(history)
         finally:
             control.delete("r")
-            ahead(-3600)
+            set_ahead(-days * 86400)
+
+
+def test_clock_that_is_set_back_delays_and_goes_on(control: rtshm.Control) -> None:
+    """Also while a tick runs: it must not come again and again until the clock is there."""
+    control.create("r", period=100_000, clock=Clock.REALTIME, print=rtshm.PrintMode.OFF)
+    begin = time.monotonic()
+    back = 0
+    try:
+        for _ in range(50):
+            before = control.get("r").counters
+            set_ahead(-0.05)
+            back += 1
+            deadline = time.monotonic() + PATIENCE
+            while control.get("r").counters.ticks < before.ticks + 10:
+                assert time.monotonic() < deadline, "no tick after the clock was set back"
+        counters = control.get("r").counters
+        most = (time.monotonic() - begin) / 100e-6
+        assert counters.ticks + counters.missed <= most
+    finally:
+        set_ahead(0.05 * back)
+
+
+def test_phase_later_than_the_clock_is_waited_for(control: rtshm.Control) -> None:
+    phase_ns = time.monotonic_ns() + 300_000_000
+    control.create("p", period=3_600_000_000_000, phase=phase_ns, record_depth=4)
+    (first,) = samples("p", 1)
+    assert first.time_ns - first.lateness_ns == phase_ns
+
+
+def test_period_of_a_region_with_a_phase_stays(control: rtshm.Control) -> None:
+    control.create("p", period=PERIOD_NS, phase=0)
+    with pytest.raises(OSError, match="a region with a phase keeps its period") as caught:
+        control.set("p", period=PERIOD_NS * 2)
+    assert caught.value.errno == errno.EINVAL
+    assert control.set("p", task_budget=5).task_budget_ns == 5
+
+
+def test_start_by_the_command(control: rtshm.Control) -> None:
+    start_ns = time.monotonic_ns() + 60_000_000_000
+    command = ["rtshm", "create", "s", "--start-ns", str(start_ns), "--clock", "monotonic"]
+    subprocess.run(command, check=True)
+    assert control.get("s").start_ns == start_ns

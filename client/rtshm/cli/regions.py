@@ -21,7 +21,7 @@ from rtshm.cli.parameters import (
     size_option,
     time_option,
 )
-from rtshm.cli.units import parse_group, parse_mode, parse_user
+from rtshm.cli.units import parse_count, parse_group, parse_mode, parse_user
 
 
 @click.command("list")
@@ -97,7 +97,12 @@ def events(as_json: bool) -> None:
 @number_option("--cpu", help="The cpu that its timer runs on; any if not given.")
 @clock_option
 @time_option("--phase", help="Tick at the multiples of the period on the clock, and so much later.")
-@number_option("--start-ns", help="When the first tick is due, on the clock; at once if not given.")
+@click.option(
+    "--start-ns",
+    metavar="NS",
+    callback=parsed(parse_count),
+    help="When the first tick is due, on the clock; at once if not given.",
+)
 def create(name: str, **settings: Any) -> None:
     """Make a region.
 

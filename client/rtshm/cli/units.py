@@ -26,6 +26,13 @@ def size_text(size: int) -> str:
     return f"{size // _SIZES[unit]}{unit}" if size else "0"
 
 
+def parse_count(text: str) -> int:
+    """Any number that the kernel takes. Raises ValueError."""
+    if not re.fullmatch(r"[0-9]{1,20}", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a number from 0 to {U64_MAX}")
+    return _u64(text, int(text))
+
+
 def parse_time(text: str) -> int:
     """Nanoseconds. Raises ValueError that says what is wrong and what is right."""
     match = re.fullmatch(r"([0-9]{1,20})(?:\.([0-9]{1,9}))?(ns|us|ms|s)", text, re.ASCII)

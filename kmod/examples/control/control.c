@@ -24,6 +24,13 @@
 /* Fixed point of the inner state, 32.32: fine enough for a step of a millionth. */
 #define SHIFT	16	/* bits more than struct control has */
 
+/*
+ * The most that setpoint, gains and drive may be, 100.0, and the longest step,
+ * 100 ms: within them no product below leaves 64 bits.
+ */
+#define MOST		(100LL << 16)
+#define STEP_MAX_US	100000
+
 static char *region = "control";
 module_param(region, charp, 0444);
 MODULE_PARM_DESC(region, "The region to work in (default control)");
@@ -33,40 +40,39 @@ static s64 integral;
 static s64 plant_state;
 
 /* What the plant does in a period under this drive: y' = (u - y) / tau. */
-static void plant(s64 drive, u64 period_ns)
+static void plant(s64 drive, s64 step_us)
 {
-	s64 step_us = div_u64(period_ns, NSEC_PER_USEC);
-
 	plant_state += div_s64((drive - plant_state) * step_us,
 			       TAU_MS * USEC_PER_MSEC);
 }
 
-/* The controller: u = kp * e + ki * integral of e. */
-static s64 drive(s64 error, s32 kp, s32 ki, u64 period_ns)
+/* The controller: u = kp * e + ki * integral of e, both within what can be driven. */
+static s64 drive(s64 error, s64 kp, s64 ki, s64 step_us)
 {
-	s64 step_us = div_u64(period_ns, NSEC_PER_USEC);
-
 	integral += div_s64((error >> SHIFT) * ki * step_us, USEC_PER_SEC);
-	return (error >> SHIFT) * kp + integral;
+	integral = clamp(integral, -MOST << SHIFT, MOST << SHIFT);
+	return clamp((error >> SHIFT) * kp + integral,
+		     -MOST << SHIFT, MOST << SHIFT);
 }
 
 /* Hard interrupt. */
 static void control_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 {
 	struct control __shm *shared = tick->record;
-	struct control now;
-	s64 error, u;
+	s64 step_us = min(div_u64(tick->period_ns, NSEC_PER_USEC), STEP_MAX_US);
+	s64 setpoint, kp, ki, error, u;
 
-	/* setpoint and gains of one write(2), never half of it */
-	if (rtshm_record_read(tick, 0, &now, sizeof(now)))
-		return;
+	/* Each loaded once, and within its limits whatever user space stores. */
+	setpoint = clamp_t(s64, rtshm_read_s32(&shared->setpoint), -MOST, MOST);
+	kp = clamp_t(s64, rtshm_read_s32(&shared->kp), 0, MOST);
+	ki = clamp_t(s64, rtshm_read_s32(&shared->ki), 0, MOST);
 
-	error = ((s64)now.setpoint << SHIFT) - plant_state;
-	u = drive(error, now.kp, now.ki, tick->period_ns);
+	error = (setpoint << SHIFT) - plant_state;
+	u = drive(error, kp, ki, step_us);
 	rtshm_write_s32(&shared->output, plant_state >> SHIFT);
 	rtshm_write_s32(&shared->error, error >> SHIFT);
 	rtshm_write_s32(&shared->drive, u >> SHIFT);
-	plant(u, tick->period_ns);
+	plant(u, step_us);
 }
 
 static struct rtshm_task control_task = {

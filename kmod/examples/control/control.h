@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* What the controller shares with user space; control.py has the same layout. */
+/* What the controller shares with user space: the region's layout says the same. */
 #ifndef CONTROL_H
 #define CONTROL_H
 

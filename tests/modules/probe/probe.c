@@ -9,20 +9,26 @@
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/kthread.h>
 #include <linux/module.h>
-#include <linux/sched/signal.h>
+#include <linux/string.h>
 #include <rtshm_task.h>
 
 #define TASKS	10
+#define EMPTY	9	/* does nothing at all */
+#define COPIES	8	/* copies what belongs together, both ways */
+#define WORDS	128
 
-/* The record; task number N writes its number, and whether pair[] was one. */
+/* The record. */
 struct probe {
 	__s32	last;		/* number of the task that ran last */
 	__s32	order;		/* base TASKS: the tasks of this tick, in order */
 	__u64	tick;
-	__u64	torn;		/* how often pair[] was not one */
-	__u64	pair[2];
+	__u64	torn;		/* how often given[] was not all the same */
+	__u64	given[WORDS];	/* by user space, all the same */
+	__u64	made[WORDS];	/* by the task, all the tick's number */
 };
 
 static ulong spin_ns;
@@ -33,7 +39,9 @@ static ulong gone;
 module_param(gone, ulong, 0444);
 static ulong ran;
 module_param(ran, ulong, 0444);
-static bool forget;
+static ulong late;	/* runs of a task that was removed */
+module_param(late, ulong, 0444);
+static bool forget;	/* leave what is added when the module goes */
 module_param(forget, bool, 0644);
 
 static struct rtshm_task tasks[TASKS];
@@ -43,7 +51,6 @@ static void probe_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 {
 	struct probe __shm *probe = tick->record;
 	s32 number = task - tasks;
-	u64 pair[2];
 
 	WRITE_ONCE(ran, ran + 1);
 	if (rtshm_read_u64(&probe->tick) == tick->number)
@@ -53,9 +60,6 @@ static void probe_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 		rtshm_write_s32(&probe->order, number);
 	rtshm_write_u64(&probe->tick, tick->number);
 	rtshm_write_s32(&probe->last, number);
-	rtshm_record_read(tick, offsetof(struct probe, pair), pair, sizeof(pair));
-	if (pair[0] != pair[1])
-		rtshm_write_u64(&probe->torn, rtshm_read_u64(&probe->torn) + 1);
 	if (spin_ns)
 		ndelay(spin_ns);
 }
@@ -64,27 +68,92 @@ static void probe_empty(struct rtshm_task *task, const struct rtshm_tick *tick)
 {
 }
 
+static void probe_copies(struct rtshm_task *task, const struct rtshm_tick *tick)
+{
+	struct probe __shm *probe = tick->record;
+	static u64 words[WORDS];
+	unsigned int i;
+
+	WRITE_ONCE(ran, ran + 1);
+	rtshm_record_read(tick, offsetof(struct probe, given), words, sizeof(words));
+	for (i = 1; i < WORDS && words[i] == words[0]; i++)
+		;
+	if (i < WORDS)
+		rtshm_write_u64(&probe->torn, rtshm_read_u64(&probe->torn) + 1);
+	memset64(words, tick->number, WORDS);
+	rtshm_record_write(tick, offsetof(struct probe, made), words, sizeof(words));
+}
+
 static void probe_gone(struct rtshm_task *task)
 {
 	gone++;
 	in_gone = rtshm_task_add("default", task);
 }
 
+/* A thread that adds its task and removes it again. */
+struct probe_thread {
+	struct rtshm_task	task;
+	struct completion	done;
+	const char		*region;
+	unsigned int		count;
+	bool			removed;
+	int			err;
+};
+
+static void probe_thread_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
+{
+	struct probe_thread *thread = container_of(task, typeof(*thread), task);
+
+	WRITE_ONCE(ran, ran + 1);
+	ndelay(500);
+	if (READ_ONCE(thread->removed))
+		WRITE_ONCE(late, late + 1);
+}
+
+static int probe_thread(void *data)
+{
+	struct probe_thread *thread = data;
+
+	while (thread->count-- && !thread->err) {
+		WRITE_ONCE(thread->removed, false);
+		thread->err = rtshm_task_add(thread->region, &thread->task);
+		if (!thread->err) {
+			/* So that a tick may fall in between. */
+			usleep_range(10, 20);
+			rtshm_task_remove(&thread->task);
+		}
+		WRITE_ONCE(thread->removed, true);
+	}
+	complete(&thread->done);
+	return 0;
+}
+
 static int probe_many(unsigned int count, const char *region)
 {
-	static struct rtshm_task own[2];
-	struct rtshm_task *task = &own[!strcmp(current->comm, "second")];
+	static struct probe_thread threads[2];
+	unsigned int i, started;
 	int err = 0;
 
-	memset(task, 0, sizeof(*task));
-	task->name = task == own ? "first" : "second";
-	task->owner = THIS_MODULE;
-	task->tick = probe_empty;
-	while (count-- && !err && !signal_pending(current)) {
-		err = rtshm_task_add(region, task);
-		if (!err)
-			rtshm_task_remove(task);
-		cond_resched();
+	memset(threads, 0, sizeof(threads));
+	for (started = 0; started < ARRAY_SIZE(threads); started++) {
+		struct probe_thread *thread = &threads[started];
+		struct task_struct *running;
+
+		thread->task.name = started ? "second" : "first";
+		thread->task.owner = THIS_MODULE;
+		thread->task.tick = probe_thread_tick;
+		thread->region = region;
+		thread->count = count;
+		init_completion(&thread->done);
+		running = kthread_run(probe_thread, thread, "rtshm_probe/%u", started);
+		if (IS_ERR(running)) {
+			err = PTR_ERR(running);
+			break;
+		}
+	}
+	for (i = 0; i < started; i++) {
+		wait_for_completion(&threads[i].done);
+		err = err ?: threads[i].err;
 	}
 	return err;
 }
@@ -132,7 +201,8 @@ static int __init probe_init(void)
 		tasks[i].name = names[i];
 		tasks[i].owner = THIS_MODULE;
 		tasks[i].record_bytes = sizeof(struct probe);
-		tasks[i].tick = i == TASKS - 1 ? probe_empty : probe_tick;
+		tasks[i].tick = i == EMPTY ? probe_empty :
+				i == COPIES ? probe_copies : probe_tick;
 		tasks[i].gone = probe_gone;
 	}
 	return 0;

@@ -45,7 +45,8 @@ struct rtshm_word {
  * @time_ns: CLOCK_MONOTONIC when the tick ran.
  * @lateness_ns: From when the tick was due until it ran.
  * @flags: RTSHM_SAMPLE_ANNOUNCED or 0.
- * @missed: Periods without a tick of their own since the tick before.
+ * @missed: Periods without a tick of their own since the tick before, 0xffffffff
+ *	for that many and more.
  * @record: The first bytes of the region; their number is the region's
  *	record-bytes, a multiple of 8.
  *
