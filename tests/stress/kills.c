@@ -88,11 +88,11 @@ static void make(struct genl *genl, struct target *target, const char *samples)
 	target->samples = open_or_fail(samples, O_RDONLY | O_NONBLOCK);
 }
 
-/* In how many periods from now on the announcement was taken, if there is one. */
+/* For how many periods from now on the announcement was still there. */
 static uint64_t periods_to_take(struct genl *genl, const struct target *target)
 {
 	uint64_t from = region_counter(genl, target->name, RTSHM_A_COUNTERS_TICKS);
-	uint64_t until = now_ns() + PATIENCE, record[WORDS], now;
+	uint64_t until = now_ns() + PATIENCE, record[WORDS], now, last = from;
 
 	for (;;) {
 		/* First the number: a tick between the two is not held against it. */
@@ -101,7 +101,8 @@ static uint64_t periods_to_take(struct genl *genl, const struct target *target)
 			fail("pread: %m");
 		check_words(record, target->same, "that was read");
 		if (!(record[0] >> 32))
-			return now - from;
+			return last - from;
+		last = now;
 		if (now - from > 3)
 			fail("an announcement of a dead writer after %lu ticks",
 			     (unsigned long)(now - from));
