@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-NAMED = re.compile(r"`((?:tests/(?:host|vm)/)?test_\w+\.py)?(?:::(test_\w+))?`")
+NAMED = re.compile(r"`((?:tests/(?:host|stress|vm)/)?test_\w+\.py)?(?:::(test_\w+))?`")
 
 
 def limits() -> dict[str, str]:
