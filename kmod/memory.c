@@ -3,6 +3,8 @@
  * The memory of regions and of their samples, and how much there is of it.
  */
 
+#include <linux/math.h>
+#include <linux/mm.h>
 #include <linux/vmalloc.h>
 
 #include "rtshm.h"
@@ -16,13 +18,18 @@ atomic64_t rtshm_bytes;
 /* Process context, rtshm_regions_lock held. Zeroed memory, or NULL. */
 void *rtshm_memory_get(u64 bytes)
 {
-	/*
-	 * A size that does not fit is an errno, not a splat or an OOM kill.
-	 * __GFP_RETRY_MAYFAIL would say so better; vmalloc warns of it in 6.19.
-	 */
-	void *memory = __vmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO |
-					__GFP_NOWARN | __GFP_NORETRY);
+	void *memory;
 
+	/*
+	 * A size that does not fit is an errno, not a splat or an OOM kill. Look
+	 * first: 7.3 has taken all that there is before it finds out, and others
+	 * pay for that.
+	 */
+	if (DIV_ROUND_UP_ULL(bytes, PAGE_SIZE) > si_mem_available())
+		return NULL;
+	/* __GFP_RETRY_MAYFAIL would say so better; vmalloc warns of it in 6.19. */
+	memory = __vmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO |
+				  __GFP_NOWARN | __GFP_NORETRY);
 	if (memory)
 		atomic64_add(bytes, &rtshm_bytes);
 	return memory;
