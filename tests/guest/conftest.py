@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import gc
+import os
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,6 +47,27 @@ def load() -> Iterator[Load]:
         for region in [thing for thing in gc.get_objects() if isinstance(thing, rtshm.Region)]:
             region.close()
         module.unload()
+
+
+@pytest.fixture
+def control(load: Load) -> Iterator[rtshm.Control]:
+    """Of a module that prints nothing, and whose default region ticks once an hour."""
+    load(print=0, period_ns=3_600_000_000_000)
+    with rtshm.Control() as control:
+        yield control
+
+
+@pytest.fixture
+def opened(control: rtshm.Control) -> Iterator[Callable[..., int]]:
+    """Opens the samples of the region `a`; closed after the test, however it ends."""
+    with ExitStack() as files:
+
+        def open_samples(flags: int = os.O_RDONLY) -> int:
+            fd = os.open("/dev/rtshm/a.samples", flags)
+            files.callback(os.close, fd)
+            return fd
+
+        yield open_samples
 
 
 @pytest.fixture(scope="session")

@@ -49,13 +49,6 @@ NOBODY = 65534
 
 
 @pytest.fixture
-def control(load: Load) -> Iterator[rtshm.Control]:
-    load(print=0, period_ns=NEVER_NS)
-    with rtshm.Control() as control:
-        yield control
-
-
-@pytest.fixture
 def many(control: rtshm.Control) -> list[str]:
     """Names of 100 regions."""
     names = [f"r{number:02}" for number in range(MANY)]

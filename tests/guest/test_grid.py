@@ -5,18 +5,13 @@ from __future__ import annotations
 import errno
 import subprocess
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 import rtshm
 from rtshm import Clock
 
 from tests.guest.module import PATIENCE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.guest.conftest import Load
 
 pytestmark = pytest.mark.kernel
 
@@ -26,13 +21,6 @@ CLOCKS = {
     Clock.REALTIME: time.CLOCK_REALTIME,
     Clock.TAI: time.CLOCK_TAI,
 }
-
-
-@pytest.fixture
-def control(load: Load) -> Iterator[rtshm.Control]:
-    load(print=0, period_ns=3_600_000_000_000)
-    with rtshm.Control() as control:
-        yield control
 
 
 def offset_ns(clock: Clock) -> tuple[int, int]:

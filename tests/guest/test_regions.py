@@ -12,7 +12,6 @@ import subprocess
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import rtshm
@@ -25,23 +24,11 @@ from tests.guest.genl import DEL, NEW, Genl, Refused, attrs
 from tests.guest.libc import PAGE
 from tests.guest.module import LIFETIME, PATIENCE
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.guest.conftest import Load
-
 pytestmark = pytest.mark.kernel
 
 HOUR_NS = 3_600_000_000_000
 DEVICES = Path("/dev/rtshm")
 CPU1 = Path("/sys/devices/system/cpu/cpu1/online")
-
-
-@pytest.fixture
-def control(load: Load) -> Iterator[Control]:
-    load(print=0, period_ns=HOUR_NS)
-    with Control() as control:
-        yield control
 
 
 def test_node_has_its_mode_and_owner_when_it_appears_and_can_be_used_at_once(

@@ -11,7 +11,6 @@ import stat
 import struct
 import threading
 import time
-from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -27,7 +26,7 @@ from tests.guest.libc import PAGE
 from tests.guest.module import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from tests.guest.conftest import Load
 
@@ -74,26 +73,6 @@ def check_order(samples: list[Sample], period_ns: int) -> None:
         assert after.tick == before.tick + 1
         due = [sample.time_ns - sample.lateness_ns for sample in (before, after)]
         assert due[1] - due[0] == period_ns * (1 + after.missed)
-
-
-@pytest.fixture
-def control(load: Load) -> Iterator[Control]:
-    load(print=0, period_ns=HOUR_NS)
-    with Control() as control:
-        yield control
-
-
-@pytest.fixture
-def opened(control: Control) -> Iterator[Callable[..., int]]:
-    """Opens the samples of `a`; closed after the test, however it ends."""
-    with ExitStack() as files:
-
-        def open_samples(flags: int = os.O_RDONLY) -> int:
-            fd = os.open(NODE, flags)
-            files.callback(os.close, fd)
-            return fd
-
-        yield open_samples
 
 
 @pytest.fixture

@@ -40,32 +40,11 @@ from tests.guest.test_sample_device import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.guest.conftest import Load
 
 pytestmark = pytest.mark.kernel
 
 FIELDS = 64
 PLAIN = f"first:u64 rest:u64[{FIELDS - 1}]"
-
-
-@pytest.fixture
-def control(load: Load) -> Iterator[Control]:
-    load(print=0, period_ns=HOUR_NS)
-    with Control() as control:
-        yield control
-
-
-@pytest.fixture
-def opened(control: Control) -> Iterator[Callable[..., int]]:
-    """Opens the samples of `a`; closed after the test, however it ends."""
-    with ExitStack() as files:
-
-        def open_samples(flags: int = os.O_RDONLY) -> int:
-            fd = os.open(NODE, flags)
-            files.callback(os.close, fd)
-            return fd
-
-        yield open_samples
 
 
 # Overruns.

@@ -9,7 +9,6 @@ import threading
 import time
 from datetime import timedelta
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import numpy
 import pytest
@@ -18,20 +17,8 @@ from rtshm import Control, Sample, Samples
 
 from tests.guest.module import PATIENCE
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.guest.conftest import Load
-
 HOUR = timedelta(hours=1)
 MS = timedelta(milliseconds=1)
-
-
-@pytest.fixture
-def control(load: Load) -> Iterator[Control]:
-    load(print=0, period_ns=3_600_000_000_000)
-    with Control() as control:
-        yield control
 
 
 def test_iteration_gives_the_ticks_and_ends_with_the_region(control: Control) -> None:

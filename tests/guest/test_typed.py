@@ -26,7 +26,6 @@ from tests.guest.test_command_regions import done
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.guest.conftest import Load
 
 MOTOR = c.Struct(
     "speed" / c.Float64n,
@@ -56,13 +55,6 @@ NEVER = timedelta(hours=1)
 FIELDS = 64
 PLAIN = f"first:u64 rest:u64[{FIELDS - 2}] last:u64"
 BOTH_HALVES = 0x1_0000_0001
-
-
-@pytest.fixture
-def control(load: Load) -> Iterator[rtshm.Control]:
-    load(period_ns=3_600_000_000_000, print=0)
-    with rtshm.Control() as opened:
-        yield opened
 
 
 @pytest.fixture
