@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.vm import build, kernels, lint
+from tests.vm import build, image, kernels, lint
 from tests.vm.errors import HarnessError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
+CHECKOUT = Path(__file__).resolve().parents[2]
 TABLE = kernels.load()
+EXAMPLE = Path("kmod/examples/control")
 
 
 @pytest.fixture
@@ -49,3 +53,20 @@ def test_only_a_change_is_built(
     main_c.write_text(main_c.read_text() + "/* changed */\n")
     build.modules(TABLE, TABLE[""], copy)
     assert "built" in capsys.readouterr().err
+
+
+def test_example_is_built_out_of_the_tree_by_its_own_makefile(tmp_path: Path) -> None:
+    kernel = TABLE[""]
+    files = image.files(TABLE, kernel)
+    tree, mine = tmp_path / "rtshm", tmp_path / "mine"
+    sources = build.module_sources(CHECKOUT)
+    build.synchronise(tree, {path: (CHECKOUT / path).read_bytes() for path in sources})
+    build.make(files, kernel, tree, [])
+    shutil.copytree(tree / EXAMPLE, mine)
+    binds = {tree: "/build", mine: "/mnt"}
+    command = ["make", "-s", "-C", "/mnt", "RTSHM=/build", f"KDIR={files.headers}"]
+    subprocess.run(files.command(command, binds), check=True)
+    assert (mine / "rtshm_control.ko").exists()
+    subprocess.run(files.command([*command, "clean"], binds), check=True)
+    there = {path.name for path in sources if path.parent == EXAMPLE}
+    assert {path.name for path in mine.iterdir()} == there
