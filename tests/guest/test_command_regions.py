@@ -75,6 +75,12 @@ def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
         "cpu": 0,
         "users": 0,
         "sample-bytes": None,
+        "clock": "monotonic",
+        "phase-ns": None,
+        "start-ns": None,
+        "task-budget-ns": 0,
+        "task-long-max": 0,
+        "tasks": [],
     }
 
     assert done("set", "motor", "--period", "1500us", "--print", "off") == ""

@@ -24,7 +24,7 @@ def test_counts_are_those_of_the_last_closing_line() -> None:
 
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest) -> Iterator[suites.Runs]:
-    """All suites that this session is to run: they begin together, two at a time."""
+    """All suites that this session is to run: they begin at once, one after the other."""
     wanted = [
         cast("Suite", item.callspec.params["suite"])
         for item in request.session.items
@@ -47,4 +47,6 @@ def test_suite(
 ) -> None:
     result = runs.result(suite)
     record_result(result)
+    if result.faults:
+        print(result.output)
     assert result.faults == []
