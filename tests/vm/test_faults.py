@@ -42,7 +42,7 @@ python3 -c '
 import mmap, os, time
 fd = os.open("/dev/rtshm/default", os.O_RDWR)
 value = memoryview(mmap.mmap(fd, 4096)).cast("i")
-end = time.monotonic() + $STORE_SECONDS
+end = time.monotonic() + int(os.environ["STORE_SECONDS"])
 while time.monotonic() < end:
     for number in range(1000):
         value[0] = number
@@ -129,7 +129,7 @@ def test_every_patch_is_used_and_applies(source: Path) -> None:
 @pytest.mark.parametrize("fault", suites.of_kernel(FAULTS), ids=lambda fault: fault.name)
 def test_fault_is_caught(fault: Fault, source: Path) -> None:
     apply(source, fault.name)
-    outcome = run(fault.kernel, source, f"STORE_SECONDS={STORE_SECONDS}\n{fault.drive}")
+    outcome = run(fault.kernel, source, f"export STORE_SECONDS={STORE_SECONDS}\n{fault.drive}")
     found = splats.scan(outcome.log(), outcome.accelerator)
     assert any(re.search(fault.caught, line) for line in found), (
         f"{fault.kernel} did not catch {fault.name}; in its log: {found}; all: {outcome.dmesg}"
@@ -141,7 +141,9 @@ def test_fault_is_caught(fault: Fault, source: Path) -> None:
 )
 def test_without_a_fault_nothing_is_caught(kernel: str, source: Path) -> None:
     drives = [fault.drive for fault in FAULTS if fault.kernel == kernel]
-    command = "\n".join(["set -e", f"STORE_SECONDS={STORE_SECONDS_CLEAN}", *dict.fromkeys(drives)])
+    command = "\n".join(
+        ["set -e", f"export STORE_SECONDS={STORE_SECONDS_CLEAN}", *dict.fromkeys(drives)]
+    )
     outcome = run(kernel, source, command)
     assert splats.scan(outcome.log(), outcome.accelerator) == []
     assert (outcome.status, outcome.lost) == (0, None)
