@@ -46,9 +46,13 @@ GUEST_PACKAGES = (
 )
 GUEST_FREE_MIB = 400
 
-# Release candidates are in experimental, which is no suite of its own but goes on top of sid.
-ARCHIVE = "http://deb.debian.org/debian"
-MIRRORS = {"sid": tuple(f"deb {ARCHIVE} {name} main" for name in ("sid", "experimental"))}
+# Release candidates are in experimental, which is no suite of its own but goes on top of
+# sid: from wherever mmdebstrap has that.
+EXPERIMENTAL = (
+    'sed "s/ sid / experimental /" "$1/etc/apt/sources.list" '
+    '>"$1/etc/apt/sources.list.d/experimental.list"'
+)
+ON_TOP = {"sid": (f"--setup-hook={EXPERIMENTAL}",)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,9 +127,9 @@ def root(table: Table, suite: str) -> Root:
         making = debian.mmdebstrap(
             f"--include={','.join(packages)}",
             f"--customize-hook=KERNELS={shlex.quote(lines)}\n{hook}",
+            *ON_TOP.get(suite, ()),
             suite,
             "-",
-            *MIRRORS.get(suite, ()),
         )
         (path / "tree").mkdir()
         # -p: the modes, too, when this user is not root.
@@ -136,7 +140,7 @@ def root(table: Table, suite: str) -> Root:
             run_logged(["bash", "-c", script], log, f"mmdebstrap of {suite}", script=hook)
         (path / "tree" / "kernels").rename(path / "kernels")
 
-    parts = [suite, MIRRORS.get(suite), packages, debian.MMDEBSTRAP, hook, rows]
+    parts = [suite, ON_TOP.get(suite), packages, debian.MMDEBSTRAP, hook, rows]
     return Root(cache.artefact(f"root-{suite}", parts, build, waiting=wait_line(f"root {suite}")))
 
 
