@@ -27,7 +27,7 @@ TAINT = (1 << 12) | (1 << 13)
 LEAK_AGE_SECONDS = 5.5
 
 
-def look() -> dict[str, object]:
+def look() -> dict[str, dict[str, list[str]]]:
     return {"traces": module.traces()}
 
 
@@ -48,7 +48,7 @@ def faults() -> list[str]:
         found.append(f"taint is {taint}, not {TAINT}")
     before, after = json.loads(STATE.read_text()), look()
     if before["traces"] != after["traces"]:
-        for name, entries in module.traces().items():
+        for name, entries in after["traces"].items():
             was = set(before["traces"][name])
             found += [f"{name}: new: {entry}" for entry in sorted(set(entries) - was)]
             found += [f"{name}: gone: {entry}" for entry in sorted(was - set(entries))]

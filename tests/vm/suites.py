@@ -10,7 +10,6 @@ import io
 import os
 import re
 import shlex
-import threading
 import time
 from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -137,7 +136,6 @@ class Runs:
 
     def __init__(self, suites: Iterable[Suite]) -> None:
         self._pool = ThreadPoolExecutor(MACHINES)
-        self._said = threading.Lock()
         self._machines: list[qemu.Qemu] = []
         self._futures: dict[Suite, Future[Result]] = {
             suite: self._pool.submit(self._run, suite) for suite in suites
@@ -147,8 +145,7 @@ class Runs:
         say(f"{suite}: begins")
         result = run(suite, self._machines.append)
         verdict = "FAILED" if result.faults else "passed"
-        with self._said:
-            say(f"{suite}: {verdict} in {result.seconds:.0f} s")
+        say(f"{suite}: {verdict} in {result.seconds:.0f} s")
         return result
 
     def result(self, suite: Suite) -> Result:
