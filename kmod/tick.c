@@ -111,25 +111,33 @@ static bool rtshm_record(struct rtshm_region *region,
 	return rtshm_ring_push(region->history->ring, region, word, &sample);
 }
 
-/* Any context. clock: enum rtshm_clock. */
-ktime_t rtshm_clock_now(u8 clock)
+/* Any context. A time on CLOCK_MONOTONIC as one on a clock: enum rtshm_clock. */
+static ktime_t rtshm_on_clock(u8 clock, ktime_t time)
 {
 	switch (clock) {
 	case RTSHM_CLOCK_REALTIME:
-		return ktime_get_real();
+		return ktime_mono_to_any(time, TK_OFFS_REAL);
 	case RTSHM_CLOCK_TAI:
-		return ktime_get_clocktai();
+		return ktime_mono_to_any(time, TK_OFFS_TAI);
 	default:
-		return ktime_get();
+		return time;
 	}
 }
 
-/* Hard interrupt. now: CLOCK_MONOTONIC, which has been read already. */
+/* Any context. */
+ktime_t rtshm_clock_now(u8 clock)
+{
+	return rtshm_on_clock(clock, ktime_get());
+}
+
+/*
+ * Hard interrupt. now: CLOCK_MONOTONIC. Not a second look at the clock: the
+ * time of a sample less its lateness is when the tick was due.
+ */
 static u64 rtshm_lateness_ns(const struct rtshm_region *region, ktime_t now)
 {
-	if (region->clock != RTSHM_CLOCK_MONOTONIC)
-		now = rtshm_clock_now(region->clock);
-	return max_t(s64, 0, ktime_sub(now, hrtimer_get_expires(&region->timer)));
+	return max_t(s64, 0, ktime_sub(rtshm_on_clock(region->clock, now),
+				       hrtimer_get_expires(&region->timer)));
 }
 
 /*
@@ -138,11 +146,10 @@ static u64 rtshm_lateness_ns(const struct rtshm_region *region, ktime_t now)
  */
 static u64 rtshm_forward(struct rtshm_region *region, ktime_t now, u64 period_ns)
 {
-	u64 periods;
+	u64 periods = hrtimer_forward(&region->timer,
+				      rtshm_on_clock(region->clock, now),
+				      ns_to_ktime(period_ns));
 
-	if (region->clock != RTSHM_CLOCK_MONOTONIC)
-		now = rtshm_clock_now(region->clock);
-	periods = hrtimer_forward(&region->timer, now, ns_to_ktime(period_ns));
 	if (periods)
 		return periods - 1;
 	/*

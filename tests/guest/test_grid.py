@@ -49,8 +49,7 @@ def test_phase_is_kept_on_its_clock(control: rtshm.Control, clock: Clock) -> Non
     for sample in samples("p", 10):
         due = sample.time_ns - sample.lateness_ns + ahead
         off = (due - phase_ns + PERIOD_NS // 2) % PERIOD_NS - PERIOD_NS // 2
-        # A tick reads CLOCK_MONOTONIC for its time, and its own clock for its lateness after it.
-        assert abs(off) <= (0 if clock is Clock.MONOTONIC else error + PERIOD_NS // 10)
+        assert abs(off) <= error
 
 
 def test_two_regions_of_a_period_keep_their_distance(control: rtshm.Control) -> None:
