@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.vm import checkout, suites
+from tests.vm import checkout, headline, suites
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,9 +50,9 @@ RESULTS = pytest.StashKey[list["suites.Result"]]()
 
 
 @pytest.fixture
-def record_result(request: pytest.FixtureRequest) -> Callable[[suites.Result], None]:
-    """record_result(result): into the table at the end."""
-    return request.config.stash.setdefault(RESULTS, []).append
+def results(request: pytest.FixtureRequest) -> list[suites.Result]:
+    """Of the suites that have run; they are in the table at the end."""
+    return request.config.stash.setdefault(RESULTS, [])
 
 
 def pytest_terminal_summary(
@@ -61,5 +61,5 @@ def pytest_terminal_summary(
     results = config.stash.get(RESULTS, [])
     if results:
         terminalreporter.section("guests")
-        for line in suites.table_of(results):
+        for line in headline.table(results):
             terminalreporter.write_line(line)

@@ -11,9 +11,8 @@ import os
 import re
 import shlex
 import time
-from collections import Counter
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -34,7 +33,6 @@ PYTEST = ("python3", "-m", "pytest", "-p", "no:cacheprovider", "--color=no", "--
 
 # pytest's closing line: "= 41 passed in 12.34s =".
 SUMMARY = re.compile(r"=+ (.*) in [\d.]+s.* =+")
-FIGURE = re.compile(r"figure: (\S+) (\d+)")
 
 
 class OfKernel(Protocol):
@@ -75,7 +73,6 @@ class Result:
     output: str
     faults: list[str]
     seconds: float
-    figures: Counter[str] = field(default_factory=Counter)
 
 
 def of_table(table: kernels.Table = TABLE) -> list[Suite]:
@@ -102,7 +99,7 @@ def faults(outcome: machine.Outcome, output: str) -> list[str]:
     found = []
     if outcome.lost is not None:
         found.append(f"machine lost: {outcome.lost}")
-    found += splats.scan(outcome.log(), outcome.accelerator)
+    found += [f"splat: {line}" for line in splats.scan(outcome.log(), outcome.accelerator)]
     seen = counts(output)
     # A skip would be a promise about this kernel that nobody kept.
     if set(seen) - {"passed", "deselected"} or not seen.get("passed"):
@@ -127,8 +124,7 @@ def run(suite: Suite, started: Callable[[qemu.Qemu], None] = lambda machine: Non
     if outcome.lost is not None:
         output += "\n".join(outcome.log()[-machine.LOST_LINES :]) + "\n"
     output += f"dmesg: {outcome.dmesg}\n"
-    figures = Counter({name: int(number) for name, number in FIGURE.findall(output)})
-    return Result(suite, output, faults(outcome, output), time.monotonic() - begin, figures)
+    return Result(suite, output, faults(outcome, output), time.monotonic() - begin)
 
 
 class Runs:
@@ -157,20 +153,3 @@ class Runs:
         for running in self._machines:
             if running.process.poll() is None:
                 running.process.kill()
-
-
-def table_of(results: Iterable[Result]) -> list[str]:
-    """What was done in all: the time of each machine, the figures, the kernels that passed."""
-    results = list(results)
-    lines = [
-        f"{result.suite!s:24} {result.seconds:6.0f} s  {'FAILED' if result.faults else 'passed'}"
-        for result in results
-    ]
-    total: Counter[str] = Counter()
-    for result in results:
-        total.update(result.figures)
-    names = {result.suite.kernel for result in results}
-    bad = {result.suite.kernel for result in results if result.faults}
-    total["kernels passed"] = len(names - bad)
-    total["faults"] = sum(len(result.faults) for result in results)
-    return lines + [f"{name:40} {number:12,}" for name, number in total.items()]

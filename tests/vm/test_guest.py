@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from tests.vm import suites
+from tests.vm import headline, suites
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.vm.suites import Suite
 
@@ -42,11 +42,17 @@ def runs(request: pytest.FixtureRequest) -> Iterator[suites.Runs]:
         for suite in suites.of_table()
     ],
 )
-def test_suite(
-    suite: Suite, runs: suites.Runs, record_result: Callable[[suites.Result], None]
-) -> None:
+def test_suite(suite: Suite, runs: suites.Runs, results: list[suites.Result]) -> None:
     result = runs.result(suite)
-    record_result(result)
+    results.append(result)
     if result.faults:
         print(result.output)
     assert result.faults == []
+
+
+# One kernel does not do it all.
+if not suites.CHOSEN:
+
+    @pytest.mark.more
+    def test_what_is_promised_of_all_suites_was_done(results: list[suites.Result]) -> None:
+        assert headline.short(headline.total(results)) == []
