@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import rtshm
+from rtshm import Clock
 
 from tests.guest import module
 from tests.guest.module import PATIENCE
@@ -102,6 +103,25 @@ def test_what_must_not_be_added_is_refused(control: rtshm.Control) -> None:
     assert_refused(errno.ENOSPC, "add 8 r")
     control.delete("r")
     assert_refused(errno.ENOENT, "add 8 r")
+
+
+def test_region_with_all_there_may_be_of_it_is_told_whole(load: Load) -> None:
+    """As many tasks as there may be, the longest names, the longest layout: one message."""
+    load(print=0, period_ns=3_600_000_000_000)
+    prefix, name = "t" * 30, "r" * 31
+    layout = " ".join(f"f{field:03}:u8" for field in range(128))
+    assert len(layout) == 1023
+    module.insert(PROBE, prefix=prefix)
+    with rtshm.Control() as control:
+        created = control.create(
+            name, period=PERIOD_NS, phase=1, clock=Clock.TAI, cpu=0, task_budget=1, layout=layout
+        )
+        for task in range(8):
+            run(f"add {task} {name}")
+        for info in (control.get(name), control.list()[1], control.set(name, task_long_max=1000)):
+            assert [task.name for task in info.tasks] == [f"{prefix}{n}" for n in range(8)]
+            assert (info.layout, info.phase_ns, info.cpu) == (created.layout, 1, 0)
+    module.remove("rtshm_probe")
 
 
 def test_removed_task_runs_no_more(control: rtshm.Control) -> None:

@@ -44,8 +44,11 @@ module_param(late, ulong, 0444);
 static bool forget;	/* leave what is added when the module goes */
 module_param(forget, bool, 0644);
 
+static char *prefix = "probe";	/* of the tasks' names */
+module_param(prefix, charp, 0444);
+
 static struct rtshm_task tasks[TASKS];
-static char names[TASKS][8];
+static char names[TASKS][32];
 
 static void probe_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 {
@@ -197,7 +200,7 @@ static int __init probe_init(void)
 	unsigned int i;
 
 	for (i = 0; i < TASKS; i++) {
-		scnprintf(names[i], sizeof(names[i]), "probe%u", i);
+		scnprintf(names[i], sizeof(names[i]), "%s%u", prefix, i);
 		tasks[i].name = names[i];
 		tasks[i].owner = THIS_MODULE;
 		tasks[i].record_bytes = sizeof(struct probe);
