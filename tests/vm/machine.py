@@ -65,11 +65,13 @@ def run(
     environment: Mapping[str, str] | None = None,
     sinks: Sinks | None = None,
     variables: Sequence[str] = (),
+    arguments: str = "",
 ) -> Outcome:
     """Run `command` by `sh -c` in the guest, in a copy of the checkout `source`.
 
     The module is built first, with these variables of kbuild. `deadline` is in
-    seconds from the start of QEMU.
+    seconds from the start of QEMU. `arguments` go to the kernel, behind those that all
+    have.
     """
     sinks = sinks or Sinks()
     disk = image.guest_image(table)
@@ -94,7 +96,9 @@ def run(
         )
         console = directory / "dmesg.log"
         with console.open("wb") as file:
-            machine = qemu.start(directory, boot, accelerator, disks=[disk, job])
+            machine = qemu.start(
+                directory, boot, accelerator, disks=[disk, job], arguments=arguments
+            )
             sinks.started(machine)
             try:
                 conversation = Conversation(machine, file, sinks, deadline)

@@ -78,8 +78,12 @@ def start(
     *,
     disks: list[Path],
     name: str = "console.log",
+    arguments: str = "",
 ) -> Qemu:
-    """Boot with these raw disks as vda, vdb; the console goes to a file in `directory`."""
+    """Boot with these raw disks as vda, vdb; the console goes to a file in `directory`.
+
+    `arguments` are the kernel's, behind those that all have.
+    """
     console = directory / name
     errors = directory / f"{name}.qemu"
     # With its parent QEMU goes, too, however the parent ends.
@@ -87,7 +91,8 @@ def start(
     command += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
     command += ["-M", "q35", "-m", "1G", "-smp", "1" if accelerator == "icount" else "2"]
     command += ACCELERATORS[accelerator]
-    command += ["-kernel", str(boot.kernel), "-initrd", str(boot.initrd), "-append", COMMAND_LINE]
+    command += ["-kernel", str(boot.kernel), "-initrd", str(boot.initrd)]
+    command += ["-append", f"{COMMAND_LINE} {arguments}".rstrip()]
     command += ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
     command += ["-device", "virtio-serial-pci"]
     for number, disk in enumerate(disks):

@@ -1,0 +1,43 @@
+"""Ticks on a cpu that the scheduler leaves alone: `python3 -m tests.guest.isolated CPU`.
+
+A program, and no test of this suite: it takes a kernel with isolcpus=CPU, see
+tests/vm/test_isolated.py.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+
+import rtshm
+
+from tests.guest import ftrace, module
+
+ISOLATED = Path("/sys/devices/system/cpu/isolated")
+TICKS = 200
+
+
+def main() -> None:
+    cpu = int(sys.argv[1])
+    assert ISOLATED.read_text().split() == [str(cpu)]
+    assert cpu not in os.sched_getaffinity(0)
+    module.load(print=0, period_ns=3_600_000_000_000)
+    with rtshm.Control() as control, ftrace.tracing('region != "default"'):
+        control.create("pinned", period=1_000_000, cpu=cpu)
+        control.create("free", period=1_000_000)
+        until = time.monotonic() + module.PATIENCE
+        while any(control.get(name).counters.ticks < TICKS for name in ("pinned", "free")):
+            assert time.monotonic() < until, f"not {TICKS} ticks in {module.PATIENCE} s"
+            time.sleep(0.01)
+        for name in ("pinned", "free"):
+            control.delete(name)
+        seen = {(tick.region, tick.cpu == cpu) for tick in ftrace.ticks()}
+    assert seen == {("pinned", True), ("free", False)}
+    module.unload()
+    print("isolated: passed")
+
+
+if __name__ == "__main__":
+    main()
