@@ -10,7 +10,7 @@ export VM_CMD := $(value CMD)
 unexport CMD
 export KERNEL ICOUNT COLD DEADLINE
 
-.PHONY: all vm demo demo-control test test-more test-all lint ynl bench clean distclean help
+.PHONY: all vm demo demo-control test test-more test-all coverage lint ynl bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
@@ -49,6 +49,11 @@ test-more: $(VENV)/stamp
 
 test-all: test test-more
 
+# On a kernel that is built first, and all tests on it: half an hour.
+coverage: $(VENV)/stamp
+	@tests/vm/packages.sh vm
+	@$(PYTHON) -m tests.vm coverage
+
 lint: $(VENV)/stamp
 	@tests/vm/packages.sh vm
 	@tests/vm/packages.sh tools
@@ -86,6 +91,7 @@ help:
 	@echo "make demo-control   a controller in the tick: a step through it, drawn in step.png"
 	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel"
 	@echo "make test-all   all tests, on every kernel of tests/vm/kernels.toml, some built first"
+	@echo "make coverage   which lines of the module the tests run"
 	@echo "make lint       compiler warnings, sparse, checkpatch, generated C, ruff, mypy"
 	@echo "make ynl        generate the netlink family's C from kmod/netlink/rtshm.yaml"
 	@echo "make bench      what publishing, control and a history cost, beside other ways"

@@ -8,7 +8,7 @@ import signal
 import sys
 from pathlib import Path
 
-from tests.vm import demo, kernels, lint, machine, ynl
+from tests.vm import coverage, demo, kernels, lint, machine, ynl
 from tests.vm.errors import HarnessError
 from tests.vm.progress import say
 
@@ -47,6 +47,8 @@ def main() -> int:
         )
     check = commands.add_parser("lint", help="W=1, sparse, checkpatch and YNL on the module")
     check.set_defaults(act=lambda arguments: lint.run(kernels.load(), CHECKOUT))
+    count = commands.add_parser("coverage", help="which lines of the module the tests run")
+    count.set_defaults(act=lambda arguments: coverage.run(kernels.load(), CHECKOUT))
     generate = commands.add_parser("ynl", help="generate the netlink family's C from its spec")
     generate.set_defaults(act=lambda arguments: ynl.update(CHECKOUT))
 

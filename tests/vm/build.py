@@ -40,11 +40,9 @@ def modules(
     them changed. The build directory stays, so that kbuild compiles only what changed.
     """
     files = files or image.files(table, kernel)
-    # By path, so that two checkouts do not undo each other's work.
-    name = f"{kernel.name}-{cache.key(str(source), files.key, list(variables))}"
-    directory = cache.root() / "build" / name
+    directory = directory_of(kernel, source, files, variables)
     prune(directory.parent)
-    with cache.locked(cache.root() / "locks" / f"build-{name}"):
+    with cache.locked(cache.root() / "locks" / f"build-{directory.name}"):
         sources = {path: (source / path).read_bytes() for path in module_sources(source)}
         stamp = directory / ".stamp"
         state = cache.key([[str(path), data.hex()] for path, data in sorted(sources.items())])
@@ -69,6 +67,14 @@ def modules(
         say(f"built {names} for {kernel.name} in {time.monotonic() - begin:.1f} s")
         stamp.write_text(state)
         return found
+
+
+def directory_of(
+    kernel: Kernel, source: Path, files: image.Files, variables: Sequence[str]
+) -> Path:
+    """Where modules() builds; by path, so that two checkouts do not undo each other's work."""
+    name = f"{kernel.name}-{cache.key(str(source), files.key, list(variables))}"
+    return cache.root() / "build" / name
 
 
 def built(directory: Path) -> dict[str, bytes]:

@@ -59,10 +59,13 @@ class Suite:
         return f"{self.kernel}-{self.name}"
 
     @property
+    def tests(self) -> str:
+        return shlex.join([*PYTEST, *TABLE.suites[self.name]])
+
+    @property
     def command(self) -> str:
-        tests = shlex.join([*PYTEST, *TABLE.suites[self.name]])
         closing = "python3 -m tests.guest.closing"
-        return f"{closing} before || exit\n{tests}\nstatus=$?\n{closing} || exit\nexit $status"
+        return f"{closing} before || exit\n{self.tests}\nstatus=$?\n{closing} || exit\nexit $status"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,13 +103,19 @@ def faults(outcome: machine.Outcome, output: str) -> list[str]:
     if outcome.lost is not None:
         found.append(f"machine lost: {outcome.lost}")
     found += [f"splat: {line}" for line in splats.scan(outcome.log(), outcome.accelerator)]
+    found += failed(output)
+    if not found and outcome.status != 0:
+        found.append(f"status {outcome.status}; see the end of the output")
+    return found
+
+
+def failed(output: str) -> list[str]:
+    """What pytest's closing line has that is not as it should be."""
     seen = counts(output)
     # A skip would be a promise about this kernel that nobody kept.
     if set(seen) - {"passed", "deselected"} or not seen.get("passed"):
-        found.append(f"tests: {seen or 'no summary'}")
-    elif outcome.status != 0:
-        found.append(f"status {outcome.status}; see the end of the output")
-    return found
+        return [f"tests: {seen or 'no summary'}"]
+    return []
 
 
 def run(suite: Suite, started: Callable[[qemu.Qemu], None] = lambda machine: None) -> Result:
