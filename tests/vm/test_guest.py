@@ -24,7 +24,7 @@ def test_counts_are_those_of_the_last_closing_line() -> None:
 
 @pytest.fixture(scope="module")
 def runs(request: pytest.FixtureRequest) -> Iterator[suites.Runs]:
-    """All suites that this session is to run: they begin at once, one after the other."""
+    """All suites that this session is to run: they begin at once, two at a time."""
     wanted = [
         cast("Suite", item.callspec.params["suite"])
         for item in request.session.items
