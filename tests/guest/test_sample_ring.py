@@ -162,7 +162,7 @@ def records(control: Control, samples: Samples, wanted: int) -> tuple[int, int]:
     Now and then the ring is overrun.
     """
     changed = torn = seen = 0
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + LIFETIME
     for reads in count():
         if seen >= wanted:
             break
