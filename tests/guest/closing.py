@@ -8,16 +8,21 @@ compared with. Each fault is a line on standard error, and the status is 1.
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from tests.guest import module
 
 STATE = Path("/run/closing.json")
 DEBUG = Path("/sys/kernel/debug")
 KMEMLEAK = DEBUG / "kmemleak"
+KCSAN = DEBUG / "kcsan"
+DROP_CACHES = Path("/proc/sys/vm/drop_caches")
+SLABS = Path("/sys/kernel/slab")
 LOCKDEP = Path("/proc/lockdep_stats")
 
 # Out of the kernel's tree, and not signed.
@@ -27,8 +32,35 @@ TAINT = (1 << 12) | (1 << 13)
 LEAK_AGE_SECONDS = 5.5
 
 
-def look() -> dict[str, dict[str, list[str]]]:
-    return {"traces": module.traces()}
+# Where memory may be that is not there to be had, of /proc/meminfo.
+TAKERS = ("AnonPages", "Slab", "KernelStack", "PageTables", "VmallocUsed", "Percpu")
+
+
+def free_bytes() -> int:
+    """Memory that is there to be had, as if no file had ever been read or written."""
+    os.sync()
+    for shrink in SLABS.glob("*/shrink"):
+        shrink.write_text("1")
+    # Pages on the way to a list are taken there before the caches are dropped, not after.
+    for _ in range(2):
+        DROP_CACHES.write_text("3")
+    return module.available_bytes() + module.meminfo("Shmem")
+
+
+def look() -> dict[str, Any]:
+    return {
+        "traces": module.traces(),
+        "free": free_bytes(),
+        "taken": {name: module.meminfo(name) for name in TAKERS},
+    }
+
+
+def memory(before: dict[str, Any], after: dict[str, Any]) -> str:
+    """What of the memory is not there again, and what has more of it, in KiB."""
+    more = [
+        f"{name} {(after['taken'][name] - was) // 1024:+}" for name, was in before["taken"].items()
+    ]
+    return f"{(before['free'] - after['free']) // 1024} KiB less are free; {', '.join(more)}"
 
 
 def leaks() -> str:
@@ -52,10 +84,13 @@ def faults() -> list[str]:
             was = set(before["traces"][name])
             found += [f"{name}: new: {entry}" for entry in sorted(set(entries) - was)]
             found += [f"{name}: gone: {entry}" for entry in sorted(was - set(entries))]
+    print(f"closing: {memory(before, after)}")
     if LOCKDEP.exists():
         match = re.search(r"^ *debug_locks: +(\d)", LOCKDEP.read_text(), re.MULTILINE)
         if not match or match[1] != "1":
             found.append("lockdep switched itself off: there is a report in the log")
+    if KCSAN.exists() and "enabled: 1" not in KCSAN.read_text().splitlines():
+        found.append("KCSAN is switched off, and saw nothing")
     if KMEMLEAK.exists() and (text := leaks()):
         found.append(text)
     return found

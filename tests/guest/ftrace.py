@@ -45,7 +45,10 @@ class Tick:
 def tracing(only: str = "") -> Iterator[None]:
     """Record rtshm_tick, all of them or those that the kernel's filter `only` lets through."""
     (TRACEFS / "trace_clock").write_text("mono")
-    (TRACEFS / "buffer_size_kb").write_text("8192")
+    size = TRACEFS / "buffer_size_kb"
+    # "7 (expanded: 1408)" until somebody asks for a size.
+    before = size.read_text().split()[0]
+    size.write_text("8192")
     (TRACEFS / "trace").write_text("")
     (EVENT / "filter").write_text(only or "0")
     (EVENT / "enable").write_text("1")
@@ -54,6 +57,7 @@ def tracing(only: str = "") -> Iterator[None]:
     finally:
         (EVENT / "enable").write_text("0")
         (EVENT / "filter").write_text("0")
+        size.write_text(before)
 
 
 def ticks(taken: int | None = None) -> list[Tick]:
