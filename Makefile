@@ -1,6 +1,12 @@
 # make help says what there is.
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
+PREFIX ?= /usr/local
+VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
+# Where DKMS looks for the sources of a module.
+DKMS_SOURCE := /usr/src/rtshm-$(VERSION)
+DKMS_FILES := dkms.conf Kbuild $(wildcard $(addprefix kmod/,*.[ch] include/*.h \
+	include/uapi/linux/*.h netlink/*.yaml examples/*/*.[ch] examples/*/Kbuild examples/*/Makefile))
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 SCRIPTS := tests $(wildcard bench)
@@ -10,7 +16,8 @@ export VM_CMD := $(value CMD)
 unexport CMD
 export KERNEL ICOUNT COLD DEADLINE
 
-.PHONY: all vm demo demo-control test test-more test-all coverage lint ynl bench clean distclean help
+.PHONY: all install install-files uninstall vm demo demo-control test test-more test-all coverage lint \
+	ynl bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
@@ -22,6 +29,32 @@ all:
 		echo "or set KDIR. 'make vm' and 'make demo' need none." >&2; \
 		exit 1; \
 	fi
+
+install: install-files
+	@command -v dkms >/dev/null || { echo "No dkms here (Debian: apt-get install dkms)." >&2; exit 1; }
+	dkms install rtshm/$(VERSION)
+	systemd-sysusers $(PREFIX)/lib/sysusers.d/rtshm.conf
+	-udevadm control --reload
+	@echo "Now: modprobe rtshm, usermod -aG rtshm USER, and pip install ./client."
+
+# What is installed beside the module: the sources for DKMS, from which modules beside
+# rtshm.ko take rtshm_task.h, and the headers for programs. Debian's package has these too.
+install-files:
+	install -d $(DESTDIR)$(DKMS_SOURCE)
+	cp --parents -t $(DESTDIR)$(DKMS_SOURCE) $(DKMS_FILES)
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include/linux kmod/include/uapi/linux/*.h
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d system/60-rtshm.rules
+	install -D -m 644 system/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/rtshm.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/rtshm-dkms/examples \
+		system/modules-load.conf system/modprobe.conf
+
+uninstall:
+	-dkms remove rtshm/$(VERSION) --all
+	rm -rf $(DKMS_SOURCE) $(PREFIX)/share/doc/rtshm-dkms
+	rm -f $(addprefix $(PREFIX)/include/linux/,$(notdir $(wildcard kmod/include/uapi/linux/*.h)))
+	rm -f $(PREFIX)/lib/udev/rules.d/60-rtshm.rules $(PREFIX)/lib/sysusers.d/rtshm.conf
+	-udevadm control --reload
+	@echo "The group rtshm stays (groupdel rtshm), and the module if it is loaded (rmmod rtshm)."
 
 vm:
 	@tests/vm/run
@@ -96,6 +129,8 @@ help:
 	@echo "make ynl        generate the netlink family's C from kmod/netlink/rtshm.yaml"
 	@echo "make bench      what publishing, control and a history cost, beside other ways"
 	@echo "make            build the module for the running kernel; KDIR=... for another"
+	@echo "make install    as root: the module through DKMS, its headers, the udev rule"
+	@echo "make uninstall  and away with them"
 	@echo "make vm CMD='dmesg | tail'   run a command in the guest, in a copy of this checkout"
 	@echo "    KERNEL=6.12-rt   another kernel of tests/vm/kernels.toml"
 	@echo "    ICOUNT=1         virtual time is instructions executed: timing is repeatable"
