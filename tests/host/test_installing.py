@@ -1,0 +1,87 @@
+"""What is installed: the versions agree, all sources are there, and the wheel is whole."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+import rtshm
+
+CHECKOUT = Path(__file__).parents[2]
+
+
+def dkms(name: str) -> str:
+    """A setting of dkms.conf, as bash has it."""
+    script = f'. "$1"; echo "${name}"'
+    command = ["bash", "-c", script, "bash", str(CHECKOUT / "dkms.conf")]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def listed(*folders: str) -> set[str]:
+    command = ["git", "-C", str(CHECKOUT), "ls-files", "-co", "--exclude-standard", *folders]
+    return set(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_all_say_the_same_version() -> None:
+    changelog = (CHECKOUT / "debian/changelog").read_text()
+    match = re.match(r"rtshm \((\S+)\) ", changelog)
+    assert match
+    assert match[1] == dkms("PACKAGE_VERSION") == rtshm.__version__
+
+
+@pytest.mark.parametrize(
+    ("release", "wanted"),
+    [
+        ("5.10.0-32-amd64", False),
+        ("6.1.0-51-cloud-amd64", True),
+        ("6.2.16", False),
+        ("6.4.0-rc7", False),
+        ("6.5.0-1-amd64", True),
+        ("6.12.117+deb13-cloud-amd64", True),
+        ("6.19-rc1-amd64", True),
+        ("7.3-rc4-amd64", True),
+        ("10.0.0", True),
+    ],
+)
+def test_dkms_builds_for_the_kernels_that_are_supported(release: str, wanted: bool) -> None:
+    script = '. "$1"; [[ $2 =~ $BUILD_EXCLUSIVE_KERNEL ]]'
+    command = ["bash", "-c", script, "bash", str(CHECKOUT / "dkms.conf"), release]
+    assert (subprocess.run(command, check=False).returncode == 0) is wanted
+
+
+def test_make_install_takes_all_sources_and_headers(tmp_path: Path) -> None:
+    command = ["make", "-s", "-C", str(CHECKOUT), "install-files", f"DESTDIR={tmp_path}"]
+    subprocess.run(command, check=True)
+    source = tmp_path / f"usr/src/rtshm-{rtshm.__version__}"
+    there = {str(path.relative_to(source)) for path in source.rglob("*") if path.is_file()}
+    assert there == listed("kmod", "Kbuild", "dkms.conf")
+    local = tmp_path / "usr/local"
+    assert {path.name for path in (local / "include/linux").iterdir()} == {
+        Path(name).name for name in listed("kmod/include/uapi")
+    }
+    assert (local / "lib/udev/rules.d/60-rtshm.rules").exists()
+
+
+def test_wheel_is_whole_and_works_in_a_clean_venv(tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "-q", "--no-deps"]
+    subprocess.run([*pip, "-w", str(tmp_path), str(CHECKOUT / "client")], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name == f"rtshm-{rtshm.__version__}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as file:
+        names = {name for name in file.namelist() if name.startswith("rtshm/")}
+    assert names == {name.removeprefix("client/") for name in listed("client/rtshm")}
+
+    venv = tmp_path / "venv"
+    subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
+    pip = [str(venv / "bin/pip"), "--disable-pip-version-check", "install", "-q", str(wheel)]
+    subprocess.run(pip, check=True)
+    for command in (["--help"], ["completion", "bash"]):
+        done = subprocess.run(
+            [str(venv / "bin/rtshm"), *command], cwd=tmp_path, capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert "rtshm" in done.stdout
