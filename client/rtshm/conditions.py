@@ -18,6 +18,34 @@ if TYPE_CHECKING:
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
+class Machine:
+    """What of a machine makes ticks and their readers late; see Conditions."""
+
+    preemption: str
+    clocksource: str
+    virtualization: str
+    governor: str
+
+    @classmethod
+    def now(cls) -> Self:
+        clocksource = _text("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+        return cls(
+            preemption=preemption(
+                _text("/sys/kernel/realtime"),
+                _text("/sys/kernel/debug/sched/preempt"),
+                os.uname().version,
+            ),
+            clocksource=clocksource or "unknown",
+            virtualization=virtualization(
+                _text("/proc/cpuinfo"),
+                _text("/sys/class/dmi/id/sys_vendor"),
+                _text("/sys/class/dmi/id/product_name"),
+            ),
+            governor=_governor(),
+        )
+
+
+@dataclasses.dataclass(frozen=True, slots=True)
 class Conditions:
     """Where and when a recording was made, and at its end what became of it."""
 
@@ -59,6 +87,7 @@ class Conditions:
     @classmethod
     def now(cls, region: RegionInfo) -> Self:
         """Of a recording of this region that begins now."""
+        machine = Machine.now()
         return cls(
             region=region.name,
             layout=region.layout,
@@ -67,19 +96,10 @@ class Conditions:
             started_ns=time.time_ns(),
             started_monotonic_ns=time.monotonic_ns(),
             kernel=os.uname().release,
-            preemption=preemption(
-                _text("/sys/kernel/realtime"),
-                _text("/sys/kernel/debug/sched/preempt"),
-                os.uname().version,
-            ),
-            clocksource=_text("/sys/devices/system/clocksource/clocksource0/current_clocksource")
-            or "unknown",
-            virtualization=virtualization(
-                _text("/proc/cpuinfo"),
-                _text("/sys/class/dmi/id/sys_vendor"),
-                _text("/sys/class/dmi/id/product_name"),
-            ),
-            governor=_governor(),
+            preemption=machine.preemption,
+            clocksource=machine.clocksource,
+            virtualization=machine.virtualization,
+            governor=machine.governor,
             version=rtshm.__version__,
         )
 

@@ -7,6 +7,7 @@ import sys
 import click
 
 from rtshm.cli.completion import completion
+from rtshm.cli.doctor import doctor
 from rtshm.cli.fields import get, header, put
 from rtshm.cli.log import log
 from rtshm.cli.play import play
@@ -38,7 +39,7 @@ for command in (
     *(record, play, plot),
     *(create, set_, delete),
     *(save, load),
-    *(log, completion),
+    *(log, doctor, completion),
 ):
     rtshm.add_command(command)
 

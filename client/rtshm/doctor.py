@@ -1,0 +1,341 @@
+"""Why does it not work here? What the module needs of a machine, looked at piece by piece."""
+
+from __future__ import annotations
+
+import enum
+import errno
+import grp
+import gzip
+import lzma
+import os
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import rtshm
+from rtshm.conditions import Machine
+from rtshm.errors import MODULE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+NODES = Path("/dev/rtshm")
+CLASS = Path("/sys/class/rtshm")
+LOCKDOWN = Path("/sys/kernel/security/lockdown")
+SIG_ENFORCE = Path("/sys/module/module/parameters/sig_enforce")
+# Its last byte says whether Secure Boot is on.
+SECURE_BOOT = Path("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c")
+KEYS = Path("/proc/keys")
+
+GROUP = "rtshm"
+NETLINK_FAMILY = "rtshm"
+# A read of others is a call into hardware, or as coarse as the scheduler's tick.
+GOOD_CLOCKS = {"tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"}
+LATE_MODELS = {"none", "voluntary", "none or voluntary"}
+
+_DOCS = "see docs/installing.md"
+_DKMS = f"dkms install rtshm/{rtshm.__version__}"
+_OPENERS: dict[str, Callable[[Path], bytes]] = {
+    ".ko": Path.read_bytes,
+    ".gz": lambda path: gzip.decompress(path.read_bytes()),
+    ".xz": lambda path: lzma.decompress(path.read_bytes()),
+}
+
+
+class Level(enum.Enum):
+    """How bad it is."""
+
+    OK = "ok"
+    UNKNOWN = "-"
+    """Cannot be told, by this user or before something else is right."""
+    WARNING = "warning"
+    """Works, but not for all, not after the next kernel, or later than it could."""
+    ERROR = "error"
+    """Does not work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one piece, and what to do about it; "" if there is nothing to do."""
+
+    check: str
+    level: Level
+    text: str
+    remedy: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Module:
+    """What more than one check looks at."""
+
+    release: str
+    file: Path | None
+    """The module: the one that was named, or the one that modprobe would load."""
+    named: bool
+    loaded: bool
+
+
+def examine(module: Path | None = None) -> list[Finding]:
+    """Every piece, in the order in which one needs the other.
+
+    `module` is a file to judge in place of the one that is installed.
+    """
+    release = os.uname().release
+    subject = _Module(
+        release=release,
+        file=module or installed(release),
+        named=module is not None,
+        loaded=MODULE.is_dir(),
+    )
+    checks = (_module, _loaded, _built, _signed, _device, _group, _headers, _netlink)
+    return [*(check(subject) for check in checks), *timing(Machine.now())]
+
+
+def installed(release: str) -> Path | None:
+    """The file that modprobe loads: depmod's list has it."""
+    folder = Path("/lib/modules", release)
+    try:
+        lines = (folder / "modules.dep").read_text().splitlines()
+    except OSError:
+        return None
+    for line in lines:
+        path = folder / line.partition(":")[0]
+        if path.name.partition(".")[0] == "rtshm":
+            return path
+    return None
+
+
+def _module(module: _Module) -> Finding:
+    if module.file and module.file.is_file():
+        return Finding("module", Level.OK, str(module.file))
+    if module.named:
+        return Finding("module", Level.ERROR, f"{module.file} is not there", "make")
+    elsewhere = sorted(
+        path.relative_to("/lib/modules").parts[0]
+        for path in Path("/lib/modules").glob("*/updates/dkms/rtshm.ko*")
+    )
+    if elsewhere:
+        text = f"installed for {', '.join(elsewhere)} and not for {module.release}, which runs"
+        remedy = f"install linux-headers-{module.release}, then: sudo dkms autoinstall"
+    else:
+        text = "not installed"
+        remedy = "install rtshm-dkms, or in rtshm's tree: sudo make install"
+    # Loaded from a file of its own it works until the next boot.
+    return Finding("module", Level.WARNING if module.loaded else Level.ERROR, text, remedy)
+
+
+def _loaded(module: _Module) -> Finding:
+    if not module.loaded:
+        remedy = f"sudo insmod {module.file}" if module.named else "sudo modprobe rtshm"
+        return Finding("loaded", Level.ERROR, "the module is not loaded", remedy)
+    state = _text(MODULE / "initstate")
+    if state != "live":
+        text = f"the module is {state or 'on its way'}"
+        return Finding("loaded", Level.ERROR, text, "wait, then look at: sudo dmesg")
+    if module.file and _is_loaded(module.file) is False:
+        text = f"the module is loaded, and is not {module.file}"
+        remedy = "when nobody uses it: sudo modprobe -r rtshm && sudo modprobe rtshm"
+        return Finding("loaded", Level.WARNING, text, remedy)
+    return Finding("loaded", Level.OK, "the module is loaded")
+
+
+def _is_loaded(file: Path) -> bool | None:
+    """Whether the module that runs is this file, by its build id; None if that cannot be told."""
+    try:
+        note = (MODULE / "notes/.note.gnu.build-id").read_bytes()
+        return note in _OPENERS[file.suffix](file)
+    except (OSError, KeyError, lzma.LZMAError):
+        return None
+
+
+def _built(module: _Module) -> Finding:
+    if not module.file or not module.file.is_file():
+        return Finding("built", Level.UNKNOWN, "no module to look at")
+    magic = _modinfo(module.file, "vermagic")
+    if magic is None:
+        return Finding("built", Level.UNKNOWN, "modinfo cannot be run")
+    if not magic:
+        return Finding("built", Level.ERROR, f"{module.file} is no kernel module", "make")
+    release = magic.split()[0]
+    if release == module.release:
+        return Finding("built", Level.OK, f"for {release}, which runs")
+    text = f"for {release}, and {module.release} runs"
+    remedy = "make" if module.named else f"sudo {_DKMS} -k {module.release} --force"
+    # Then the kernel does not compare releases, but the versions of what it is linked with.
+    if "modversions" in magic.split():
+        return Finding("built", Level.WARNING, f"{text}, which may take it all the same", remedy)
+    return Finding("built", Level.ERROR, text, remedy)
+
+
+def _signed(module: _Module) -> Finding:
+    who = _enforcer()
+    if not module.file or not module.file.is_file():
+        text = f"no module to look at; {who} takes signed ones only" if who else "no need to be"
+        return Finding("signed", Level.UNKNOWN if who else Level.OK, text)
+    signer = _modinfo(module.file, "signer")
+    by = f"signed by {signer}" if signer else "not signed"
+    if not who:
+        return Finding("signed", Level.OK, f"{by}; this kernel takes modules that are not")
+    if module.loaded:
+        return Finding("signed", Level.OK, f"{by}; {who}, and the module is loaded")
+    remedy = f"sudo mokutil --import /var/lib/dkms/mok.pub, reboot, enrol the key; {_DOCS}"
+    if not signer:
+        text = f"not signed, and refused: {who}"
+        return Finding("signed", Level.ERROR, text, f"install it through DKMS, then: {remedy}")
+    keys = _text(KEYS)
+    if "asymmetri" not in keys:
+        text = f"{by}; whether the kernel knows the key only root can see: {who}"
+        return Finding("signed", Level.UNKNOWN, text)
+    if signer not in keys:
+        return Finding(
+            "signed", Level.ERROR, f"{by}, a key the kernel does not know: {who}", remedy
+        )
+    return Finding("signed", Level.OK, f"{by}, whom the kernel knows")
+
+
+def _enforcer() -> str:
+    """Why the kernel takes signed modules only; "" if it does not."""
+    # none [integrity] confidentiality
+    mode = _text(LOCKDOWN).partition("[")[2].partition("]")[0]
+    if mode not in ("", "none"):
+        boot = "Secure Boot is on, " if _secure_boot() else ""
+        return f"{boot}the kernel is locked down ({mode})"
+    if _text(SIG_ENFORCE) == "Y":
+        return "module.sig_enforce is set"
+    return ""
+
+
+def _secure_boot() -> bool:
+    try:
+        return SECURE_BOOT.read_bytes()[-1:] == b"\1"
+    except OSError:
+        return False
+
+
+def _device(module: _Module) -> Finding:
+    if not module.loaded:
+        return Finding("device", Level.UNKNOWN, "there is none before the module is loaded")
+    # The samples of a region are a device of their own, with a dot in its name.
+    regions = sorted(entry.name for entry in CLASS.glob("*") if "." not in entry.name)
+    if not regions:
+        remedy = "sudo rtshm create NAME"
+        return Finding("device", Level.WARNING, "there is no region", remedy)
+    for region in regions:
+        node = NODES / region
+        if not node.is_char_device():
+            remedy = "outside of containers: sudo udevadm trigger -s rtshm -c add, or load it anew"
+            text = f"{node} is not there, and the kernel has the region"
+            return Finding("device", Level.ERROR, text, remedy)
+    closed = [name for name in regions if not os.access(NODES / name, os.R_OK | os.W_OK)]
+    if len(closed) == len(regions):
+        text = f"you may open none of {NODES}/{{{','.join(closed)}}}"
+        return Finding("device", Level.ERROR, text, f"sudo usermod -aG {GROUP} USER, or sudo")
+    text = f"{NODES}/{{{','.join(regions)}}}" if len(regions) > 1 else f"{NODES}/{regions[0]}"
+    return Finding("device", Level.OK, text)
+
+
+def _group(module: _Module) -> Finding:
+    try:
+        group = grp.getgrnam(GROUP)
+    except KeyError:
+        remedy = f"install rtshm-dkms, or: sudo groupadd -r {GROUP}, and the udev rule of system/"
+        return Finding("group", Level.WARNING, f"no group {GROUP}: all is root's alone", remedy)
+    if os.geteuid() == 0:
+        return Finding("group", Level.OK, f"{GROUP}, which root need not be in")
+    if group.gr_gid in (os.getegid(), *os.getgroups()):
+        return Finding("group", Level.OK, f"you are in {GROUP}")
+    remedy = f"sudo usermod -aG {GROUP} USER, then log in again"
+    return Finding("group", Level.WARNING, f"you are not in {GROUP}", remedy)
+
+
+def _headers(module: _Module) -> Finding:
+    build = Path("/lib/modules", module.release, "build")
+    if (build / "include").is_dir():
+        return Finding("headers", Level.OK, str(build))
+    text = f"none of {module.release}: no module can be built for it here"
+    remedy = f"sudo apt-get install linux-headers-{module.release}"
+    return Finding("headers", Level.WARNING, text, remedy)
+
+
+def _netlink(module: _Module) -> Finding:
+    if not module.loaded:
+        return Finding("netlink", Level.UNKNOWN, "no family before the module is loaded")
+    # Not above: pyroute2 is slow to import.
+    from rtshm.netlink import Link
+
+    try:
+        link = Link()
+        try:
+            family = link.find(NETLINK_FAMILY)
+        finally:
+            link.close()
+    except OSError as error:
+        remedy = "; ".join(getattr(error, "__notes__", []))
+        name = errno.errorcode.get(error.errno or 0, "no errno")
+        return Finding("netlink", Level.ERROR, f"{error.strerror} ({name})", remedy)
+    return Finding("netlink", Level.OK, f"generic netlink family {family.id}")
+
+
+def timing(machine: Machine) -> list[Finding]:
+    """What makes ticks, or their readers, late."""
+    return [
+        _judged(
+            "preemption",
+            machine.preemption,
+            machine.preemption not in LATE_MODELS,
+            "ticks are in time, and readers wake milliseconds late at times",
+            "boot with preempt=full, or a kernel with PREEMPT_RT",
+        ),
+        _judged(
+            "clocksource",
+            machine.clocksource,
+            machine.clocksource in GOOD_CLOCKS,
+            "slow to read, or coarse",
+            "sudo dmesg | grep -i clocksource says why it is not tsc",
+        ),
+        _judged(
+            "governor",
+            machine.governor,
+            machine.governor in ("none", "performance"),
+            "a cpu that slowed down is late at first",
+            "sudo cpupower frequency-set -g performance",
+        ),
+        _judged(
+            "virtualised",
+            machine.virtualization,
+            machine.virtualization == "none",
+            "ticks are as late as the host lets them be",
+            "measure on the machine itself",
+        ),
+    ]
+
+
+def _judged(check: str, value: str, good: bool, why: str, remedy: str) -> Finding:
+    if good or value == "unknown":
+        return Finding(check, Level.OK if good else Level.UNKNOWN, value)
+    return Finding(check, Level.WARNING, f"{value}: {why}", remedy)
+
+
+def _modinfo(file: Path, field: str) -> str | None:
+    """A field of a module's, "" if it has none; None where there is no modinfo."""
+    # In /usr/sbin, which an ordinary user's PATH does not have everywhere.
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/sbin"
+    try:
+        done = subprocess.run(
+            ["modinfo", "-F", field, str(file)],
+            env={**os.environ, "PATH": path, "LC_ALL": "C"},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError:
+        return None
+    return done.stdout.strip()
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
