@@ -46,6 +46,26 @@ GUEST_PACKAGES = (
 )
 GUEST_FREE_MIB = 400
 
+# The guest of tests/install: a machine to install the packages on, with the headers of
+# the default kernel; what the packages depend on is here, since a guest has no network.
+# ccache has what compiling the module takes: see packages.py.
+INSTALL_PACKAGES = (
+    *BUILD_PACKAGES,
+    "busybox-static",
+    "ccache",
+    "dkms",
+    "mount",
+    "openssl",
+    "procps",
+    "python3-click",
+    "python3-construct",
+    "python3-pyroute2",
+    "python3-pytest",
+    "python3-tomli-w",
+    "systemd-standalone-sysusers",
+    "udev",
+)
+
 # Release candidates are in experimental, which is no suite of its own but goes on top of
 # sid: from wherever mmdebstrap has that.
 EXPERIMENTAL = (
@@ -120,28 +140,56 @@ def root(table: Table, suite: str) -> Root:
     rows = [[kernel.name, kernel.image, kernel.headers] for kernel in kernels]
 
     def build(path: Path) -> None:
-        log = cache.root() / f"root-{suite}.log"
         lines = "\n".join(" ".join(row) for row in rows)
-        # A tar, and not a directory, because in a user namespace the files would
-        # belong to subordinate ids, which this user could not even remove.
-        making = debian.mmdebstrap(
-            f"--include={','.join(packages)}",
-            f"--customize-hook=KERNELS={shlex.quote(lines)}\n{hook}",
-            *ON_TOP.get(suite, ()),
-            suite,
-            "-",
-        )
-        (path / "tree").mkdir()
-        # -p: the modes, too, when this user is not root.
-        unpacking = ["tar", "-x", "-p", "-C", str(path / "tree"), "--exclude=./dev/*"]
-        script = f"set -o pipefail; {shlex.join(making)} | {shlex.join(unpacking)}"
         names = ", ".join(kernel.name for kernel in kernels)
         with step(f"making the Debian {suite} root for kernels {names}", "1 to 2 minutes"):
-            run_logged(["bash", "-c", script], log, f"mmdebstrap of {suite}", script=hook)
+            make_tree(
+                path,
+                suite,
+                packages,
+                f"--customize-hook=KERNELS={shlex.quote(lines)}\n{hook}",
+                *ON_TOP.get(suite, ()),
+                log=f"root-{suite}.log",
+                script=hook,
+            )
         (path / "tree" / "kernels").rename(path / "kernels")
 
     parts = [suite, ON_TOP.get(suite), packages, debian.MMDEBSTRAP, hook, rows]
     return Root(cache.artefact(f"root-{suite}", parts, build, waiting=wait_line(f"root {suite}")))
+
+
+def plain_root(name: str, packages: Sequence[str], *, places: Sequence[str] = ()) -> Root:
+    """A root of the guest's suite with these packages, and no kernel.
+
+    `places` are directories that something is to be bound over.
+    """
+    hook = "; ".join(f'mkdir -p "$1"{place}' for place in ("/build", *places))
+
+    def build(path: Path) -> None:
+        with step(f"making the Debian {GUEST_SUITE} root {name}", "1 to 2 minutes"):
+            make_tree(
+                path,
+                GUEST_SUITE,
+                packages,
+                f"--customize-hook={hook}",
+                log=f"root-{name}.log",
+            )
+
+    parts = [GUEST_SUITE, list(packages), debian.MMDEBSTRAP, hook]
+    return Root(cache.artefact(f"root-{name}", parts, build, waiting=wait_line(f"root {name}")))
+
+
+def make_tree(
+    path: Path, suite: str, packages: Sequence[str], *options: str, log: str, script: str = ""
+) -> None:
+    # A tar, and not a directory, because in a user namespace the files would
+    # belong to subordinate ids, which this user could not even remove.
+    making = debian.mmdebstrap(f"--include={','.join(packages)}", *options, suite, "-")
+    (path / "tree").mkdir()
+    # -p: the modes, too, when this user is not root.
+    unpacking = ["tar", "-x", "-p", "-C", str(path / "tree"), "--exclude=./dev/*"]
+    pipe = f"set -o pipefail; {shlex.join(making)} | {shlex.join(unpacking)}"
+    run_logged(["bash", "-c", pipe], cache.root() / log, f"mmdebstrap of {suite}", script=script)
 
 
 def guest_image(table: Table) -> Path:
@@ -149,34 +197,66 @@ def guest_image(table: Table) -> Path:
     source = root(table, GUEST_SUITE)
     linux = linux_source.tree()
     wheels = pypi.tree()
+    # Headers and compiled-in sources are for building, on the host.
+    hide = ["usr/src", "usr/local/lib", "kernels", "build", "var/cache", "var/lib/apt"]
+    script = [f"test ! -d {name} || mount -t tmpfs none {name}" for name in hide]
+    # In the place of the headers' sources, on the file system that hides them.
+    script += ["mkdir usr/src/linux", f"cp -R {shlex.quote(str(linux))}/. usr/src/linux"]
+    script += [
+        "local=usr/local/lib/$(basename $(readlink usr/bin/python3))/dist-packages",
+        f"mkdir -p $local && cp -R {shlex.quote(str(wheels))}/. $local",
+    ]
+    made_of = [source.path.name, linux.name, wheels.parent.name, GUEST_FREE_MIB, 3]
+    return disk("guest", source, script, made_of)
+
+
+def install_root(table: Table) -> Root:
+    """What the disk of tests/install is made of, but for the headers."""
+    places = headers(table).values()
+    return plain_root("install", INSTALL_PACKAGES, places=sorted(places))
+
+
+def headers(table: Table) -> dict[Path, str]:
+    """The headers of the default kernel, which the harness builds with, by their places."""
+    tree = root(table, table[""].suite).tree
+    kbuild = sorted(tree.glob("usr/lib/linux-kbuild-*"))
+    there = (tree / "usr/src", tree / "usr/lib/modules", *kbuild)
+    return {path: f"/{path.relative_to(tree)}" for path in there}
+
+
+def install_image(table: Table) -> Path:
+    """The disk of the guest that the packages are installed in: that of tests/install."""
+    own = install_root(table)
+    script = ["mount -t tmpfs none var/cache", "mount -t tmpfs none var/lib/apt"]
+    binds = headers(table)
+    for there, place in binds.items():
+        script.append(f"mount --bind {shlex.quote(str(there))} {shlex.quote(place[1:])}")
+    made_of = [own.path.name, [str(path) for path in binds], GUEST_FREE_MIB, script]
+    return disk("install", own, script, made_of)
+
+
+def disk(name: str, source: Root, script: Sequence[str], made_of: Sequence[object]) -> Path:
+    """An image of `source`, after `script` has changed in a mount namespace what is seen of it."""
 
     def build(path: Path) -> None:
         image = path / "guest.ext4"
-        # Headers and compiled-in sources are for building, on the host.
-        hide = ["usr/src", "usr/local/lib", "kernels", "build", "var/cache", "var/lib/apt"]
-        script = ["set -e", f"cd {shlex.quote(str(source.tree))}"]
-        script += [f"test ! -d {name} || mount -t tmpfs none {name}" for name in hide]
-        # In the place of the headers' sources, on the file system that hides them.
-        script += ["mkdir usr/src/linux", f"cp -R {shlex.quote(str(linux))}/. usr/src/linux"]
-        script += [
-            "local=usr/local/lib/$(basename $(readlink usr/bin/python3))/dist-packages",
-            f"mkdir -p $local && cp -R {shlex.quote(str(wheels))}/. $local",
-        ]
-        script += [
-            "size=$(du -sxm . | cut -f1)",
+        lines = [
+            "set -e",
+            f"cd {shlex.quote(str(source.tree))}",
+            *script,
+            "size=$(du -sm . | cut -f1)",
             f"truncate -s $((size + size / 8 + {GUEST_FREE_MIB}))M {shlex.quote(str(image))}",
             # No journal: the image is never written to, each machine has an overlay.
             "mke2fs -q -F -t ext4 -O ^has_journal -m 0 -N 100000 -E root_owner=0:0 -d . "
             + shlex.quote(str(image)),
         ]
         if debian.privilege() == "sudo":
-            script.append(f"chown {os.getuid()} {shlex.quote(str(image))}")
-        log = cache.root() / "guest.log"
-        with step("making the guest's disk image", "10 s"):
-            run_logged(debian.as_root(["sh", "-c", "\n".join(script)]), log, "mke2fs")
+            lines.append(f"chown {os.getuid()} {shlex.quote(str(image))}")
+        log = cache.root() / f"{name}.log"
+        with step(f"making the disk image of the {name}", "10 s"):
+            run_logged(debian.as_root(["sh", "-c", "\n".join(lines)]), log, "mke2fs")
 
-    made_of = [source.path.name, linux.name, wheels.parent.name, GUEST_FREE_MIB, 3]
-    return cache.artefact("guest", made_of, build, waiting=wait_line("guest image")) / "guest.ext4"
+    return cache.artefact(name, made_of, build, waiting=wait_line(f"{name} image")) / "guest.ext4"
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,15 +66,17 @@ def run(
     sinks: Sinks | None = None,
     variables: Sequence[str] = (),
     arguments: str = "",
+    disk: Path | None = None,
+    extra: Mapping[str, bytes] | None = None,
 ) -> Outcome:
     """Run `command` by `sh -c` in the guest, in a copy of the checkout `source`.
 
     The module is built first, with these variables of kbuild. `deadline` is in
     seconds from the start of QEMU. `arguments` go to the kernel, behind those that all
-    have.
+    have. `disk` is another than the guest's usual one; `extra` are files for the copy.
     """
     sinks = sinks or Sinks()
-    disk = image.guest_image(table)
+    disk = disk or image.guest_image(table)
     boot = image.boot_files(table, kernel)
     release = image.files(table, kernel).release
     built = build.modules(table, kernel, source, variables=variables)
@@ -92,7 +94,7 @@ def run(
             source,
             command=command,
             environment={**told, **(environment or {})},
-            extra={**built, **programs},
+            extra={**built, **programs, **(extra or {})},
         )
         console = directory / "dmesg.log"
         with console.open("wb") as file:
