@@ -1,0 +1,60 @@
+"""The Debian packages, and that DKMS builds the module for each kernel of the table."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.vm import image, kernels, packages
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+TABLE = kernels.load()
+QUICK = TABLE.quick()
+
+
+def test_lintian_finds_no_error() -> None:
+    found = (packages.build(CHECKOUT) / "lintian.txt").read_text().splitlines()
+    # It has looked: the lines are of its form.
+    assert [line for line in found if not re.match(r"[WIPNO]: ", line)] == []
+
+
+def test_an_error_is_what_lintian_calls_an_error(tmp_path: Path) -> None:
+    (deb,) = packages.build(CHECKOUT).glob("rtshm-dkms_*.deb")
+    script = (
+        "dpkg-deb -R /mnt/$1 /build/tree && rm /build/tree/usr/share/doc/rtshm-dkms/copyright && "
+        "dpkg-deb -b /build/tree /build/bad.deb && { lintian --allow-root /build/bad.deb || :; }"
+    )
+    found = packages.inside(
+        packages.root(),
+        ["sh", "-c", script, "sh", deb.name],
+        {deb.parent: "/mnt", tmp_path: "/build"},
+    )
+    assert "E: rtshm-dkms: no-copyright-file" in found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(kernel.name, marks=[] if kernel.name in QUICK else [pytest.mark.more])
+        for kernel in TABLE.kernels.values()
+        if not kernel.own
+    ],
+)
+def test_dkms_builds_for_a_kernel_that_does_not_run(name: str, tmp_path: Path) -> None:
+    files = image.files(TABLE, TABLE[name])
+    tools = image.install_root(TABLE).tree
+    (tmp_path / "dkms").mkdir()
+    (tmp_path / "bin").mkdir()
+    # Of another suite than the kernel's, maybe: a script, which runs in any.
+    (tmp_path / "bin/dkms").write_bytes((tools / "usr/sbin/dkms").read_bytes())
+    version = packages.version(CHECKOUT)
+    command = ["bash", "/build/bin/dkms", "build", "--dkmstree", "/build/dkms"]
+    command += ["--sourcetree", "/mnt", "-m", "rtshm", "-v", version, "-k", files.release]
+    source = packages.unpacked(CHECKOUT) / "usr/src"
+    packages.inside(files, command, {source: "/mnt", tmp_path: "/build"})
+    built = tmp_path / f"dkms/rtshm/{version}/{files.release}/x86_64"
+    assert "warning:" not in (built / "log/make.log").read_text()
+    assert (built / "module/rtshm.ko").exists()
+    assert "rtshm_task_add" in (built / "module/Module.symvers").read_text()
