@@ -14,9 +14,9 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from tests.vm import kernels, machine, qemu, splats
+from tests.vm import image, kernels, machine, packages, qemu, splats
 from tests.vm.progress import say
 
 if TYPE_CHECKING:
@@ -30,6 +30,9 @@ MACHINES = min(2, os.cpu_count() or 1)
 DEADLINE_SECONDS = 2400.0
 
 PYTEST = ("python3", "-m", "pytest", "-p", "no:cacheprovider", "--color=no", "--durations=10")
+
+# The suite that has a guest of its own, with what the packages are installed by.
+INSTALL = "install"
 
 # pytest's closing line: "= 41 passed in 12.34s =".
 SUMMARY = re.compile(r"=+ (.*) in [\d.]+s.* =+")
@@ -121,6 +124,10 @@ def failed(output: str) -> list[str]:
 def run(suite: Suite, started: Callable[[qemu.Qemu], None] = lambda machine: None) -> Result:
     begin = time.monotonic()
     sink = io.BytesIO()
+    own: dict[str, Any] = {}
+    if suite.name == INSTALL:
+        own["disk"] = image.install_image(TABLE)
+        own["extra"] = packages.for_guest(TABLE, CHECKOUT)
     outcome = machine.run(
         TABLE,
         TABLE[suite.kernel],
@@ -128,6 +135,7 @@ def run(suite: Suite, started: Callable[[qemu.Qemu], None] = lambda machine: Non
         suite.command,
         deadline=DEADLINE_SECONDS,
         sinks=machine.Sinks(stdout=sink, stderr=sink, started=started),
+        **own,
     )
     output = sink.getvalue().decode(errors="replace")
     if outcome.lost is not None:

@@ -1,0 +1,144 @@
+"""The life of the packages on a machine, in the order of the tests: each goes on from the last."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from pathlib import Path
+
+from tests.install import machine
+from tests.install.machine import DIST, KO, NODE, attempt, run
+
+OLD, NEW = machine.VERSIONS
+EXAMPLE = Path("/root/control")
+# In the group that the package makes; nothing else.
+CLIENT = """
+import sys, rtshm
+with rtshm.open() as region:
+    for line in sys.stdin:
+        region.publish(int(line))
+        region.wait_taken(timeout=20)
+        print(region.some_int, flush=True)
+"""
+
+
+def group() -> int:
+    return int(run("getent", "group", "rtshm").split(":")[2])
+
+
+def access(node: Path) -> tuple[str, int, int]:
+    """As udev leaves it."""
+    run("udevadm", "settle", "--timeout=60")
+    found = node.stat()
+    return stat.filemode(found.st_mode), found.st_uid, found.st_gid
+
+
+def installed_versions() -> list[str]:
+    """rtshm/VERSION of each line of dkms status, and the state."""
+    return [
+        f"{line.split(',')[0]}:{line.rsplit(':', 1)[1].strip()}"
+        for line in run("dkms", "status", "rtshm").splitlines()
+    ]
+
+
+def test_install_builds_the_module_for_the_running_kernel(before: machine.Tree) -> None:
+    run("dpkg", "-i", *machine.packages(OLD))
+    assert installed_versions() == [f"rtshm/{OLD}:installed"]
+    assert run("modinfo", "-n", "rtshm").strip().startswith(str(KO))
+    assert not Path("/sys/module/rtshm").exists()
+    assert group() > 0
+
+
+def test_user_of_the_group_uses_it(before: machine.Tree) -> None:
+    run("modprobe", "rtshm", "period_ns=50000000")
+    assert access(NODE) == ("crw-rw----", 0, group())
+    run("rtshm", "write", "42", **machine.as_user([group()]))
+    assert run("rtshm", "read", **machine.as_user([group()])) == "42\n"
+    others = attempt("rtshm", "write", "42", **machine.as_user([]))
+    assert others.returncode == 1
+    assert "EACCES" in others.stdout
+
+
+def test_region_that_was_made_for_somebody_stays_theirs() -> None:
+    made = {
+        "plain": ([], ("crw-rw----", 0, group())),
+        "reader": (["--mode", "0640"], ("crw-r-----", 0, 0)),
+        "owned": (["--owner", "1000"], ("crw-------", 1000, 0)),
+        "others": (["--group", "1234"], ("crw-------", 0, 1234)),
+        "roots": (["--mode", "0200"], ("c-w-------", 0, 0)),
+    }
+    for name, (options, expected) in made.items():
+        run("rtshm", "create", name, *options)
+        assert access(NODE.with_name(name)) == expected
+    samples = {"plain": ("cr--r-----", 0, group()), "roots": ("c---------", 0, 0)}
+    for name, expected in samples.items():
+        run("rtshm", "set", name, "--depth", "16")
+        assert access(NODE.with_name(f"{name}.samples")) == expected
+    run("rtshm", "delete", *made)
+
+
+def test_program_of_32_bits_shares_the_memory_and_reads_samples() -> None:
+    run("rtshm", "set", "default", "--depth", "256", "--record-bytes", "8")
+    assert access(NODE.with_name("default.samples")) == ("cr--r-----", 0, group())
+    assert run(DIST / "client32", "-7", **machine.as_user([group()])) == "-7\n"
+    run("rtshm", "set", "default", "--depth", "0")
+
+
+def test_module_beside_it_is_built_against_what_is_installed() -> None:
+    run("cp", "-R", f"/usr/src/rtshm-{OLD}/kmod/examples/control", EXAMPLE)
+    run("make", "-C", EXAMPLE)
+    run("insmod", EXAMPLE / "rtshm_control.ko", "region=default")
+    try:
+        assert "control" in run("rtshm", "show", "default")
+    finally:
+        run("rmmod", "rtshm_control")
+        run("rm", "-r", EXAMPLE)
+
+
+def test_upgrade_leaves_a_running_client_alone(before: machine.Tree) -> None:
+    client = subprocess.Popen(
+        ["/usr/bin/python3", "-c", CLIENT],
+        env=machine.ENVIRONMENT,
+        cwd="/",
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        user=machine.UID,
+        group=machine.UID,
+        extra_groups=[group()],
+    )
+    assert client.stdin and client.stdout
+    with client:
+        for value, act in ((1, None), (2, machine.packages(NEW))):
+            if act:
+                run("dpkg", "-i", *act)
+            client.stdin.write(f"{value}\n")
+            client.stdin.flush()
+            assert client.stdout.readline() == f"{value}\n"
+        # The module that runs is the old one, until nobody uses it.
+        busy = attempt("modprobe", "-r", "rtshm")
+        assert busy.returncode == 1
+        assert "in use" in busy.stdout
+    assert client.returncode == 0
+    assert installed_versions() == [f"rtshm/{NEW}:installed"]
+    assert not Path(f"/usr/src/rtshm-{OLD}").exists()
+    run("modprobe", "-r", "rtshm")
+    run("modprobe", "rtshm")
+    run("rtshm", "write", "3")
+    assert NEW in run("/usr/bin/python3", "-c", "import rtshm; print(rtshm.__version__)")
+
+
+def test_removal_leaves_a_loaded_module_until_it_is_unloaded(before: machine.Tree) -> None:
+    run("dpkg", "-r", "rtshm-dkms", "python3-rtshm")
+    assert not list(KO.parent.glob("rtshm.ko*"))
+    assert attempt("modprobe", "-n", "rtshm").returncode == 1
+    assert NODE.exists()
+    run("rmmod", "rtshm")
+    run("udevadm", "settle", "--timeout=60")
+    assert not NODE.parent.exists()
+
+
+def test_purge_leaves_nothing_but_the_group(before: machine.Tree) -> None:
+    run("dpkg", "-P", "rtshm-dkms", "python3-rtshm")
+    assert "rtshm" not in run("dpkg-query", "-W")
+    assert machine.difference(before, machine.tree()) == [f"~{path}" for path in machine.GROUPS]
