@@ -1,0 +1,110 @@
+"""A kernel that takes signed modules only, as one that was started by Secure Boot does.
+
+Of Secure Boot itself this shows nothing: neither the firmware's part, nor mokutil's, nor
+that a kernel takes the module once the key is enrolled.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.vm import build, image, kernels, machine, packages
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+TABLE = kernels.load()
+
+LOCKED = "the kernel is locked down (integrity)"
+ENFORCED = "module.sig_enforce is set"
+REJECTED = "Loading of unsigned module is rejected"
+
+SCRIPT = """
+mount -t securityfs none /sys/kernel/security
+insmod {file}
+echo "insmod: $?"
+rtshm doctor --json --module {file}
+echo "doctor: $?"
+dmesg
+"""
+
+SIGNER = "rtshm test key"
+SIGN = f"""
+set -e
+cd /build
+openssl req -new -x509 -newkey rsa:2048 -nodes -subj "/CN={SIGNER}" -keyout key.pem \\
+    -outform DER -out cert.der
+"$1"/scripts/sign-file sha256 key.pem cert.der rtshm.ko
+"""
+
+
+@pytest.fixture
+def signed(tmp_path: Path) -> bytes:
+    """The module with a signature of a key that no kernel knows."""
+    files = image.files(TABLE, TABLE[""])
+    file = tmp_path / "rtshm.ko"
+    file.write_bytes(build.modules(TABLE, TABLE[""], CHECKOUT)["rtshm.ko"])
+    command = ["sh", "-c", SIGN, "sh", files.headers]
+    binds = {**image.headers(TABLE), tmp_path: "/build"}
+    packages.inside(image.install_root(TABLE), command, binds)
+    return file.read_bytes()
+
+
+def refused(arguments: str, file: str, extra: dict[str, bytes]) -> tuple[dict[str, str], str]:
+    """What doctor says of the signature of a module that was refused, and the kernel's log."""
+    stdout = io.BytesIO()
+    outcome = machine.run(
+        TABLE,
+        TABLE[""],
+        CHECKOUT,
+        SCRIPT.format(file=file),
+        deadline=180,
+        arguments=arguments,
+        extra=extra,
+        sinks=machine.Sinks(stdout=stdout, stderr=io.BytesIO()),
+    )
+    assert outcome.lost is None
+    text = stdout.getvalue().decode()
+    before, doctor, rest = re.split(r"^(?:insmod|doctor): ", text, flags=re.MULTILINE)
+    assert before == ""
+    inserted, _, rows = doctor.partition("\n")
+    status, _, log = rest.partition("\n")
+    assert (inserted, status) == ("1", "4")
+    (signed,) = [row for row in json.loads(rows) if row["check"] == "signed"]
+    return signed, log
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why", "said"),
+    [
+        ("lockdown=integrity module.sig_enforce=1", LOCKED, REJECTED),
+        ("lockdown=integrity", LOCKED, "unsigned module loading is restricted"),
+        ("module.sig_enforce=1", ENFORCED, REJECTED),
+    ],
+)
+def test_unsigned_module_is_refused_and_doctor_says_what_to_do(
+    arguments: str, why: str, said: str
+) -> None:
+    found, log = refused(arguments, "rtshm.ko", {})
+    assert (found["level"], found["text"]) == ("error", f"not signed, and refused: {why}")
+    assert found["remedy"].startswith("install it through DKMS")
+    assert "mokutil --import /var/lib/dkms/mok.pub" in found["remedy"]
+    assert said in log
+
+
+def test_module_of_an_unknown_key_is_refused_and_doctor_says_whose(signed: bytes) -> None:
+    found, log = refused("module.sig_enforce=1", "signed.ko", {"signed.ko": signed})
+    assert found["level"] == "error"
+    assert found["text"] == (f"signed by {SIGNER}, a key the kernel does not know: {ENFORCED}")
+    assert found["remedy"].startswith("sudo mokutil --import")
+    assert "Loading of module with unavailable key is rejected" in log
+
+
+def test_both_are_taken_by_the_kernel_as_it_is_otherwise(signed: bytes) -> None:
+    command = "set -e; for file in rtshm.ko signed.ko; do insmod $file; rmmod rtshm; done"
+    extra = {"signed.ko": signed}
+    outcome = machine.run(TABLE, TABLE[""], CHECKOUT, command, deadline=180, extra=extra)
+    assert (outcome.lost, outcome.status) == (None, 0)
