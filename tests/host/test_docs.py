@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-NAMED = re.compile(r"`((?:tests/(?:host|stress|vm)/)?test_\w+\.py)?(?:::(test_\w+))?`")
+NAMED = re.compile(r"`((?:tests/(?:host|install|stress|vm)/)?test_\w+\.py)?(?:::(test_\w+))?`")
 
 
 def limits() -> dict[str, str]:
@@ -20,6 +20,7 @@ DOCUMENTS = (
     "docs/from-rtlinux.md",
     "docs/control.md",
     "docs/history.md",
+    "docs/installing.md",
     "docs/layouts.md",
     "docs/recording.md",
     "docs/reliability.md",
