@@ -50,16 +50,17 @@ class Conditions:
     """Where and when a recording was made, and at its end what became of it."""
 
     region: str
+    """Its name."""
     layout: str
     """The text stored with the region; "" for none."""
     record_bytes: int
     """Bytes from the region's beginning in a sample."""
     period_ns: int
-    """At the beginning."""
+    """At the beginning, in ns."""
     started_ns: int
-    """CLOCK_REALTIME at the beginning, right before the first sample that comes; since 1970."""
+    """CLOCK_REALTIME at the beginning, right before the first sample that comes; ns since 1970."""
     started_monotonic_ns: int
-    """CLOCK_MONOTONIC at the same time: the samples have this clock."""
+    """CLOCK_MONOTONIC at the same time, in ns: the samples have this clock."""
     kernel: str
     """Its release, of uname(2)."""
     preemption: str
@@ -110,6 +111,7 @@ class Conditions:
         return cls(**{name: value for name, value in values.items() if name in known})
 
     def asdict(self) -> dict[str, str | int]:
+        """By name, for of()."""
         return dataclasses.asdict(self)
 
 

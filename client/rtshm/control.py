@@ -32,10 +32,12 @@ _DRAIN_SECONDS = 1.0
 
 
 class PrintMode(enum.StrEnum):
-    """When a tick prints the region's value in the kernel log."""
+    """When a tick prints the region's value in the kernel log: ten lines a second at most."""
 
     OFF = "off"
+    """Never."""
     EVERY_TICK = "every-tick"
+    """At each."""
     CHANGES = "changes"
     """At the first tick, and at each that finds another value than was printed."""
 
@@ -44,9 +46,11 @@ class Clock(enum.StrEnum):
     """The clock that a region's ticks are on, as clock_gettime(2) has it."""
 
     MONOTONIC = "monotonic"
+    """Since boot, without the time in suspend; nobody sets it."""
     REALTIME = "realtime"
     """Set back, it makes the next tick wait as long; set ahead, the periods between are missed."""
     TAI = "tai"
+    """As REALTIME, but for leap seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class Task:
     """Code of another module that the ticks of a region run, and what they counted of it."""
 
     name: str
+    """As its module gave it."""
     ticks: int
     """How often it ran since it was added."""
     time_max_ns: int
@@ -69,21 +74,24 @@ class Counters:
     """What the ticks of a region counted since it was made, all as of one tick."""
 
     ticks: int
+    """How many there were."""
     missed: int
     """Periods that went by without a tick of their own."""
     published: int
     """Announced values that a tick took."""
     lateness_min_ns: int
-    """Least time from when a tick was due to when it ran; 0 before the first."""
+    """Least time from when a tick was due to when it ran, in ns; 0 before the first."""
     lateness_max_ns: int
+    """The most, in ns."""
     lateness_sum_ns: int
+    """Of all ticks, in ns."""
     lateness_histogram: tuple[int, ...]
     """32 counters of ticks. Number i has those that were 2**i ns late or more, and less than
     2**(i+1); the first also those less than 1 ns late, the last also all that were later."""
 
     @property
     def lateness_mean_ns(self) -> float:
-        """0.0 before the first tick."""
+        """The mean, in ns; 0.0 before the first tick."""
         return self.lateness_sum_ns / self.ticks if self.ticks else 0.0
 
 
@@ -92,12 +100,15 @@ class RegionInfo:
     """A region as the kernel described it at one moment."""
 
     name: str
+    """That of its device node in /dev/rtshm: `[a-z0-9][a-z0-9_-]{0,30}`."""
     id: int
     """From 1, in the order of making; not used again while the module is loaded."""
     size: int
     """Bytes."""
     period_ns: int
+    """From tick to tick, in ns."""
     print: PrintMode
+    """When its ticks print."""
     record_depth: int
     """Samples that are kept of the region's history."""
     record_bytes: int
@@ -105,24 +116,28 @@ class RegionInfo:
     layout: str
     """What lies where in the region; the kernel stores it and does not look into it."""
     mode: int
-    """Access mode of the device node."""
+    """Access mode of the device node, as 0o600."""
     uid: int
+    """Its owner."""
     gid: int
+    """Its group."""
     cpu: int | None
     """The cpu that the timer was put on; None: any."""
     users: int
     """Open files of the region; a mapping holds its file open."""
     counters: Counters
+    """What its ticks counted."""
     sample_bytes: int | None = None
     """Bytes of a sample of the region's history; None: nothing is recorded."""
     clock: Clock = Clock.MONOTONIC
+    """That its ticks are on."""
     phase_ns: int | None = None
-    """Ticks are due at multiples of the period on the clock and so much later; None: from the
+    """Ticks are due at multiples of the period on the clock and so many ns later; None: from the
     first tick on."""
     start_ns: int | None = None
-    """When the first tick is due, on the clock; None: at once."""
+    """When the first tick is due, in ns on the clock; None: at once."""
     task_budget_ns: int = 0
-    """A task that takes longer in a tick has an overrun; 0: there is no budget."""
+    """A task that takes more ns in a tick has an overrun; 0: there is no budget."""
     task_long_max: int = 0
     """A task that takes longer than half the period so many ticks in a row is stopped; 0: never."""
     tasks: tuple[Task, ...] = ()
@@ -147,6 +162,7 @@ class Created:
     """A region was made."""
 
     region: RegionInfo
+    """As it was then."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +170,15 @@ class Changed:
     """A region has other settings than before."""
 
     region: RegionInfo
+    """As it was from then on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A region was removed. Its counters are final."""
+    """A region was removed."""
 
     region: RegionInfo
+    """As it was at the end: its counters are final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +191,7 @@ class Overrun:
     """
 
     regions: Sequence[RegionInfo]
+    """As Control.list() has them."""
 
 
 Event = Created | Changed | Deleted | Overrun
@@ -227,6 +246,10 @@ class Control:
     ) -> RegionInfo:
         """Make a region; what is None is the kernel's default. Its device node is there on return.
 
+        Returns the region as the kernel made it. Raises OSError: EEXIST for a
+        name that is taken, EINVAL and ERANGE for what is not allowed, with the
+        limit, ENOSPC and ENOMEM when there is no room for it, EPERM.
+
         `period`, `phase` and `task_budget` are a timedelta, or an int of ns;
         `start_ns` is a time of `clock`, as time.clock_gettime_ns() has it;
         `size` is bytes, a multiple of the page size; `layout` is kept as its
@@ -253,7 +276,10 @@ class Control:
         )
 
     def delete(self, name: str) -> None:
-        """Remove a region. Who has it open keeps its memory; no tick works on it any more."""
+        """Remove a region. Who has it open keeps its memory; no tick works on it any more.
+
+        Raises OSError: ENOENT, EPERM.
+        """
         self._request(Command.REGION_DEL, name)
 
     def set(
@@ -269,7 +295,10 @@ class Control:
     ) -> RegionInfo:
         """Change what is not None, all of it or, when any is refused, nothing.
 
-        What is as it was already makes no event.
+        Times are a timedelta, or an int of ns. What is as it was already makes
+        no event. Returns the region as it is then. Raises OSError: EBUSY for
+        another depth or record while its samples are open, ENOENT, EINVAL,
+        ERANGE, ENOSPC, ENOMEM, EPERM.
         """
         return self._one(
             Command.REGION_SET,
@@ -283,7 +312,7 @@ class Control:
         )
 
     def get(self, name: str) -> RegionInfo:
-        """One region as it is now."""
+        """One region as it is now. Raises FileNotFoundError if there is none of the name."""
         return self._one(Command.REGION_GET, name)
 
     def list(self) -> Sequence[RegionInfo]:
@@ -301,6 +330,7 @@ class Control:
         return Watch(timeout)
 
     def close(self) -> None:
+        """Let the socket go; twice is as good. What is asked after it is ClosedError."""
         self.closed = True
         self._link.close()
 
@@ -359,6 +389,7 @@ class Watch:
         return self._link.fileno()
 
     def close(self) -> None:
+        """End it; twice is as good."""
         if self.closed:
             return
         self.closed = True

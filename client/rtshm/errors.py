@@ -11,7 +11,7 @@ _NOT_LOADED = "the module is not loaded: sudo insmod rtshm.ko"
 
 
 class ClosedError(ValueError):
-    """A region, a control or a watch was used after its close()."""
+    """A region, its samples, a control or a watch was used after its close()."""
 
 
 class LayoutError(ValueError):

@@ -87,11 +87,15 @@ class Lateness:
     """From when a tick was due until it ran; each is one that was measured. Nanoseconds."""
 
     min_ns: int
+    """The least."""
     p50_ns: int
+    """So late, or less, was half of the ticks."""
     p99_ns: int
+    """So late, or less, were 99 % of the ticks."""
     p9999_ns: int
     """So late, or less, were 99.99 % of the ticks; of fewer than 10,000 it is the maximum."""
     max_ns: int
+    """The most."""
 
     @classmethod
     def of(cls, recording: Recording) -> Lateness | None:
@@ -105,6 +109,7 @@ class Lateness:
         return cls(*map(int, found))
 
     def named(self) -> list[tuple[str, int]]:
+        """In the order from least to most: [("min", 512), ("p50", 2048), ...], in ns."""
         values = dataclasses.astuple(self)
         return list(zip(("min", "p50", "p99", "p99.99", "max"), values, strict=True))
 

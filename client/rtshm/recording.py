@@ -33,8 +33,9 @@ class Recording:
     """What was recorded of a region."""
 
     conditions: Conditions
+    """Under which it was made."""
     array: Array
-    """As Samples.read_array() gives it."""
+    """As Samples.read_array() gives it: structured, of shape (conditions.samples,)."""
 
 
 class _Format(Protocol):
@@ -70,8 +71,9 @@ def check_format(path: str | os.PathLike[str]) -> None:
 def load(path: str | os.PathLike[str]) -> Recording:
     """Read a whole recording, of any format.
 
-    Raises OSError, ExtraError if the library of the format is not there, and
-    ValueError if this is no recording.
+    Raises OSError (FileNotFoundError, ...), ExtraError if the library of the
+    format is not there, and ValueError for another suffix than .npz, .parquet
+    and .csv, and if this is no recording.
     """
     check_format(path)
     # First, so that a library's own words for it need not be known.

@@ -41,9 +41,9 @@ class Sample:
     tick: int
     """From 1."""
     time_ns: int
-    """CLOCK_MONOTONIC when the tick ran."""
+    """CLOCK_MONOTONIC when the tick ran, in ns."""
     lateness_ns: int
-    """From when the tick was due until it ran."""
+    """From when the tick was due until it ran, in ns."""
     announced: bool
     """Whether the tick took an announcement."""
     missed: int
@@ -53,6 +53,7 @@ class Sample:
 
     @property
     def some_int(self) -> int:
+        """The value of the word in the record, a C int."""
         value: int = _WORD.unpack_from(self.record)[0]
         return value
 
@@ -149,11 +150,12 @@ class Samples:
     ) -> numpy.ndarray[Any, numpy.dtype[numpy.void]]:
         """Up to `most` samples, at least one but at the end, as a numpy structured array.
 
-        Its fields are those of Sample, `flags` (1: announced) among them, then
-        some_int and ready of the word, then the fields of the region's layout
-        that lie wholly within the record. Waits as an iteration does; without
-        `wait`, it is what is there, maybe nothing, whatever the watermark.
-        Raises ImportError if there is no numpy.
+        Its shape is (n,), with n no more than `most`. Its fields are those of
+        Sample, `flags` (1: announced) among them, then some_int and ready of
+        the word, then the fields of the region's layout that lie wholly within
+        the record. Waits as an iteration does; without `wait`, it is what is
+        there, maybe nothing, whatever the watermark.
+        Raises ImportError if there is no numpy, ClosedError after close().
         """
         dtype = self.dtype
         import numpy
@@ -167,7 +169,7 @@ class Samples:
 
     @property
     def dtype(self) -> numpy.dtype[numpy.void]:
-        """Of read_array()."""
+        """Of an element of read_array(): sample_bytes large, the fields at their offsets."""
         if self._dtype is None:
             layout = None
             if self.info.layout and self.record_bytes > LAYOUT_OFFSET:
@@ -187,6 +189,7 @@ class Samples:
         return self._fd
 
     def close(self) -> None:
+        """Let the history go; twice is as good. A thread that waits is not woken."""
         if not self.closed:
             self.closed = True
             os.close(self._fd)

@@ -63,11 +63,15 @@ class Region:
     `some_int` and `ready` are single loads and stores in the shared word.
     Another process, and the kernel, may change them at any time. After a fork
     parent and child share the memory, and each closes its own mapping.
+
+    After close() everything but close() raises ClosedError; of a region opened
+    read-only, what would store raises PermissionError.
     """
 
     path: Path
+    """The device node."""
     size: int
-    """Bytes."""
+    """Bytes, a multiple of the page size."""
 
     publish: Callable[[int], None]
     """publish(value) stores the value and announces it, in one aligned 8-byte store.
@@ -186,7 +190,9 @@ class Region:
     def read(self) -> dict[str, Any]:
         """All fields by name, as of one moment: no write() or update() is seen halfway.
 
-        Raises LayoutError for a layout of more than a page.
+        A struct is a dict, an array a list of its length, of more dimensions a
+        list of lists. Raises LayoutError if there is no layout, or one of more
+        than a page.
         """
         return record.read(self.fileno(), self.layout)
 
@@ -248,7 +254,7 @@ class Region:
         return self._fd
 
     def close(self) -> None:
-        """Unmap and close. With a view of the memory alive, the last of them unmaps."""
+        """Unmap and close; twice is as good. With a view of the memory alive, the last unmaps."""
         if self.closed:
             return
         self.closed = True
