@@ -27,7 +27,14 @@ class InOrder(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=InOrder,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=(
+        "Exit status: 0 if all is well, 1 if it was refused, with the reason and what to do on "
+        "standard error, 2 if the command is not one, 130 if Control-C cut it off."
+    ),
+)
 def rtshm() -> None:
     """Memory shared with a periodic task inside the Linux kernel."""
 
