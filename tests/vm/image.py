@@ -35,6 +35,7 @@ GUEST_PACKAGES = (
     "python3-click",
     "python3-construct",
     "python3-jsonschema",
+    "python3-matplotlib",
     "python3-numpy",
     "python3-pexpect",
     "python3-pyroute2",

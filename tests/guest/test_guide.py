@@ -1,0 +1,119 @@
+"""docs/guide.md, typed as it stands there: what is root's and what is Python's.
+
+What is the user's, before that, builds what is in the guest already: tests/vm/test_guide.py.
+"""
+
+from __future__ import annotations
+
+import doctest
+import os
+import subprocess
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+import pexpect
+import pytest
+
+from tests import guide
+from tests.guest import module
+from tests.guest.module import CHECKOUT
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.guest.conftest import Load
+
+# A process that imports and draws takes so long on a busy emulated machine.
+PATIENCE = 300
+MADE = ("run.npz", "run.html", "step.npz", "step.png")
+END = "end of the command, status "
+
+
+class Shell:
+    """A shell of root's, without a terminal, for one command after another."""
+
+    def __init__(self) -> None:
+        self._bash = subprocess.Popen(
+            ["bash"],
+            cwd=CHECKOUT,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def run(self, command: str) -> str:
+        """What it prints. It must do well."""
+        assert self._bash.stdin
+        assert self._bash.stdout
+        self._bash.stdin.write(f"{{ {command}\n}} </dev/null; printf '\\n{END}%d\\n' $?\n")
+        self._bash.stdin.flush()
+        printed = ""
+        for line in self._bash.stdout:
+            if line.startswith(END):
+                assert line == f"{END}0\n", f"# {command}\n{printed}"
+                return printed
+            printed += line
+        raise AssertionError(f"# {command}\n{printed}\nand the end of the shell")
+
+    def close(self) -> None:
+        self._bash.communicate(timeout=PATIENCE)
+
+
+@pytest.fixture
+def shell(load: Load, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+    # Python's part is run here, and finds the files where the shell made them.
+    monkeypatch.chdir(CHECKOUT)
+    shell = Shell()
+    yield shell
+    shell.close()
+    # Of a test that failed: `load` takes the module away after this.
+    with suppress(OSError):
+        module.remove("rtshm_control")
+    for name in MADE:
+        (CHECKOUT / name).unlink(missing_ok=True)
+
+
+def scope(command: str) -> None:
+    """What takes a terminal: until it has drawn, then q."""
+    terminal = pexpect.spawn(
+        "bash",
+        ["-c", command],
+        cwd=str(CHECKOUT),
+        encoding="utf-8",
+        timeout=PATIENCE,
+        dimensions=(24, 100),
+        env={**os.environ, "TERM": "xterm"},
+    )
+    terminal.expect_exact("control output")
+    terminal.expect_exact("lost 0")
+    terminal.send("q")
+    terminal.expect(pexpect.EOF)
+    terminal.close()
+    assert terminal.exitstatus == 0
+
+
+def session(text: str) -> None:
+    """What is typed into Python: a session of one block, as doctest has it."""
+    test = doctest.DocTestParser().get_doctest(text, {}, "guide.md", str(guide.GUIDE), 0)
+    said: list[str] = []
+    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
+    assert not said, "".join(said)
+
+
+def test_guide_does_what_it_shows(shell: Shell) -> None:
+    typed = [each for each in guide.read(guide.GUIDE.read_text()) if each.where != "$"]
+    for each in typed:
+        if each.where == ">>>":
+            session(each.text)
+        elif each.text.startswith("rtshm scope "):
+            scope(each.text)
+        else:
+            printed = shell.run(each.text)
+            assert guide.agrees(each.shown, printed), (
+                f"# {each.text}\n{printed}\nand not, as the guide has it:\n{each.shown}"
+            )
+        if "rtshm plot" in each.text:
+            assert (CHECKOUT / "run.html").read_text().count("<svg") == 1
+    assert not module.is_loaded()
+    assert not [name for name in MADE if (CHECKOUT / name).exists()]
