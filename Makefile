@@ -9,15 +9,15 @@ DKMS_FILES := dkms.conf Kbuild $(wildcard $(addprefix kmod/,*.[ch] include/*.h \
 	include/uapi/linux/*.h netlink/*.yaml examples/*/*.[ch] examples/*/Kbuild examples/*/Makefile))
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-SCRIPTS := tests $(wildcard bench)
+SCRIPTS := tests $(wildcard bench docs/*.py)
 
 # As typed: make would expand the dollars in it.
 export VM_CMD := $(value CMD)
 unexport CMD
 export KERNEL ICOUNT COLD DEADLINE
 
-.PHONY: all install install-files uninstall vm demo demo-control test test-more test-all coverage lint \
-	ynl bench clean distclean help
+.PHONY: all install install-files uninstall vm demo demo-control
+.PHONY: test test-more test-all coverage lint ynl docs man bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
@@ -87,7 +87,7 @@ coverage: $(VENV)/stamp
 	@tests/vm/packages.sh vm
 	@$(PYTHON) -m tests.vm coverage
 
-lint: $(VENV)/stamp
+lint: $(VENV)/stamp docs
 	@tests/vm/packages.sh vm
 	@tests/vm/packages.sh tools
 	@$(PYTHON) -m tests.vm lint
@@ -98,6 +98,16 @@ lint: $(VENV)/stamp
 ynl: $(VENV)/stamp
 	@tests/vm/packages.sh vm
 	@$(PYTHON) -m tests.vm ynl
+
+# -E: what is generated depends on more than the files that Sphinx looks at.
+docs: $(VENV)/stamp man
+	@$(PYTHON) -m sphinx -q -E -W --keep-going -b html docs docs/_build/html
+	@echo "docs/_build/html/index.html"
+
+man: $(VENV)/stamp
+	@mkdir -p docs/_build
+	@$(PYTHON) docs/man.py >docs/_build/rtshm.1
+	@echo "docs/_build/rtshm.1"
 
 bench:
 	@ICOUNT=1 tests/vm/run 'insmod rtshm.ko period_ns=3600000000000 print=0 && insmod tests/modules/probe/rtshm_probe.ko && python3 bench/publish.py && python3 bench/control.py && python3 -m bench.tick && python3 -m bench.history'
@@ -116,7 +126,7 @@ clean:
 	@find client tests -name __pycache__ -prune -exec rm -r {} +
 
 distclean: clean
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache
 	@echo "downloads and images stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/rtshm"
 
 help:
@@ -125,7 +135,8 @@ help:
 	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel"
 	@echo "make test-all   all tests, on every kernel of tests/vm/kernels.toml, some built first"
 	@echo "make coverage   which lines of the module the tests run"
-	@echo "make lint       compiler warnings, sparse, checkpatch, generated C, ruff, mypy"
+	@echo "make lint       compiler warnings, sparse, checkpatch, generated C, ruff, mypy, documents"
+	@echo "make docs       the documents as a site; make man: rtshm(1)"
 	@echo "make ynl        generate the netlink family's C from kmod/netlink/rtshm.yaml"
 	@echo "make bench      what publishing, control and a history cost, beside other ways"
 	@echo "make            build the module for the running kernel; KDIR=... for another"
