@@ -17,7 +17,7 @@ unexport CMD
 export KERNEL ICOUNT COLD DEADLINE
 
 .PHONY: all install install-files uninstall vm demo demo-control
-.PHONY: test test-more test-all coverage lint ynl docs man bench clean distclean help
+.PHONY: test test-host test-more test-all coverage lint ynl docs man kernels bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
@@ -74,6 +74,12 @@ test: $(VENV)/stamp
 	@tests/vm/packages.sh tools
 	@$(PYTHON) -m pytest $(if $(KERNEL),tests/vm/test_guest.py,-m 'not more')
 
+# What `make test KERNEL=...` leaves, for all kernels: what is tested on the host.
+test-host: $(VENV)/stamp
+	@tests/vm/packages.sh vm
+	@tests/vm/packages.sh tools
+	@$(PYTHON) -m pytest -m 'not more' --ignore tests/vm/test_guest.py
+
 # What test-all has over test.
 test-more: $(VENV)/stamp
 	@tests/vm/packages.sh vm
@@ -94,6 +100,9 @@ lint: $(VENV)/stamp docs
 	@$(PYTHON) -m ruff check --output-format concise client $(SCRIPTS)
 	@$(PYTHON) -m ruff format --check client $(SCRIPTS)
 	@$(PYTHON) -m mypy client/rtshm $(SCRIPTS)
+	@$(VENV)/bin/check-jsonschema -q --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(VENV)/bin/check-jsonschema -q --builtin-schema vendor.github-actions .github/actions/*/action.yml
+	@$(VENV)/bin/zizmor -q --offline --no-progress .github
 
 ynl: $(VENV)/stamp
 	@tests/vm/packages.sh vm
@@ -108,6 +117,10 @@ man: $(VENV)/stamp
 	@mkdir -p docs/_build
 	@$(PYTHON) docs/man.py >docs/_build/rtshm.1
 	@echo "docs/_build/rtshm.1"
+
+# The kernels that have tests, as JSON.
+kernels:
+	@python3 -m tests.vm kernels
 
 bench:
 	@ICOUNT=1 tests/vm/run 'insmod rtshm.ko period_ns=3600000000000 print=0 && insmod tests/modules/probe/rtshm_probe.ko && python3 bench/publish.py && python3 bench/control.py && python3 -m bench.tick && python3 -m bench.history'
@@ -134,6 +147,7 @@ help:
 	@echo "make demo-control   a controller in the tick: a step through it, drawn in step.png"
 	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel"
 	@echo "make test-all   all tests, on every kernel of tests/vm/kernels.toml, some built first"
+	@echo "make test-host  of them those that are not suites in the guest"
 	@echo "make coverage   which lines of the module the tests run"
 	@echo "make lint       compiler warnings, sparse, checkpatch, generated C, ruff, mypy, documents"
 	@echo "make docs       the documents as a site; make man: rtshm(1)"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import sys
@@ -49,6 +50,8 @@ def main() -> int:
     check.set_defaults(act=lambda arguments: lint.run(kernels.load(), CHECKOUT))
     count = commands.add_parser("coverage", help="which lines of the module the tests run")
     count.set_defaults(act=lambda arguments: coverage.run(kernels.load(), CHECKOUT))
+    names = commands.add_parser("kernels", help="the kernels that have tests, as JSON")
+    names.set_defaults(act=print_kernels)
     generate = commands.add_parser("ynl", help="generate the netlink family's C from its spec")
     generate.set_defaults(act=lambda arguments: ynl.update(CHECKOUT))
 
@@ -96,6 +99,12 @@ def run_demo(arguments: argparse.Namespace) -> int:
         icount=arguments.icount,
         deadline=arguments.deadline,
     )
+
+
+def print_kernels(arguments: argparse.Namespace) -> int:
+    table = kernels.load()
+    print(json.dumps([row.name for row in table.kernels.values() if row.test or row.more]))
+    return 0
 
 
 if __name__ == "__main__":
