@@ -128,7 +128,7 @@ def tree(kernel: Kernel) -> Path:
     def waiting() -> None:
         say(f"waiting for another run that is building the kernel {kernel.name}")
 
-    parts = [root.versions(), texts, UNPACK, CONFIGURE, COMPILE, KEEP, KEPT]
+    parts = [root.versions(), texts, UNPACK, CONFIGURE, COMPILE, KEEP, KEPT, *kernel.make]
     return cache.artefact(f"kernel-{kernel.name}", parts, build, waiting=waiting)
 
 
@@ -145,7 +145,7 @@ def compile_kernel(
     }
 
     def inside(script: str) -> None:
-        command = ["sh", "-c", script.format(**words)]
+        command = ["env", *kernel.make, "sh", "-c", script.format(**words)]
         binds = {work: TREE}
         run_logged(debian.inside(root.tree, command, binds=binds), log, f"building {kernel.name}")
 
