@@ -36,8 +36,9 @@ VERSIONS = sorted({deb.name.split("_")[1] for deb in DIST.glob("*.deb")})
 Tree = dict[str, str]
 ROOTS = ("/boot", "/etc", "/home", "/opt", "/root", "/srv", "/usr", "/var")
 # dpkg's own books, the log's, those of the groups as they were before, and depmod's,
-# which DKMS takes away with the last module.
+# which DKMS takes away with the last module; and the headers, which are many.
 NOT_OURS = (
+    *("/usr/src/linux-", "/usr/lib/linux-kbuild-"),
     *("/var/lib/dpkg", "/var/log", "/var/cache", "/etc/group-", "/etc/gshadow-"),
     f"/usr/lib/modules/{RELEASE}/modules.",
 )
