@@ -20,10 +20,15 @@ QEMU = "qemu-system-x86_64"
 # because the serial device comes before all other virtio devices.
 PORTS = ("status", "log", "stdout", "stderr")
 
+# No RAM of the kernel's, in every boot.
+RAW_ADDRESS, RAW_BYTES = 0x2000_0000, 2 << 20
+
 # loglevel=5: warnings and worse go to the console as they come. The rest costs a
 # serial line's time under emulation and comes through the log port; what of it
 # a panic holds back, panic_print=0x20 prints.
 COMMAND_LINE = (
+    # Raw memory for tests/guest/test_raw_memory.py, in the middle of the guest's 1 GiB.
+    f"memmap={RAW_BYTES >> 20}M${RAW_ADDRESS:#x} "
     "console=ttyS0 loglevel=5 panic_on_warn=1 oops=panic panic=-1 panic_print=0x20 "
     "cryptomgr.notests rdinit=/init"
 )
