@@ -8,6 +8,7 @@
 
 #include <linux/cpumask.h>
 #include <linux/hrtimer.h>
+#include <linux/ioport.h>
 #include <linux/mm.h>
 #include <linux/netlink.h>
 #include <linux/sizes.h>
@@ -45,6 +46,16 @@ static char rtshm_texts[RTSHM_TEXTS][100] = {
 	[RTSHM_TEXT_START] = "start-ns: give it or phase-ns, not both",
 	[RTSHM_TEXT_START_TIME] = "start-ns: give a time to come on its clock, a day ahead at most",
 	[RTSHM_TEXT_BUDGET] = "task-budget-ns: give at most 3600000000000",
+	[RTSHM_TEXT_PHYS_RAM] =
+		"phys: this is the kernel's own RAM; set some aside with memmap= at boot",
+	[RTSHM_TEXT_PHYS_RESERVED] =
+		"phys: not all of it is reserved; set memory aside with memmap= at boot",
+	[RTSHM_TEXT_PHYS_REGION] =
+		"phys: another region has it, or a deleted one that is still open",
+	[RTSHM_TEXT_PHYS_BUSY] =
+		"phys: a driver or a device has it, or its end is beyond a range of /proc/iomem",
+	[RTSHM_TEXT_KEEP] =
+		"keep: give it with phys; other memory has nothing to keep",
 };
 
 static __printf(2, 3) __init void rtshm_text(enum rtshm_text text,
@@ -81,6 +92,9 @@ void __init rtshm_limits_init(void)
 	rtshm_text(RTSHM_TEXT_REGIONS,
 		   "name: there may be %llu regions (module parameter regions_max)",
 		   rtshm_limits.regions_max);
+	rtshm_text(RTSHM_TEXT_PHYS,
+		   "phys: give a multiple of %lu, its end with the size at most 0x%llx",
+		   PAGE_SIZE, (u64)iomem_resource.end);
 	rtshm_text(RTSHM_TEXT_DEPTH,
 		   "record-depth: give at most %llu (module parameter depth_max)",
 		   rtshm_limits.depth_max);
@@ -161,6 +175,29 @@ static int rtshm_grid_check(const struct rtshm_config *config,
 	return 0;
 }
 
+/* Where the memory is; the size is known to be within its limits. */
+static int rtshm_phys_check(const struct rtshm_config *config,
+			    struct netlink_ext_ack *extack)
+{
+	if (config->phys == RTSHM_NONE) {
+		if (!config->keep)
+			return 0;
+		rtshm_refuse(extack, RTSHM_TEXT_KEEP);
+		return -EINVAL;
+	}
+	/* The difference on this side: nothing here can wrap. */
+	if (config->phys > iomem_resource.end ||
+	    config->size - 1 > iomem_resource.end - config->phys) {
+		rtshm_refuse(extack, RTSHM_TEXT_PHYS);
+		return -ERANGE;
+	}
+	if (!PAGE_ALIGNED(config->phys)) {
+		rtshm_refuse(extack, RTSHM_TEXT_PHYS);
+		return -EINVAL;
+	}
+	return 0;
+}
+
 int rtshm_config_check(const struct rtshm_config *config,
 		       struct netlink_ext_ack *extack)
 {
@@ -178,6 +215,9 @@ int rtshm_config_check(const struct rtshm_config *config,
 		rtshm_refuse(extack, RTSHM_TEXT_SIZE);
 		return -EINVAL;
 	}
+	err = rtshm_phys_check(config, extack);
+	if (err)
+		return err;
 	if (strlen(config->layout) > RTSHM_LAYOUT_MAX) {
 		rtshm_refuse(extack, RTSHM_TEXT_LAYOUT);
 		return -ERANGE;
@@ -201,6 +241,7 @@ void rtshm_config_init(struct rtshm_config *config, const char *name)
 		.period_ns = RTSHM_PERIOD_DEFAULT_NS,
 		.phase_ns = RTSHM_NONE,
 		.start_ns = RTSHM_NONE,
+		.phys = RTSHM_NONE,
 		.record_bytes = sizeof(struct rtshm_word),
 		.mode = RTSHM_MODE_DEFAULT,
 		.uid = GLOBAL_ROOT_UID,

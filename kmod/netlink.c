@@ -9,6 +9,7 @@
 
 #include <linux/cpumask.h>
 #include <linux/cred.h>
+#include <linux/security.h>
 #include <linux/user_namespace.h>
 
 #include "netlink_gen.h"
@@ -124,7 +125,20 @@ static int rtshm_nl_fill_tasks(struct sk_buff *skb, struct rtshm_region *region)
 	return 0;
 }
 
-static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region)
+/* As /proc/iomem has it, which address this is, is for those who may use it. */
+static int rtshm_nl_fill_phys(struct sk_buff *skb, const struct rtshm_phys *phys,
+			      const struct sk_buff *asked)
+{
+	bool told = asked && netlink_capable(asked, CAP_SYS_RAWIO);
+
+	if (rtshm_nl_put_u64(skb, RTSHM_A_REGION_PHYS, told ? phys->start : 0) ||
+	    (phys->keep && nla_put_flag(skb, RTSHM_A_REGION_KEEP)))
+		return -EMSGSIZE;
+	return 0;
+}
+
+static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region,
+				const struct sk_buff *asked)
 {
 	if (nla_put_string(skb, RTSHM_A_REGION_NAME, rtshm_name(region)) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_ID, region->id) ||
@@ -153,25 +167,30 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	    nla_put_u32(skb, RTSHM_A_REGION_USERS, atomic_read(&region->users)) ||
 	    (region->history &&
 	     nla_put_u32(skb, RTSHM_A_REGION_SAMPLE_BYTES,
-			 region->history->ring->stride)))
+			 region->history->ring->stride)) ||
+	    (region->phys && rtshm_nl_fill_phys(skb, region->phys, asked)))
 		return -EMSGSIZE;
 	return rtshm_nl_fill_counters(skb, region) ?:
 	       rtshm_nl_fill_tasks(skb, region);
 }
 
-/* A whole message about a region, or nothing of it and an errno. */
+/*
+ * A whole message about a region, or nothing of it and an errno; for who asked,
+ * or with NULL for everybody.
+ */
 static int rtshm_nl_fill(struct sk_buff *skb, struct rtshm_region *region,
-			 u32 portid, u32 seq, int flags, u8 cmd,
+			 const struct sk_buff *asked, u32 seq, int flags, u8 cmd,
 			 struct netlink_callback *cb)
 {
 	void *header;
 
-	header = genlmsg_put(skb, portid, seq, &rtshm_nl_family, flags, cmd);
+	header = genlmsg_put(skb, asked ? NETLINK_CB(asked).portid : 0, seq,
+			     &rtshm_nl_family, flags, cmd);
 	if (!header)
 		return -EMSGSIZE;
 	if (cb)
 		genl_dump_check_consistent(cb, header);
-	if (rtshm_nl_fill_region(skb, region)) {
+	if (rtshm_nl_fill_region(skb, region, asked)) {
 		genlmsg_cancel(skb, header);
 		return -EMSGSIZE;
 	}
@@ -180,12 +199,11 @@ static int rtshm_nl_fill(struct sk_buff *skb, struct rtshm_region *region,
 }
 
 static void rtshm_nl_reply(struct sk_buff *reply, struct rtshm_region *region,
-			   struct genl_info *info)
+			   const struct sk_buff *asked, struct genl_info *info)
 {
 	/* The largest message fits a fresh buffer. */
-	if (WARN_ON_ONCE(rtshm_nl_fill(reply, region, info->snd_portid,
-				       info->snd_seq, 0, info->genlhdr->cmd,
-				       NULL))) {
+	if (WARN_ON_ONCE(rtshm_nl_fill(reply, region, asked, info->snd_seq, 0,
+				       info->genlhdr->cmd, NULL))) {
 		nlmsg_free(reply);
 		return;
 	}
@@ -201,7 +219,7 @@ static void rtshm_nl_notify(struct rtshm_region *region, u8 cmd)
 	if (!genl_has_listeners(&rtshm_nl_family, &init_net, RTSHM_NLGRP_REGIONS))
 		return;
 	skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
-	if (!skb || rtshm_nl_fill(skb, region, 0, 0, 0, cmd, NULL)) {
+	if (!skb || rtshm_nl_fill(skb, region, NULL, 0, 0, cmd, NULL)) {
 		nlmsg_free(skb);
 		genl_set_err(&rtshm_nl_family, &init_net, 0, RTSHM_NLGRP_REGIONS,
 			     -ENOBUFS);
@@ -237,7 +255,7 @@ int rtshm_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info)
 		nlmsg_free(reply);
 		return PTR_ERR(region);
 	}
-	rtshm_nl_reply(reply, region, info);
+	rtshm_nl_reply(reply, region, skb, info);
 	return 0;
 }
 
@@ -260,9 +278,8 @@ int rtshm_nl_region_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 			continue;
 		if (region->id > cb->args[1])
 			break;
-		if (rtshm_nl_fill(skb, region, NETLINK_CB(cb->skb).portid,
-				  cb->nlh->nlmsg_seq, NLM_F_MULTI,
-				  RTSHM_CMD_REGION_GET, cb))
+		if (rtshm_nl_fill(skb, region, cb->skb, cb->nlh->nlmsg_seq,
+				  NLM_F_MULTI, RTSHM_CMD_REGION_GET, cb))
 			break;
 		cb->args[0] = region->id;
 	}
@@ -296,8 +313,34 @@ static u64 rtshm_nl_given(const struct nlattr *attr)
 	return min_t(u64, RTSHM_NONE - 1, nla_get_u64(attr));
 }
 
+/*
+ * The memory may be a device's or the firmware's. So to take it is no less than
+ * to open /dev/mem, and refused to the same: netlink_capable() asks, too, who
+ * opened the socket.
+ */
+static int rtshm_nl_phys(struct rtshm_config *config, const struct sk_buff *skb,
+			 struct genl_info *info)
+{
+	int err;
+
+	if (!netlink_capable(skb, CAP_SYS_RAWIO)) {
+		GENL_SET_ERR_MSG(info,
+				 "phys: this takes CAP_SYS_RAWIO in the initial user namespace");
+		return -EPERM;
+	}
+	err = security_locked_down(LOCKDOWN_DEV_MEM);
+	if (err) {
+		GENL_SET_ERR_MSG(info,
+				 "phys: the kernel is locked down: see kernel_lockdown(7)");
+		return err;
+	}
+	config->phys = rtshm_nl_given(info->attrs[RTSHM_A_REGION_PHYS]);
+	return 0;
+}
+
 /* The attributes of region-new alone; limits are the registry's. */
-static int rtshm_nl_config(struct rtshm_config *config, struct genl_info *info)
+static int rtshm_nl_config(struct rtshm_config *config, const struct sk_buff *skb,
+			   struct genl_info *info)
 {
 	struct nlattr **attrs = info->attrs;
 
@@ -345,8 +388,9 @@ static int rtshm_nl_config(struct rtshm_config *config, struct genl_info *info)
 		config->phase_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_PHASE_NS]);
 	if (attrs[RTSHM_A_REGION_START_NS])
 		config->start_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_START_NS]);
+	config->keep = nla_get_flag(attrs[RTSHM_A_REGION_KEEP]);
 	rtshm_nl_settings(config, attrs);
-	return 0;
+	return attrs[RTSHM_A_REGION_PHYS] ? rtshm_nl_phys(config, skb, info) : 0;
 }
 
 int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
@@ -360,7 +404,7 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!name)
 		return -EINVAL;
 	rtshm_config_init(&config, name);
-	err = rtshm_nl_config(&config, info);
+	err = rtshm_nl_config(&config, skb, info);
 	if (err)
 		return err;
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
@@ -385,7 +429,7 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 		goto err_region;
 	}
 	rtshm_nl_notify(region, RTSHM_CMD_REGION_NEW_NTF);
-	rtshm_nl_reply(reply, region, info);
+	rtshm_nl_reply(reply, region, skb, info);
 	return 0;
 
 err_region:
@@ -434,7 +478,7 @@ int rtshm_nl_region_set_doit(struct sk_buff *skb, struct genl_info *info)
 		goto err_reply;
 	if (err)
 		rtshm_nl_notify(region, RTSHM_CMD_REGION_SET_NTF);
-	rtshm_nl_reply(reply, region, info);
+	rtshm_nl_reply(reply, region, skb, info);
 	return 0;
 
 err_reply:

@@ -75,7 +75,10 @@ static void rtshm_region_release(struct device *dev)
 {
 	struct rtshm_region *region = container_of(dev, typeof(*region), dev);
 
-	rtshm_memory_put((void __force *)region->mem, region->size);
+	if (region->phys)
+		rtshm_phys_put(region->phys);
+	else
+		rtshm_memory_put((void __force *)region->mem, region->size);
 	kfree(region->layout);
 	rtshm_minor_free(dev);
 	kfree(region);
@@ -90,6 +93,7 @@ static const struct device_type rtshm_region_type = {
 /**
  * rtshm_region_new() - make a region and its device node
  * @config: What it is to be, found to be within the limits.
+ * @phys: Its memory, and no longer the caller's, or NULL.
  * @id: Its number.
  * @state_fops: What the device node does.
  *
@@ -97,16 +101,20 @@ static const struct device_type rtshm_region_type = {
  *
  * Return: The region, with a reference for the caller, or an ERR_PTR.
  */
-struct rtshm_region *rtshm_region_new(const struct rtshm_config *config, u32 id,
+struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
+				      struct rtshm_phys *phys, u32 id,
 				      const struct file_operations *state_fops)
 {
 	struct rtshm_region *region;
 	int err;
 
 	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
-	if (!region)
+	if (!region) {
+		rtshm_phys_put(phys);
 		return ERR_PTR(-ENOMEM);
+	}
 
+	region->phys = phys;
 	region->id = id;
 	region->size = config->size;
 	region->mode = config->mode;
@@ -140,7 +148,8 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config, u32 id,
 	if (!region->layout)
 		goto err_put;
 
-	region->mem = (void __shm __force *)rtshm_memory_get(region->size);
+	region->mem = (void __shm __force *)(phys ? phys->mem :
+					     rtshm_memory_get(region->size));
 	if (!region->mem)
 		goto err_put;
 

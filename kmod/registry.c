@@ -40,6 +40,12 @@ static int rtshm_rate_check(u64 period_ns, u64 before_hz,
 	return -ENOSPC;
 }
 
+/* What a region takes of the kernel's memory. */
+static u64 rtshm_kernel_bytes(const struct rtshm_config *config)
+{
+	return config->phys == RTSHM_NONE ? config->size : 0;
+}
+
 /* Whether there is room for one more beside all others. */
 static int rtshm_room_check(const struct rtshm_config *config,
 			    struct netlink_ext_ack *extack)
@@ -53,7 +59,8 @@ static int rtshm_room_check(const struct rtshm_config *config,
 		rtshm_refuse(extack, RTSHM_TEXT_REGIONS);
 		return -ENOSPC;
 	}
-	if (atomic64_read(&rtshm_bytes) + config->size > rtshm_limits.bytes_max) {
+	if (atomic64_read(&rtshm_bytes) + rtshm_kernel_bytes(config) >
+	    rtshm_limits.bytes_max) {
 		rtshm_refuse(extack, RTSHM_TEXT_BYTES);
 		return -ENOSPC;
 	}
@@ -82,6 +89,22 @@ static struct rtshm_ring *rtshm_ring_get(const struct rtshm_config *config,
 		return ERR_PTR(-ENOMEM);
 	}
 	return ring;
+}
+
+/* The raw memory of a region; NULL for none. */
+static struct rtshm_phys *rtshm_raw_get(const struct rtshm_config *config,
+					struct netlink_ext_ack *extack)
+{
+	struct rtshm_phys *phys;
+	enum rtshm_text why;
+
+	if (config->phys == RTSHM_NONE)
+		return NULL;
+	phys = rtshm_phys_get(config->name, config->phys, config->size,
+			      config->keep, &why);
+	if (IS_ERR(phys))
+		rtshm_refuse(extack, why);
+	return phys;
 }
 
 /* The list has changed, or something in it. rtshm_regions_lock held. */
@@ -116,6 +139,7 @@ struct rtshm_region *rtshm_region_add(const struct rtshm_config *config,
 				      struct netlink_ext_ack *extack)
 {
 	struct rtshm_region *region;
+	struct rtshm_phys *phys;
 	struct rtshm_ring *ring;
 	int err;
 
@@ -126,10 +150,15 @@ struct rtshm_region *rtshm_region_add(const struct rtshm_config *config,
 	if (err)
 		return ERR_PTR(err);
 
-	ring = rtshm_ring_get(config, config->size, extack);
+	ring = rtshm_ring_get(config, rtshm_kernel_bytes(config), extack);
 	if (IS_ERR(ring))
 		return ERR_CAST(ring);
-	region = rtshm_region_new(config, rtshm_last_id + 1, rtshm_state);
+	phys = rtshm_raw_get(config, extack);
+	if (IS_ERR(phys)) {
+		rtshm_ring_free(ring);
+		return ERR_CAST(phys);
+	}
+	region = rtshm_region_new(config, phys, rtshm_last_id + 1, rtshm_state);
 	if (IS_ERR(region)) {
 		rtshm_ring_free(ring);
 		err = PTR_ERR(region);

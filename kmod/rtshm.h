@@ -5,6 +5,7 @@
  * list:
  *
  *     memory.c     memory of regions and samples, counted
+ *     phys.c       raw memory of regions, at an address
  *     copy.c       consistent copies in and out of a region
  *     ring.c       samples: push, copy out
  *     print.c      lines in the log
@@ -90,6 +91,12 @@ enum rtshm_text {
 	RTSHM_TEXT_START,
 	RTSHM_TEXT_START_TIME,
 	RTSHM_TEXT_BUDGET,
+	RTSHM_TEXT_PHYS,
+	RTSHM_TEXT_PHYS_RAM,
+	RTSHM_TEXT_PHYS_RESERVED,
+	RTSHM_TEXT_PHYS_REGION,
+	RTSHM_TEXT_PHYS_BUSY,
+	RTSHM_TEXT_KEEP,
 	RTSHM_TEXTS
 };
 
@@ -101,6 +108,7 @@ struct rtshm_config {
 	u64			period_ns;
 	u64			phase_ns;	/* RTSHM_NONE: now is the first tick */
 	u64			start_ns;	/* RTSHM_NONE: as soon as may be */
+	u64			phys;		/* RTSHM_NONE: memory of the kernel's */
 	u64			task_budget_ns;
 	u32			task_long_max;
 	u32			record_depth;
@@ -111,9 +119,10 @@ struct rtshm_config {
 	int			cpu;
 	u8			clock;		/* enum rtshm_clock */
 	u8			print;		/* enum rtshm_print_mode */
+	bool			keep;
 };
 
-/* rtshm_config.phase_ns and start_ns: not given. */
+/* rtshm_config.phase_ns, start_ns and phys: not given. */
 #define RTSHM_NONE	U64_MAX
 
 struct rtshm_counters {
@@ -153,6 +162,17 @@ struct rtshm_ring {
 	void			*slots;
 };
 
+/* Constant, but for the list. */
+struct rtshm_phys {
+	struct list_head	list;
+	struct resource		*resource;
+	void			*mem;
+	u64			start;
+	u64			size;
+	bool			keep;
+	char			label[sizeof("rtshm ") + RTSHM_NAME_MAX];
+};
+
 struct rtshm_region;
 
 struct rtshm_history {
@@ -184,6 +204,7 @@ struct rtshm_region {
 	/* Constant from rtshm_region_new() to the last put. */
 	void __shm		*mem;
 	size_t			size;
+	struct rtshm_phys	*phys;		/* where mem is, or NULL */
 	char			*layout;
 	u32			id;
 	int			cpu;
@@ -267,6 +288,11 @@ extern atomic64_t rtshm_bytes;
 void *rtshm_memory_get(u64 bytes);
 void rtshm_memory_put(void *memory, u64 bytes);
 
+/* phys.c */
+struct rtshm_phys *rtshm_phys_get(const char *name, u64 start, u64 size, bool keep,
+				  enum rtshm_text *why);
+void rtshm_phys_put(struct rtshm_phys *phys);
+
 /* copy.c */
 void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from,
 		   size_t len);
@@ -323,7 +349,8 @@ bool rtshm_announced(const struct rtshm_region *region);
 /* region.c */
 int rtshm_devices_init(void);
 void rtshm_devices_exit(void);
-struct rtshm_region *rtshm_region_new(const struct rtshm_config *config, u32 id,
+struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
+				      struct rtshm_phys *phys, u32 id,
 				      const struct file_operations *state_fops);
 void rtshm_region_shut(struct rtshm_region *region);
 void rtshm_region_put(struct rtshm_region *region);

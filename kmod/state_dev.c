@@ -135,6 +135,11 @@ static vm_fault_t rtshm_state_fault(struct vm_fault *vmf)
 	if (vmf->pgoff >= region->size >> PAGE_SHIFT)
 		return VM_FAULT_SIGBUS;
 
+	/* Where x86 has a memory type for the address, the kernel's mapping gave it. */
+	if (region->phys)
+		return vmf_insert_pfn(vmf->vma, vmf->address,
+				      PHYS_PFN(region->phys->start) + vmf->pgoff);
+
 	vmf->page = vmalloc_to_page((void __force *)region->mem +
 				    (vmf->pgoff << PAGE_SHIFT));
 	get_page(vmf->page);
@@ -160,7 +165,9 @@ static int rtshm_state_mmap(struct file *file, struct vm_area_struct *vma)
 		return -EACCES;
 
 	/* Neither mprotect() nor mremap() makes more of it later. */
-	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP,
+	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP |
+			  /* Of raw memory the kernel may have no struct page. */
+			  (region->phys ? VM_PFNMAP : 0),
 		     VM_MAYEXEC | (vma->vm_flags & VM_WRITE ? 0 : VM_MAYWRITE));
 	vma->vm_ops = &rtshm_state_vm_ops;
 	return 0;

@@ -142,6 +142,11 @@ class RegionInfo:
     """A task that takes longer than half the period so many ticks in a row is stopped; 0: never."""
     tasks: tuple[Task, ...] = ()
     """In the order of running."""
+    phys: int | None = None
+    """Physical address of its raw memory; 0 for who has not CAP_SYS_RAWIO, and in events. None:
+    it has memory of the kernel's."""
+    keep: bool = False
+    """Whether it began with what was in its raw memory."""
 
     @property
     def period(self) -> timedelta:
@@ -243,6 +248,8 @@ class Control:
         start_ns: int | None = None,
         task_budget: timedelta | int | None = None,
         task_long_max: int | None = None,
+        phys: int | None = None,
+        keep: bool = False,
     ) -> RegionInfo:
         """Make a region; what is None is the kernel's default. Its device node is there on return.
 
@@ -253,7 +260,9 @@ class Control:
         `period`, `phase` and `task_budget` are a timedelta, or an int of ns;
         `start_ns` is a time of `clock`, as time.clock_gettime_ns() has it;
         `size` is bytes, a multiple of the page size; `layout` is kept as its
-        text, a str as it is; `mode`, `uid` and `gid` are the device node's.
+        text, a str as it is; `mode`, `uid` and `gid` are the device node's;
+        `phys` is the physical address of raw memory that the kernel was told to
+        leave alone, which takes CAP_SYS_RAWIO too, and is zeroed unless `keep`.
         """
         return self._one(
             Command.REGION_NEW,
@@ -273,6 +282,8 @@ class Control:
             start_ns=start_ns,
             task_budget_ns=_nanoseconds(task_budget),
             task_long_max=task_long_max,
+            phys=phys,
+            keep=keep or None,
         )
 
     def delete(self, name: str) -> None:

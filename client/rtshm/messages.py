@@ -97,6 +97,8 @@ class region(genlmsg):
         ("RTSHM_A_REGION_TASK_BUDGET_NS", "uint64"),
         ("RTSHM_A_REGION_TASK_LONG_MAX", "uint32"),
         ("RTSHM_A_REGION_TASKS", "task"),
+        ("RTSHM_A_REGION_PHYS", "uint64"),
+        ("RTSHM_A_REGION_KEEP", "flag"),
     )
 
     counters = counters
@@ -174,6 +176,8 @@ def _checked(field: str, kind: str, value: object) -> object:
             return _one_of(field, value, PRINT_MODES.values())
         case "clock":
             return _one_of(field, value, CLOCKS.values())
+        case "flag":
+            return _flag(field, value)
         case _:
             return _number(field, value, int(kind.removeprefix("uint")))
 
@@ -181,6 +185,12 @@ def _checked(field: str, kind: str, value: object) -> object:
 def _one_of(field: str, value: object, known: Collection[str]) -> object:
     if value not in known:
         raise ValueError(f"{field}: {value!r} is none of {', '.join(known)}")
+    return value
+
+
+def _flag(field: str, value: object) -> bool:
+    if value is not True:
+        raise TypeError(f"{field}: {value!r} is not True; leave it out where it is not")
     return value
 
 

@@ -52,7 +52,7 @@ def raw(kind: int, payload: bytes, length: int | None = None) -> bytes:
     return struct.pack("=HH", size, kind) + payload + bytes(-len(payload) % 4)
 
 
-WIDTH = {"size": "Q", "period-ns": "Q", "print": "B"}
+WIDTH = {"size": "Q", "period-ns": "Q", "print": "B", "phys": "Q"}
 
 
 def attr(name: str, value: int | str | bytes) -> bytes:

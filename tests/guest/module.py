@@ -73,7 +73,7 @@ def remove(name: str) -> None:
 
 # linux/capability.h
 _CAPABILITY_VERSION_3 = 0x20080522
-CAP_NET_ADMIN = 12
+CAP_NET_ADMIN, CAP_SYS_RAWIO = 12, 17
 
 
 def drop_capability(capability: int) -> None:

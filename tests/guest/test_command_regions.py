@@ -81,6 +81,8 @@ def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
         "task-budget-ns": 0,
         "task-long-max": 0,
         "tasks": [],
+        "phys": None,
+        "keep": False,
     }
 
     assert done("set", "motor", "--period", "1500us", "--print", "off") == ""

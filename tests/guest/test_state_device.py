@@ -15,12 +15,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.guest import child, libc
+from tests.guest import child, libc, raw
+from tests.guest.genl import Genl
 from tests.guest.libc import EXEC, PAGE, PRIVATE, READ, SHARED, WRITE
 from tests.guest.module import DEVICE, PATIENCE, PERIOD_MIN_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from tests.guest.conftest import Load
 
@@ -30,10 +32,27 @@ PAGES = 4
 SIZE = PAGES * PAGE
 
 
+@pytest.fixture(params=["of the kernel", "raw"])
+def memory(request: pytest.FixtureRequest) -> str:
+    """What the region is made of."""
+    return str(request.param)
+
+
 @pytest.fixture
-def fd(load: Load) -> Iterator[int]:
-    load(size=SIZE, print=0)
-    descriptor = os.open(DEVICE, os.O_RDWR)
+def device(load: Load, memory: str) -> Path:
+    """The node of a region of SIZE."""
+    if memory == "of the kernel":
+        load(size=SIZE, print=0)
+        return DEVICE
+    load(print=0)
+    with Genl() as link:
+        raw.create(link, size=SIZE)
+    return raw.DEVICE
+
+
+@pytest.fixture
+def fd(device: Path) -> Iterator[int]:
+    descriptor = os.open(device, os.O_RDWR)
     yield descriptor
     os.close(descriptor)
 
@@ -134,8 +153,8 @@ def test_read_into_bad_memory_is_efault(fd: int) -> None:
     assert refused.value.errno == errno.EFAULT
 
 
-def test_append_is_enospc(fd: int) -> None:
-    appending = os.open(DEVICE, os.O_WRONLY | os.O_APPEND)
+def test_append_is_enospc(device: Path, fd: int) -> None:
+    appending = os.open(device, os.O_WRONLY | os.O_APPEND)
     with pytest.raises(OSError) as refused:
         os.write(appending, b"x")
     os.close(appending)
@@ -143,10 +162,9 @@ def test_append_is_enospc(fd: int) -> None:
     assert os.pread(fd, 1, 0) == b"\0"
 
 
-def test_open_mode_holds_for_read_and_write(load: Load) -> None:
-    load(print=0)
-    readonly = os.open(DEVICE, os.O_RDONLY)
-    writeonly = os.open(DEVICE, os.O_WRONLY)
+def test_open_mode_holds_for_read_and_write(device: Path) -> None:
+    readonly = os.open(device, os.O_RDONLY)
+    writeonly = os.open(device, os.O_WRONLY)
     for call in (lambda: os.pwrite(readonly, b"x", 0), lambda: os.pread(writeonly, 1, 0)):
         with pytest.raises(OSError) as refused:
             call()
@@ -275,10 +293,9 @@ def test_poller_wakes_when_another_process_clears_ready(load: Load) -> None:
     ],
 )
 def test_mapping_is_refused(
-    load: Load, mode: int, length: int, prot: int, flags: int, offset: int, code: int
+    device: Path, mode: int, length: int, prot: int, flags: int, offset: int, code: int
 ) -> None:
-    load(size=SIZE, print=0)
-    fd = os.open(DEVICE, mode)
+    fd = os.open(device, mode)
     try:
         with pytest.raises(OSError) as refused, libc.mapped(fd, length, prot, flags, offset):
             pass
@@ -301,9 +318,8 @@ def test_every_page_range_inside_maps_and_none_beyond(fd: int) -> None:
 
 
 @pytest.mark.parametrize("mode", [os.O_RDONLY, os.O_RDWR])
-def test_reading_map_cannot_be_made_writable_or_executable(load: Load, mode: int) -> None:
-    load(print=0)
-    fd = os.open(DEVICE, mode)
+def test_reading_map_cannot_be_made_writable_or_executable(device: Path, mode: int) -> None:
+    fd = os.open(device, mode)
     with libc.mapped(fd, PAGE, READ) as address:
         for prot in (READ | WRITE, WRITE, READ | EXEC, EXEC):
             with pytest.raises(OSError) as refused:
@@ -332,10 +348,16 @@ def test_mapping_does_not_grow(fd: int) -> None:
         assert refused.value.errno == errno.EFAULT
 
 
-def test_mapping_survives_madvise_and_mlock(fd: int) -> None:
+def test_mapping_survives_madvise_and_mlock(fd: int, memory: str) -> None:
     with libc.mapped(fd) as address:
         ctypes.memset(address, 0x55, PAGE)
-        libc.madvise(address, mmap.MADV_DONTNEED)
+        if memory == "of the kernel":
+            libc.madvise(address, mmap.MADV_DONTNEED)
+        else:
+            # The kernel does not forget pages that it may not know.
+            with pytest.raises(OSError) as refused:
+                libc.madvise(address, mmap.MADV_DONTNEED)
+            assert refused.value.errno == errno.EINVAL
         assert ctypes.string_at(address, PAGE) == b"\x55" * PAGE
         libc.mlock(address)
 

@@ -72,6 +72,7 @@ def _attributes_of(message: Any) -> dict[str, tuple[int, str]]:
         "uint8": "u8",
         "uint32": "u32",
         "uint64": "u64",
+        "flag": "flag",
         "print_mode": "u8 print-mode",
         "clock": "u8 clock",
         "counters": "nest counters",
@@ -243,6 +244,8 @@ REGION = (
     attribute(19, u64(6)),
     attribute(20, u64(7)),
     attribute(21, u32(8)),
+    attribute(23, u64(2**40)),
+    attribute(24, b""),
     *(attribute(22 | NESTED, b"".join(task)) for task in TASKS),
     attribute(15 | NESTED, b"".join(COUNTERS)),
 )
@@ -268,6 +271,8 @@ INFO = RegionInfo(
     task_budget_ns=7,
     task_long_max=8,
     tasks=(Task("pid", 0, 1, 2, False), Task("log", 2**64 - 1, 2**64 - 1, 2**64 - 1, True)),
+    phys=2**40,
+    keep=True,
 )
 
 
@@ -296,8 +301,10 @@ def test_request_is_the_bytes_built_by_hand() -> None:
         start_ns=6,
         task_budget_ns=7,
         task_long_max=8,
+        phys=2**40,
+        keep=True,
     )
-    assert every == message(2, REGION[0], *REGION[2:12], *REGION[14:19])
+    assert every == message(2, REGION[0], *REGION[2:12], *REGION[14:21])
 
 
 def test_reply_built_by_hand_is_the_region() -> None:
@@ -315,6 +322,13 @@ def test_order_padding_and_what_a_newer_module_adds_do_not_matter() -> None:
 
 def test_region_without_a_cpu_has_none() -> None:
     assert info(*REGION[:11], *REGION[12:]).cpu is None
+
+
+def test_region_of_the_kernels_memory_has_no_address() -> None:
+    ordinary = info(*REGION[:19], *REGION[21:])
+    assert (ordinary.phys, ordinary.keep) == (None, False)
+    hidden = info(*REGION[:19], attribute(23, u64(0)), *REGION[21:])
+    assert (hidden.phys, hidden.keep) == (0, False)
 
 
 @pytest.mark.parametrize(
@@ -353,6 +367,8 @@ def test_layout_that_is_no_utf_8_can_be_shown() -> None:
         ("name", b"a", TypeError, "name: b'a' is no str"),
         ("layout", "\xe4" * 32766, ValueError, "layout: 65532 bytes are over 65530"),
         ("print", "never", ValueError, "print: 'never' is none of off, every-tick, changes"),
+        ("phys", 2**64, OverflowError, f"phys: {2**64} is no u64; give 0 to {2**64 - 1}"),
+        ("keep", False, TypeError, "keep: False is not True; leave it out where it is not"),
         ("print", 7, ValueError, "print: 7 is none of off, every-tick, changes"),
     ],
 )

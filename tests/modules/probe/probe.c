@@ -5,12 +5,16 @@
  *
  *     add N REGION     remove N     many COUNT REGION
  *     large BYTES REGION     nameless REGION
+ *
+ * And it is a driver that holds memory, for tests/guest/test_raw_memory.py: that
+ * at "hold", which is of "hold_bytes".
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/ioport.h>
 #include <linux/kthread.h>
 #include <linux/module.h>
 #include <linux/string.h>
@@ -41,6 +45,10 @@ static ulong ran;
 module_param(ran, ulong, 0444);
 static ulong late;	/* runs of a task that was removed */
 module_param(late, ulong, 0444);
+static ulong hold;
+module_param(hold, ulong, 0444);
+static ulong hold_bytes;
+module_param(hold_bytes, ulong, 0444);
 static bool forget;	/* leave what is added when the module goes */
 module_param(forget, bool, 0644);
 
@@ -208,6 +216,8 @@ static int __init probe_init(void)
 				i == COPIES ? probe_copies : probe_tick;
 		tasks[i].gone = probe_gone;
 	}
+	if (hold && !request_mem_region(hold, hold_bytes, KBUILD_MODNAME))
+		return -EBUSY;
 	return 0;
 }
 
@@ -217,6 +227,8 @@ static void __exit probe_exit(void)
 
 	for (i = 0; !forget && i < TASKS; i++)
 		rtshm_task_remove(&tasks[i]);
+	if (hold)
+		release_mem_region(hold, hold_bytes);
 }
 
 module_init(probe_init);
