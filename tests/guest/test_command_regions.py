@@ -17,7 +17,7 @@ import rtshm
 from rtshm import Control, PrintMode, RegionInfo
 from rtshm.abi import DEVICES
 
-from tests.guest import module
+from tests.guest import module, raw
 from tests.guest.module import PATIENCE
 from tests.guest.test_command import COMMAND, leave, run
 
@@ -98,6 +98,37 @@ def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
     assert done("delete", "probe", "motor") == ""
     with Control() as control:
         assert [region.name for region in control.list()] == ["default"]
+
+
+def test_raw_memory_is_taken_shown_saved_and_made_again(load: Load, tmp_path: Path) -> None:
+    load(print=0)
+    made = f"create {raw.NAME} --phys {raw.ADDRESS:#x} --size 8K"
+    assert done(*made.split()) == ""
+    assert f"\n  memory        raw, at {raw.ADDRESS:#x}, zeroed\n" in done("show", raw.NAME)
+    assert done("write", "42", "--device", raw.NAME) == ""
+    assert done("delete", raw.NAME) == ""
+    assert done(*made.split(), "--keep") == ""
+    assert done("read", "--device", raw.NAME) == "42\n"
+
+    saved = done("save")
+    assert f'phys = "{raw.ADDRESS:#x}"\nkeep = true\n' in saved
+    refused = run("save", user=NOBODY)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.splitlines() == [
+        "rtshm: raw: phys: only who has CAP_SYS_RAWIO is told (EPERM, 1)",
+        "rtshm: use sudo, outside of containers",
+    ]
+    assert "an address for CAP_SYS_RAWIO to see, kept\n" in run("show", "raw", user=NOBODY).stdout
+
+    module.unload()
+    module.load(print=0)
+    assert done("load", "-", stdin=saved).splitlines() == ["default: unchanged", "raw: created"]
+    assert done("read", "--device", raw.NAME) == "42\n"
+
+    refused = run("create", "other", "--phys", f"{raw.ADDRESS + 4096:#x}")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("rtshm: other: phys: another region has it, ")
+    assert refused.stderr.endswith(" (EBUSY, 16)\n")
 
 
 def test_show_draws_how_late_the_ticks_were(load: Load) -> None:

@@ -32,6 +32,8 @@ MOTOR = region(
     phase_ns=250_000,
     task_budget_ns=20_000,
     task_long_max=10,
+    phys=0x4000_0000,
+    keep=True,
 )
 
 TEXT = r"""# rtshm load makes these regions, or sets those that are there.
@@ -49,6 +51,8 @@ group = "root"
 cpu = "any"
 clock = "monotonic"
 phase = "none"
+phys = "none"
+keep = false
 task-budget = "0ns"
 task-long-max = 0
 
@@ -65,6 +69,8 @@ group = "root"
 cpu = 0
 clock = "tai"
 phase = "250us"
+phys = "0x40000000"
+keep = true
 task-budget = "20us"
 task-long-max = 10
 """
@@ -98,9 +104,17 @@ def test_what_save_wrote_makes_the_same_regions() -> None:
         "cpu": 0,
         "clock": "tai",
         "phase": 250_000,
+        "phys": 0x4000_0000,
+        "keep": True,
         "task_budget": 20_000,
         "task_long_max": 10,
     }
+
+
+def test_address_that_is_not_told_is_not_saved_as_none() -> None:
+    with pytest.raises(PermissionError) as refused:
+        description.save([region(), replace(MOTOR, phys=0)])
+    assert refused.value.filename == "motor"
 
 
 def test_what_is_as_described_stays() -> None:
@@ -135,6 +149,8 @@ def test_what_differs_and_can_be_set_is_set() -> None:
         ("cpu = 1", "cpu is 'any', described as 1"),
         ('clock = "tai"', "clock is 'monotonic', described as 'tai'"),
         ('phase = "0ns"', "phase is 'none', described as '0ns'"),
+        ('phys = "0x1000"', "phys is 'none', described as '0x1000'"),
+        ("keep = true", "keep is False, described as True"),
     ],
 )
 def test_what_differs_and_cannot_be_set_is_refused(line: str, values: str) -> None:
@@ -195,6 +211,9 @@ KEYS = "size, period, print, depth, record-bytes, layout, mode, owner, group, cp
         ("group = -1", "group: '-1' is not a number from 0 to 4294967295"),
         ('cpu = "all"', "cpu: 'all' is not a number"),
         ("cpu = {}", "cpu: {} is not a number"),
+        ("phys = 4096", "phys: 4096 is not text; put it in quotes"),
+        ('phys = "4096"', "phys: '4096' is not an address; give it in hexadecimal, as 0x40000000"),
+        ("keep = 1", "keep: 1 is neither true nor false"),
     ],
 )
 def test_what_is_wrong_is_named_by_region_and_key(line: str, wrong: str) -> None:

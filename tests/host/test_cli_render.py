@@ -104,6 +104,19 @@ def test_show_without_a_tick_says_so() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("phys", "keep", "memory"),
+    [
+        (2**40, False, "raw, at 0x10000000000, zeroed"),
+        (0x1000, True, "raw, at 0x1000, kept"),
+        (0, True, "raw, at an address for CAP_SYS_RAWIO to see, kept"),
+    ],
+)
+def test_show_says_where_raw_memory_is(phys: int, keep: bool, memory: str) -> None:
+    page = render.region_page(region(phys=phys, keep=keep), 80)
+    assert page[2:4] == ["  size          4K (4096 bytes)", f"  memory        {memory}"]
+
+
 def test_show_has_the_tasks_and_the_grid() -> None:
     tasks = (Task("pid", 1000, 1234, 5, False), Task("log", 3, 600_000, 3, True))
     page = render.region_page(region(tasks=tasks, task_budget_ns=20_000, phase_ns=0), 80)

@@ -34,6 +34,21 @@ def test_sizes_are_taken_and_shown(text: str, size: int, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "address"),
+    [("0x40000000", 2**30), ("0X1f", 31), ("0x0", 0), ("0xffffffffffffffff", 2**64 - 1)],
+)
+def test_addresses_are_taken_and_shown(text: str, address: int) -> None:
+    assert units.parse_address(text) == address
+    assert units.address_text(address) == text.lower()
+
+
+@pytest.mark.parametrize("text", ["", "4096", "1M", "0x", "-0x1", "0x1_0", "0x10000000000000000"])
+def test_what_is_no_address_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match=r"give it in hexadecimal, as 0x40000000$"):
+        units.parse_address(text)
+
+
+@pytest.mark.parametrize(
     "text", ["", "K", "-1", "4 K", "4KB", "4KiB", "1T", "0x1000", "1.5M", "\uff11"]
 )
 def test_what_is_no_size_is_refused(text: str) -> None:

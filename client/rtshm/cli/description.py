@@ -14,6 +14,7 @@ that is there.
 
 from __future__ import annotations
 
+import errno
 import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -87,6 +88,16 @@ def _clock(value: object) -> Clock:
         raise ValueError(f"{value!r} is not one of {', '.join(Clock)}") from None
 
 
+def _bool(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError(f"{value!r} is neither true nor false")
+    return value
+
+
+def _phys(value: object) -> int | None:
+    return None if value == "none" else units.parse_address(_text(value))
+
+
 def _time(value: object) -> int:
     return units.parse_time(_text(value))
 
@@ -117,15 +128,29 @@ KEYS: Mapping[str, Key[Any]] = {
         _phase,
         lambda phase: "none" if phase is None else units.time_text(phase),
     ),
+    "phys": Key(
+        "phys",
+        "phys",
+        _phys,
+        lambda phys: "none" if phys is None else units.address_text(phys),
+    ),
+    "keep": Key("keep", "keep", _bool, bool),
     "task-budget": Key("task_budget_ns", "task_budget", _time, units.time_text, settable=True),
     "task-long-max": Key("task_long_max", "task_long_max", _number, int, settable=True),
 }
 
 
-def save(regions: Iterable[RegionInfo]) -> str:
-    """The description of `regions`."""
+def save(regions: Sequence[RegionInfo]) -> str:
+    """The description of `regions`. PermissionError if not all of it may be known."""
     import tomli_w
 
+    for region in regions:
+        if region.phys == 0:
+            error = PermissionError(
+                errno.EPERM, "phys: only who has CAP_SYS_RAWIO is told", region.name
+            )
+            error.add_note("use sudo, outside of containers")
+            raise error
     tables = {
         region.name: {name: key.text(getattr(region, key.field)) for name, key in KEYS.items()}
         for region in regions

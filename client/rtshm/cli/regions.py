@@ -21,7 +21,7 @@ from rtshm.cli.parameters import (
     size_option,
     time_option,
 )
-from rtshm.cli.units import parse_count, parse_group, parse_mode, parse_user
+from rtshm.cli.units import parse_address, parse_count, parse_group, parse_mode, parse_user
 
 
 @click.command("list")
@@ -103,6 +103,13 @@ def events(as_json: bool) -> None:
     callback=parsed(parse_count),
     help="When the first tick is due, on the clock; at once if not given.",
 )
+@click.option(
+    "--phys",
+    metavar="ADDRESS",
+    callback=parsed(parse_address),
+    help="Raw memory at this physical address, as 0x40000000, set aside at boot with memmap=.",
+)
+@click.option("--keep", is_flag=True, help="Keep what the raw memory has; zeroes if not given.")
 def create(name: str, **settings: Any) -> None:
     """Make a region.
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from rtshm.cli.units import group_text, measured, mode_text, size_text, time_text, user_text
+from rtshm.cli.units import (
+    address_text,
+    group_text,
+    measured,
+    mode_text,
+    size_text,
+    time_text,
+    user_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -55,6 +63,7 @@ def region_page(region: RegionInfo, width: int) -> list[str]:
     facts = {
         "id": region.id,
         "size": f"{size_text(region.size)} ({region.size} bytes)",
+        **({} if region.phys is None else {"memory": _raw_memory(region)}),
         "period": f"{time_text(region.period_ns)} ({1e9 / region.period_ns:.6g} ticks/s)",
         "print": region.print,
         "depth": f"{region.record_depth} samples" if region.record_depth else "0 (no history)",
@@ -77,6 +86,11 @@ def region_page(region: RegionInfo, width: int) -> list[str]:
     if counters.ticks:
         lines += ["", *(f"  {line}" for line in histogram(counters.lateness_histogram, width - 2))]
     return lines
+
+
+def _raw_memory(region: RegionInfo) -> str:
+    where = address_text(region.phys) if region.phys else "an address for CAP_SYS_RAWIO to see"
+    return f"raw, at {where}, {'kept' if region.keep else 'zeroed'}"
 
 
 def _grid(region: RegionInfo) -> str:

@@ -33,6 +33,17 @@ def parse_count(text: str) -> int:
     return _u64(text, int(text))
 
 
+def parse_address(text: str) -> int:
+    """A physical address. Raises ValueError that says what is wrong and what is right."""
+    if not re.fullmatch(r"0[xX][0-9a-fA-F]{1,16}", text, re.ASCII):
+        raise ValueError(f"{text!r} is not an address; give it in hexadecimal, as 0x40000000")
+    return int(text, 16)
+
+
+def address_text(address: int) -> str:
+    return f"{address:#x}"
+
+
 def parse_time(text: str) -> int:
     """Nanoseconds. Raises ValueError that says what is wrong and what is right."""
     match = re.fullmatch(r"([0-9]{1,20})(?:\.([0-9]{1,9}))?(ns|us|ms|s)", text, re.ASCII)
