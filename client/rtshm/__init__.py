@@ -30,6 +30,7 @@ if TYPE_CHECKING:
         RegionInfo,
         Task,
     )
+    from rtshm.devmem import DevMem, open_devmem
     from rtshm.layout import Layout
     from rtshm.recording import Recording, load
     from rtshm.samples import Sample, Samples
@@ -44,6 +45,7 @@ __all__ = [
     "Counters",
     "Created",
     "Deleted",
+    "DevMem",
     "ExtraError",
     "Layout",
     "LayoutError",
@@ -57,6 +59,7 @@ __all__ = [
     "Task",
     "load",
     "open",
+    "open_devmem",
 ]
 
 __version__ = "0.1.0"
@@ -68,6 +71,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     homes = {
         "Conditions": "conditions",
+        "DevMem": "devmem",
         "Layout": "layout",
         "Recording": "recording",
         "Region": "state",
@@ -75,6 +79,7 @@ def __getattr__(name: str) -> Any:
         "Samples": "samples",
         "load": "recording",
         "open": "state",
+        "open_devmem": "devmem",
     }
     home = homes.get(name, "control")
     return getattr(importlib.import_module(f"rtshm.{home}"), name)

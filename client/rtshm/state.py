@@ -57,8 +57,8 @@ def open(
     return region
 
 
-class Region:
-    """A region's live memory. A context manager; close() may be called twice.
+class Mapped:
+    """The live memory of a region. A context manager; close() may be called twice.
 
     `some_int` and `ready` are single loads and stores in the shared word.
     Another process, and the kernel, may change them at any time. After a fork
@@ -80,38 +80,20 @@ class Region:
     range of a C int and TypeError for what is no int, with nothing stored.
     """
 
-    def __init__(self, path: Path, *, readonly: bool = False, name: str | None = None) -> None:
-        """`name`, if the region is to be asked for its layout."""
+    def __init__(self, path: Path, readonly: bool) -> None:
         self.closed = True
         self.path = path
-        self._name = name
-        self._layout: Layout | None = None
-        self._view: ctypes.Structure | None = None
         self._readonly = readonly
-        flags, access = (
-            (os.O_RDONLY, mmap.ACCESS_READ) if readonly else (os.O_RDWR, mmap.ACCESS_WRITE)
-        )
-        try:
-            # Before the open, which of another device may already do harm; and after it,
-            # should the path be another by then.
-            _check_region(os.stat(path))
-            self._fd = os.open(path, flags | os.O_CLOEXEC)
-            try:
-                _check_region(os.fstat(self._fd))
-                self.size = os.lseek(self._fd, 0, os.SEEK_END)
-                os.lseek(self._fd, 0, os.SEEK_SET)
-                self._memory = mmap.mmap(self._fd, self.size, access=access)
-            except BaseException:
-                os.close(self._fd)
-                raise
-        except OSError as error:
-            add_remedy(error, path, region_remedy(error.errno, path))
-            raise
-        self.closed = False
-        if readonly:
+
+    def _map(self, fd: int, size: int, offset: int = 0) -> None:
+        """Take this memory. Who calls it sets `closed` once nothing can fail any more."""
+        access = mmap.ACCESS_READ if self._readonly else mmap.ACCESS_WRITE
+        self._memory = mmap.mmap(fd, size, access=access, offset=offset)
+        self.size = size
+        if self._readonly:
             # ctypes takes no view of memory that it may not write: see `word`.
             self._word = None
-            self.publish = _refuser(_read_only, path)
+            self.publish = _refuser(_read_only, self.path)
         else:
             self._word = Word.from_buffer(self._memory)
             self.publish = _publisher(Cell.from_buffer(self._memory))
@@ -152,6 +134,68 @@ class Region:
     def ready(self, value: bool) -> None:
         self._check_writable()
         self.word.ready = bool(value)
+
+    def close(self) -> None:
+        """Unmap and close; twice is as good. With a view of the memory alive, the last unmaps."""
+        if self.closed:
+            return
+        self.closed = True
+        self._word = None
+        self.publish = _refuser(_closed, self.path)
+        # A view that somebody kept holds the mapping, which goes with the last of them.
+        with suppress(BufferError):
+            self._memory.close()
+        del self._memory
+
+    def __enter__(self) -> Self:
+        self._check_open()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<rtshm.{type(self).__name__} {self.path}{' closed' if self.closed else ''}>"
+
+    def _check_open(self) -> None:
+        if self.closed:
+            raise _closed(self.path)
+
+    def _check_writable(self) -> None:
+        self._check_open()
+        if self._readonly:
+            raise _read_only(self.path)
+
+
+class Region(Mapped):
+    """A region, by its device node: its live memory, its fields, and what becomes of them."""
+
+    def __init__(self, path: Path, *, readonly: bool = False, name: str | None = None) -> None:
+        """`name`, if the region is to be asked for its layout."""
+        super().__init__(path, readonly)
+        self._name = name
+        self._layout: Layout | None = None
+        self._view: ctypes.Structure | None = None
+        try:
+            # Before the open, which of another device may already do harm; and after it,
+            # should the path be another by then.
+            _check_region(os.stat(path))
+            self._fd = os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+            try:
+                _check_region(os.fstat(self._fd))
+                size = os.lseek(self._fd, 0, os.SEEK_END)
+                os.lseek(self._fd, 0, os.SEEK_SET)
+                self._map(self._fd, size)
+            except BaseException:
+                os.close(self._fd)
+                raise
+        except OSError as error:
+            add_remedy(error, path, region_remedy(error.errno, path))
+            raise
+        self.closed = False
 
     @property
     def layout(self) -> Layout:
@@ -254,31 +298,11 @@ class Region:
         return self._fd
 
     def close(self) -> None:
-        """Unmap and close; twice is as good. With a view of the memory alive, the last unmaps."""
         if self.closed:
             return
-        self.closed = True
-        self._word = None
         self._view = None
-        self.publish = _refuser(_closed, self.path)
-        # A view that somebody kept holds the mapping, which goes with the last of them.
-        with suppress(BufferError):
-            self._memory.close()
-        del self._memory
+        super().close()
         os.close(self._fd)
-
-    def __enter__(self) -> Self:
-        self._check_open()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        return f"<rtshm.Region {self.path}{' closed' if self.closed else ''}>"
 
     def _declare(self, layout: Layout) -> None:
         record.check_fits(self.path, layout, self.size)
@@ -306,15 +330,6 @@ class Region:
     def _announce(self) -> None:
         # By the kernel, after the fields: a store through the mapping could be seen before them.
         os.pwrite(self._fd, b"\1", Word.ready.offset)
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise _closed(self.path)
-
-    def _check_writable(self) -> None:
-        self._check_open()
-        if self._readonly:
-            raise _read_only(self.path)
 
 
 def _check_region(status: os.stat_result) -> None:

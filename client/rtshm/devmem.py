@@ -1,0 +1,156 @@
+"""Raw memory of a region by its physical address, through /dev/mem: the old example's way."""
+
+from __future__ import annotations
+
+import errno
+import mmap
+import os
+import re
+from pathlib import Path
+
+from rtshm.errors import add_remedy
+from rtshm.state import Mapped
+
+DEVICE = Path("/dev/mem")
+IOMEM = Path("/proc/iomem")
+LOCKDOWN = Path("/sys/kernel/security/lockdown")
+
+# linux/capability.h
+_CAP_SYS_RAWIO = 17
+
+
+def open_devmem(where: str | int, size: int | None = None, *, readonly: bool = False) -> DevMem:
+    """Map the raw memory of a region by /dev/mem: `where` is its name, or its physical address.
+
+    By its name the kernel is asked for the address and, without `size`, the
+    size; at an address the size is a page if not given. Prefer open() where
+    the region's device node will do: this takes CAP_SYS_RAWIO, and a mistake
+    in the address is a mistake in somebody else's memory.
+
+    Raises OSError as the kernel gave it, with a note that says which of
+    STRICT_DEVMEM, IO_STRICT_DEVMEM and lockdown forbids it, and what to do;
+    ValueError for a region that has memory of the kernel's.
+    """
+    if isinstance(where, int):
+        return DevMem(where, mmap.PAGESIZE if size is None else size, readonly=readonly)
+    # Not above: pyroute2 is slow to import.
+    from rtshm.control import Control
+
+    with Control() as control:
+        region = control.get(where)
+    if region.phys is None:
+        raise ValueError(f"{where}: its memory is the kernel's; make it with phys, or use open()")
+    if region.phys == 0:
+        error = PermissionError(
+            errno.EPERM, "only who has CAP_SYS_RAWIO is told its address", where
+        )
+        error.add_note("use sudo, outside of containers")
+        raise error
+    return DevMem(region.phys, region.size if size is None else size, readonly=readonly)
+
+
+class DevMem(Mapped):
+    """Memory at a physical address, with the word of a region at its beginning.
+
+    The mapping is the process's own: no region knows of it, and it stays when
+    the region or the module goes. Nothing tells here that a tick took a value
+    but `ready`, and no layout is known.
+    """
+
+    address: int
+
+    def __init__(self, address: int, size: int, *, readonly: bool = False) -> None:
+        super().__init__(DEVICE, readonly)
+        self.address = address
+        try:
+            # Not O_SYNC, which asks for uncached memory: the region's is not.
+            fd = os.open(DEVICE, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+        except OSError as error:
+            add_remedy(error, DEVICE, _open_remedy(error.errno))
+            raise
+        try:
+            self._map(fd, size, address)
+        except OSError as error:
+            add_remedy(error, DEVICE, _map_remedy(error.errno, address, size))
+            raise
+        finally:
+            # The mapping has its own.
+            os.close(fd)
+        self.closed = False
+
+    def __repr__(self) -> str:
+        state = " closed" if self.closed else ""
+        return f"<rtshm.DevMem {self.address:#x}{state}>"
+
+
+def _open_remedy(number: int | None) -> str | None:
+    match number:
+        case errno.ENOENT:
+            return "the kernel was built without CONFIG_DEVMEM, or this is a container"
+        case errno.EACCES:
+            return "use sudo, outside of containers"
+        case errno.EPERM if not _may_rawio():
+            return "opening /dev/mem takes CAP_SYS_RAWIO: use sudo, outside of containers"
+        case errno.EPERM:
+            return _locked_down()
+        case _:
+            return None
+
+
+def _may_rawio() -> bool:
+    status = Path("/proc/self/status").read_text()
+    effective = re.search(r"^CapEff:\s*([0-9a-f]+)$", status, re.MULTILINE)
+    return effective is not None and bool(int(effective[1], 16) >> _CAP_SYS_RAWIO & 1)
+
+
+def _locked_down() -> str:
+    """CAP_SYS_RAWIO is there: what else refuses the open."""
+    otherwise = "use the region's device node; or boot without lockdown=, and without Secure Boot"
+    try:
+        level = re.search(r"\[(\w+)\]", LOCKDOWN.read_text())
+    except OSError:
+        return f"lockdown (see kernel_lockdown(7)), or the rules of a container: {otherwise}"
+    if level is None or level[1] == "none":
+        return "the rules of a container or of a security module: use the region's device node"
+    return f"lockdown: this kernel is locked down ({level[1]}): {otherwise}"
+
+
+def _map_remedy(number: int | None, address: int, size: int) -> str | None:
+    match number:
+        case errno.EPERM:
+            return _strict(address, size)
+        case errno.EINVAL:
+            return (
+                f"{address:#x} is no multiple of {mmap.PAGESIZE}, or the end of {size} bytes there "
+                "is beyond the physical addresses of this machine"
+            )
+        case errno.EAGAIN:
+            return f"somebody has memory at {address:#x} mapped otherwise: uncached, by O_SYNC"
+        case _:
+            return None
+
+
+def _strict(address: int, size: int) -> str:
+    """Which of two options of the kernel forbids a mapping."""
+    end = address + size - 1
+    holders = []
+    for line in IOMEM.read_text().splitlines():
+        # 20000000-201fffff : Reserved, with two blocks before each that is inside another.
+        span, _, name = line.strip().partition(" : ")
+        low, high = (int(number, 16) for number in span.split("-"))
+        if low <= end and address <= high:
+            holders.append(name)
+    if "System RAM" in holders:
+        return (
+            f"STRICT_DEVMEM: there is RAM of the kernel's at {address:#x}: give the address of "
+            "memory that was set aside at boot with memmap="
+        )
+    if holders:
+        return (
+            f"IO_STRICT_DEVMEM: a driver has memory at {address:#x} ({holders[-1]}): unload it, "
+            "or boot with iomem=relaxed"
+        )
+    return (
+        f"STRICT_DEVMEM or IO_STRICT_DEVMEM: the kernel or a driver has memory at {address:#x}: "
+        f"see {IOMEM}"
+    )

@@ -1,0 +1,50 @@
+"""Raw memory before and after the kernel is locked down: `python3 -m tests.guest.lockdown`.
+
+Only a boot leads back, so tests/vm/test_lockdown.py gives it a machine of its own.
+"""
+
+from __future__ import annotations
+
+import errno
+import subprocess
+from pathlib import Path
+
+import pytest
+import rtshm
+
+from tests.guest import module, raw
+from tests.guest.libc import PAGE
+
+LOCKDOWN = Path("/sys/kernel/security/lockdown")
+
+
+def main() -> None:
+    subprocess.run("mount -t securityfs none /sys/kernel/security", shell=True, check=True)
+    module.load(print=0)
+    with rtshm.Control() as control:
+        control.create("a", phys=raw.ADDRESS)
+        with rtshm.open_devmem("a") as memory, rtshm.open("a") as region:
+            memory.some_int = 5
+            LOCKDOWN.write_text("integrity")
+
+            with pytest.raises(PermissionError) as refused:
+                control.create("b", phys=raw.ADDRESS + PAGE)
+            assert refused.value.errno == errno.EPERM
+            assert refused.value.strerror == (
+                "phys: the kernel is locked down: see kernel_lockdown(7)"
+            )
+            with pytest.raises(PermissionError) as refused:
+                rtshm.open_devmem("a")
+            (note,) = refused.value.__notes__
+            assert note.startswith("lockdown: this kernel is locked down (integrity): "), note
+            # What was there stays, and so do regions of the kernel's memory.
+            assert region.some_int == 5
+            memory.some_int = 6
+            assert region.some_int == 6
+            control.create("b")
+    module.unload()
+    print("lockdown: passed")
+
+
+if __name__ == "__main__":
+    main()
