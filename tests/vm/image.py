@@ -136,7 +136,8 @@ def files(table: Table, kernel: Kernel) -> Files:
 def root(table: Table, suite: str) -> Root:
     """The root of `suite` with all kernels that the table has of it."""
     kernels = table.of_suite(suite)
-    packages = BUILD_PACKAGES + (GUEST_PACKAGES if suite == GUEST_SUITE else ())
+    guest = GUEST_PACKAGES + table.packages if suite == GUEST_SUITE else ()
+    packages = BUILD_PACKAGES + guest
     hook = (HERE / "root.sh").read_text(encoding="utf-8")
     rows = [[kernel.name, kernel.image, kernel.headers] for kernel in kernels]
 

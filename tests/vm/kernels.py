@@ -38,6 +38,8 @@ class Table:
     default: str
     kernels: dict[str, Kernel]
     suites: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    packages: tuple[str, ...] = ()
+    """What a root of the guest's suite has besides: another image, of its own."""
 
     def __getitem__(self, name: str) -> Kernel:
         """The kernel of that name; the empty name is the default."""
