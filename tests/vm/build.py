@@ -20,7 +20,11 @@ if TYPE_CHECKING:
 MODULE = "rtshm.ko"
 
 # Modules of their own, built against rtshm's headers and Module.symvers as a user's would be.
-BESIDE = (Path("kmod/examples/control"), Path("tests/modules/probe"))
+BESIDE = (
+    Path("kmod/examples/control"),
+    Path("tests/modules/probe"),
+    Path("bench/modules/bare"),
+)
 
 # Debian's headers of 6.1 have no vmlinux to take types from: there modules have no BTF.
 HARMLESS = re.compile(r"Skipping BTF generation for \S+\.ko due to unavailability of vmlinux")
@@ -97,7 +101,7 @@ def module_sources(source: Path) -> list[Path]:
         for path in checkout.files(source)
         if (path.name == "Kbuild" and len(path.parts) == 1)
         or path.parts[0] == "kmod"
-        or path.parts[:2] == ("tests", "modules")
+        or path.parts[:2] in (("tests", "modules"), ("bench", "modules"))
     ]
     if Path("Kbuild") not in found:
         raise HarnessError(f"{source} has no Kbuild: nothing to build {MODULE} from")

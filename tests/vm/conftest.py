@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     Git = Callable[..., None]
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+PARTS = ("Kbuild", "Makefile", "kmod", "tests", "client", "bench", ".gitignore")
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +30,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("check out")
     subprocess.run(["git", "init", "-q", path], check=True)
     for name in checkout.files(CHECKOUT):
-        if name.parts[0] in ("Kbuild", "Makefile", "kmod", "tests", "client", ".gitignore"):
+        if name.parts[0] in PARTS:
             target = path / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(CHECKOUT / name, target, follow_symlinks=False)

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * rtshm in BPF, as far as it goes: a periodic timer that takes what a program
+ * stored into a mapped array, and a ring buffer of samples.
+ */
+
+#include <linux/bpf.h>
+#include <linux/types.h>
+#include <bpf/bpf_helpers.h>
+
+#define CLOCK_MONOTONIC	1
+#define TICKS		65536
+#define READY		(1ULL << 32)
+
+struct task {
+	struct bpf_timer	timer;
+	__u64			due_ns;
+	__u64			period_ns;
+	__u64			ticks;
+	__u64			taken;
+	__u64			keep;
+};
+
+/* As struct rtshm_sample with a record of 24 bytes. */
+struct sample {
+	__u64	tick;
+	__u64	time_ns;
+	__u64	lateness_ns;
+	__u32	flags;
+	__u32	missed;
+	__u64	record[3];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct task);
+} tasks SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 512);
+	__type(key, __u32);
+	__type(value, __u64);
+} state SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, TICKS);
+	__type(key, __u32);
+	__type(value, __u64);
+} lateness_ns SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_RINGBUF);
+	__uint(max_entries, 8 << 20);
+} ring SEC(".maps");
+
+/* The word of a region: the value in the low half, the flag above it. */
+static void take(struct task *task)
+{
+	__u32 zero = 0;
+	__u64 *word = bpf_map_lookup_elem(&state, &zero);
+	__u64 seen;
+
+	if (!word)
+		return;
+	seen = *(volatile __u64 *)word;
+	if (seen & READY && __sync_val_compare_and_swap(word, seen, seen & ~READY) == seen)
+		task->taken++;
+}
+
+static int tick(void *map, int *key, struct task *task)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u64 late = now - task->due_ns;
+
+	take(task);
+	if (task->keep) {
+		__u32 at = task->ticks;
+		__u64 *kept = bpf_map_lookup_elem(&lateness_ns, &at);
+
+		if (kept)
+			*kept = late;
+	}
+	task->ticks++;
+	task->due_ns += task->period_ns;
+	if (late >= task->period_ns && task->period_ns)
+		task->due_ns += late / task->period_ns * task->period_ns;
+	bpf_timer_start(&task->timer, task->due_ns, BPF_F_TIMER_ABS);
+	return 0;
+}
+
+struct request {
+	__u64	period_ns;	/* 0: stop */
+	__u64	keep;
+};
+
+SEC("syscall")
+int run(struct request *request)
+{
+	__u32 zero = 0;
+	struct task *task = bpf_map_lookup_elem(&tasks, &zero);
+
+	if (!task)
+		return 1;
+	if (!request->period_ns)
+		return bpf_timer_cancel(&task->timer) < 0;
+	/* -EBUSY: it was before. */
+	bpf_timer_init(&task->timer, &tasks, CLOCK_MONOTONIC);
+	bpf_timer_set_callback(&task->timer, tick);
+	task->period_ns = request->period_ns;
+	task->keep = request->keep;
+	task->ticks = 0;
+	task->taken = 0;
+	task->due_ns = bpf_ktime_get_ns() + task->period_ns;
+	return bpf_timer_start(&task->timer, task->due_ns, BPF_F_TIMER_ABS) != 0;
+}
+
+static long push(__u32 index, void *unused)
+{
+	struct sample sample = { .tick = index };
+
+	return bpf_ringbuf_output(&ring, &sample, sizeof(sample), BPF_RB_NO_WAKEUP) != 0;
+}
+
+struct amount {
+	__u64	samples;
+};
+
+SEC("syscall")
+int fill(struct amount *amount)
+{
+	return bpf_loop(amount->samples, push, 0, 0) != amount->samples;
+}
+
+char LICENSE[] SEC("license") = "GPL";
