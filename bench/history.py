@@ -1,44 +1,41 @@
-"""What a history costs: to read it, and to keep up with it.
-
-Runs in the guest with the module loaded, in one interpreter: `make bench`. The
-machine counts instructions for time there, so that the figures repeat: a second
-is 500,000,000 instructions. Each figure is a ratio of two taken in one run, or a
-count of samples lost; the limit stands beside it. Exits with 1 if one is not
-kept.
-
-    python3 -m bench.history [SECONDS]      of the runs that may lose nothing; 60
-"""
+"""What a history costs: to read it, and to keep up with it."""
 
 from __future__ import annotations
 
 import os
 import select
-import sys
 import time
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy
 import rtshm
 
-from bench.figures import Figures, least
+from bench import bpf
+from bench.figures import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from bench.figures import Figures
 
 RECORD_BYTES = 24
 DEPTH = 65_536
 NEVER = timedelta(hours=1)
 TICK = timedelta(microseconds=100)
+# Of the guest, of each of the runs that may lose nothing.
+SECONDS = 60.0
 
 SAMPLES_PER_SECOND = 2_000_000
 OF_ZERO = 3.0
+OF_BPF = 20.0
+BY_BPF = 10_000
 
 
-def reading(control: rtshm.Control, figures: Figures) -> None:
-    """A full ring, by read_array; and as many bytes of /dev/zero by read(2)."""
+def reading(control: rtshm.Control, figures: Figures) -> float:
+    """A full ring, by read_array; and as many bytes of /dev/zero by read(2). Samples a second."""
     control.create(
         "full", period=TICK, record_depth=DEPTH, record_bytes=RECORD_BYTES, layout="a:f64 b:f64"
     )
@@ -47,6 +44,7 @@ def reading(control: rtshm.Control, figures: Figures) -> None:
     control.set("full", period=NEVER)
     time.sleep(0.1)
     with rtshm.Samples("full", oldest=True) as samples, Path("/dev/zero").open("rb", 0) as zero:
+        assert samples.sample_bytes == bpf.SAMPLE_BYTES
 
         def all_of_it() -> None:
             os.lseek(samples.fileno(), 0, os.SEEK_SET)
@@ -56,18 +54,40 @@ def reading(control: rtshm.Control, figures: Figures) -> None:
             data = numpy.frombuffer(os.read(zero.fileno(), DEPTH * samples.sample_bytes), "u1")
             assert len(data) == DEPTH * samples.sample_bytes
 
-        bulk, of_zero = least(all_of_it), least(zeros)
+        bulk, of_zero = seconds(all_of_it), seconds(zeros)
     control.delete("full")
     rate = DEPTH / bulk
-    figures.line(
-        f"read_array of {DEPTH} samples of {samples.sample_bytes} bytes, samples/s",
-        f"{rate:.0f}",
-        f">= {SAMPLES_PER_SECOND}",
-        rate >= SAMPLES_PER_SECOND,
-    )
-    figures.ratio(
-        "  its time, of numpy.frombuffer(os.read()) of /dev/zero", bulk / of_zero, OF_ZERO
-    )
+    figures.add("samples of 56 bytes into numpy", rate, "1/s", least=SAMPLES_PER_SECOND)
+    figures.add("  time / as many bytes of /dev/zero", bulk / of_zero, most=OF_ZERO)
+    return rate
+
+
+def by_bpf(figures: Figures, rate: float) -> None:
+    """Samples as large, through a BPF ring buffer: by libbpf, which calls back for each."""
+    with bpf.Peer() as peer:
+        into = bytearray(BY_BPF * bpf.SAMPLE_BYTES)
+        consume, end = peer.consumer(into)
+
+        def by_libbpf() -> numpy.ndarray[Any, numpy.dtype[Any]]:
+            assert consume() == BY_BPF
+            return numpy.frombuffer(into, "u8").reshape(BY_BPF, -1)
+
+        drain = peer.drainer()
+        found = []
+        for take in (by_libbpf, drain):
+            times = []
+            for _ in range(3):
+                peer.call("fill", BY_BPF)
+                begin = time.perf_counter()
+                array = take()
+                times.append(time.perf_counter() - begin)
+                assert (array[:, 0] == numpy.arange(BY_BPF)).all()
+            found.append(BY_BPF / min(times))
+        end()
+    figures.add("samples from a BPF ring buffer, by libbpf", found[0], "1/s")
+    figures.add("read_array / BPF ring buffer by libbpf, samples/s", rate / found[0], least=OF_BPF)
+    figures.add("samples from a BPF ring buffer, mapped and read by hand", found[1], "1/s")
+    figures.add("read_array / BPF ring buffer by hand, samples/s", rate / found[1])
 
 
 def polled(samples: list[rtshm.Samples], most: int) -> Iterator[tuple[rtshm.Samples, int, int]]:
@@ -83,12 +103,10 @@ def polled(samples: list[rtshm.Samples], most: int) -> Iterator[tuple[rtshm.Samp
             yield readers[fd], int(array["tick"][0]), int(array["tick"][-1])
 
 
-def keeping_up(
-    control: rtshm.Control, figures: Figures, seconds: float, period: timedelta, readers: int
-) -> None:
+def keeping_up(control: rtshm.Control, figures: Figures, period: timedelta, readers: int) -> None:
     """Readers that lose nothing in that time of the guest."""
     control.create("fast", period=period, record_depth=DEPTH, record_bytes=RECORD_BYTES)
-    wanted = round(seconds / period.total_seconds())
+    wanted = round(SECONDS / period.total_seconds())
     watermark = round(0.1 / period.total_seconds())
     first: dict[rtshm.Samples, int] = {}
     seen: dict[rtshm.Samples, int] = {}
@@ -107,21 +125,16 @@ def keeping_up(
     missed = control.get("fast").counters.missed
     control.delete("fast")
     who = "one reader" if readers == 1 else f"{readers} readers"
-    name = f"{1 / period.total_seconds() / 1000:.0f} kHz, {who}, {took:.1f} s"
-    figures.line(f"{name}: samples for each", str(min(seen.values())))
-    figures.line("  lost", str(lost), "0", lost == 0)
-    figures.line("  periods without a tick", str(missed))
+    name = f"{1 / period.total_seconds() / 1000:.0f} kHz, {who}"
+    figures.add(f"{name}: samples for each", min(seen.values()))
+    figures.add(f"{name}: time", took, "s")
+    figures.add(f"{name}: lost by all", lost, most=0)
+    figures.add(f"{name}: periods without a tick", missed)
 
 
-def main() -> int:
-    seconds = float(sys.argv[1]) if len(sys.argv) > 1 else 60.0
-    figures = Figures()
+def measure(figures: Figures) -> None:
     with rtshm.Control() as control:
-        reading(control, figures)
-        keeping_up(control, figures, seconds, TICK, 1)
-        keeping_up(control, figures, seconds, timedelta(milliseconds=1), 8)
-    return 0 if figures.kept else 1
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        rate = reading(control, figures)
+        by_bpf(figures, rate)
+        keeping_up(control, figures, TICK, 1)
+        keeping_up(control, figures, timedelta(milliseconds=1), 8)

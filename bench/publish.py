@@ -1,41 +1,64 @@
-"""What publishing a value costs, beside the other ways to store one.
+"""What it costs to bring a value into the kernel from Python, beside the other ways.
 
-Runs in the guest with the module loaded, in one interpreter: `make bench`. The
-machine counts instructions for time there, so that the figures repeat. Each way
-is a function of one argument, called 2000 times; the least of five rounds
-counts.
-
-The aim was 1.3 times the bare store of a finished word. In Python it cannot be had:
-the one addition that makes a word of a value costs 0.25 of that store, and to
-refuse what is no C int as much again.
+Each way is a function of one argument, called 2000 times; the least of five
+rounds counts, and the rounds go through all ways in turn.
 """
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import mmap
 import os
-import platform
 import struct
 import timeit
+from contextlib import ExitStack
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import rtshm
-from rtshm.abi import WORD, Cell, announced
+from rtshm.abi import WORD, announced
+
+from bench import bare, bpf
+from bench.figures import INSTRUCTION_NS, ROUNDS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bench.figures import Figures
+
+    Ways = dict[str, tuple[Callable[[int], object], int]]
+
 CALLS = 2000
-ROUNDS = 5
 VALUE = 42
+LAYOUT = "speed:f64 gain:f32 mode:u8 _:x3"
+NEVER = timedelta(hours=1)
+
+OF_A_STORE = 1.3
+OF_A_SYSCALL = 0.2
+WHY = (
+    "in Python the one addition that makes a word of a value costs 0.25 of the store, and "
+    "to refuse what is no C int as much again"
+)
+WHY_SYSCALL = (
+    "instructions are not time: the way into the kernel and back takes a processor far "
+    "longer than as many of Python's"
+)
+
+PUBLISH = "publish"
+FINISHED = "ctypes store of a word that is there already"
+COMPOSED = "ctypes store, word put together, unchecked"
 
 
-def ways(region: rtshm.Region, live: mmap.mmap) -> dict[str, tuple[Callable[[int], object], int]]:
+def ways(region: rtshm.Region, live: mmap.mmap) -> Ways:
     """Each way's function, and what it is called with."""
-    cell = Cell.from_buffer(live)
+    cell = ctypes.c_int64.from_buffer(live)
     words = memoryview(live)[:8].cast("q")
     fd = region.fileno()
     fields = struct.Struct("=iB3x")
+    word = announced(VALUE)
+    view = region.view
+    whole = {"speed": 1.0, "gain": 2.0, "mode": 3}
 
     def store(word: int) -> None:
         cell.value = word
@@ -50,50 +73,77 @@ def ways(region: rtshm.Region, live: mmap.mmap) -> dict[str, tuple[Callable[[int
         region.some_int = value
         region.ready = True
 
+    def field(value: int) -> None:
+        view.mode = value
+
+    def write(value: int) -> None:
+        region.write(whole)
+
     def pwrite(value: int) -> None:
         os.pwrite(fd, fields.pack(value, 1), 0)
 
     def build(value: int) -> None:
         live[:8] = WORD.build({"some_int": value, "ready": 1})
 
-    word = announced(VALUE)
     return {
-        "an empty call": (lambda value: None, VALUE),
-        "bare ctypes store of a finished word": (store, word),
-        "bare memoryview store of a finished word": (store_memoryview, word),
-        "bare ctypes store, word put together, unchecked": (store_composed, VALUE),
-        "publish": (region.publish, VALUE),
+        "an empty function": (lambda value: None, VALUE),
+        FINISHED: (store, word),
+        "memoryview store of a word that is there already": (store_memoryview, word),
+        COMPOSED: (store_composed, VALUE),
+        PUBLISH: (region.publish, VALUE),
         "publish, negative": (region.publish, -VALUE),
         "some_int = and ready =, two stores": (two_stores, VALUE),
-        "struct.pack and os.pwrite": (pwrite, VALUE),
+        "view.field =": (field, VALUE),
+        "write, a record of three fields": (write, VALUE),
+        "pwrite of the word to the region": (pwrite, VALUE),
         "construct's build, into the mapping": (build, VALUE),
     }
 
 
-def measure(table: dict[str, tuple[Callable[[int], object], int]]) -> dict[str, float]:
-    """Nanoseconds a call; the rounds go through all ways in turn."""
+def syscalls(stack: ExitStack) -> Ways:
+    """The ways of others, each a system call at least."""
+    parameter = os.open(bare.VALUE, os.O_WRONLY)
+    stack.callback(os.close, parameter)
+    device = os.open(bare.DEVICE, os.O_RDWR)
+    stack.callback(os.close, device)
+
+    def sysfs(value: int) -> None:
+        os.pwrite(parameter, b"%d" % value, 0)
+
+    def ioctl(value: int) -> None:
+        fcntl.ioctl(device, bare.IOC_VALUE, value)
+
+    return {
+        "os.pwrite to a module parameter": (sysfs, VALUE),
+        "ioctl": (ioctl, VALUE),
+        "BPF map update": (stack.enter_context(bpf.Peer()).updater(), announced(VALUE)),
+    }
+
+
+def taken(table: Ways) -> dict[str, float]:
+    """Seconds a call."""
     best = dict.fromkeys(table, float("inf"))
     for _ in range(ROUNDS):
         for name, (function, argument) in table.items():
             names = {"function": function, "argument": argument}
             timer = timeit.Timer("function(argument)", globals=names)
-            best[name] = min(best[name], timer.timeit(CALLS) / CALLS * 1e9)
+            best[name] = min(best[name], timer.timeit(CALLS) / CALLS)
     return best
 
 
-def main() -> None:
-    with rtshm.open() as region:
+def measure(figures: Figures) -> None:
+    with rtshm.Control() as control, ExitStack() as stack:
+        control.create("values", period=NEVER, layout=LAYOUT)
+        stack.callback(control.delete, "values")
+        region = stack.enter_context(rtshm.open("values"))
         live = mmap.mmap(region.fileno(), region.size)
-        found = measure(ways(region, live))
-    finished = found["bare ctypes store of a finished word"]
-    composed = found["bare ctypes store, word put together, unchecked"]
-    machine = os.environ.get("VM_ACCELERATOR", "this machine")
-    print(f"Python {platform.python_version()}, Linux {platform.release()}, {machine}")
-    print(f"{'':50}{'ns':>8}{'of a finished':>15}{'of one put':>12}")
-    print(f"{'':50}{'':>8}{'word':>15}{'together':>12}")
-    for name, ns in found.items():
-        print(f"{name:50}{ns:8.0f}{ns / finished:15.2f}{ns / composed:12.2f}")
-
-
-if __name__ == "__main__":
-    main()
+        peers = syscalls(stack)
+        found = taken({**ways(region, live), **peers})
+    for name, seconds in found.items():
+        figures.add(name, seconds * 1e9 / INSTRUCTION_NS, "instructions")
+    publish = found[PUBLISH]
+    figures.add("publish / ctypes store", publish / found[FINISHED], most=OF_A_STORE, why=WHY)
+    figures.add("publish / ctypes store, word put together", publish / found[COMPOSED], most=1.0)
+    fastest = min(peers, key=found.__getitem__)
+    name = f"publish / fastest system call ({fastest})"
+    figures.add(name, publish / found[fastest], most=OF_A_SYSCALL, why=WHY_SYSCALL)

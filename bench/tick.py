@@ -1,86 +1,138 @@
-"""What a tick costs: one that records, and one that runs a task.
+"""What a tick costs: of rtshm, of a timer that does nothing, of a BPF timer.
 
-Runs in the guest with rtshm and tests/modules/probe loaded: `make bench`. The
-machine counts instructions for time there, so that the figures repeat: a second
-is 500,000,000 instructions. Exits with 1 if a limit is not kept.
+It is the time that a loop takes longer in which ticks fall, for each of them:
+the interrupt around a tick is included.
 """
 
 from __future__ import annotations
 
-import sys
+import time
 import timeit
-from contextlib import ExitStack
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from statistics import median
+from typing import TYPE_CHECKING
 
 import rtshm
 
-from bench.figures import ROUNDS, Figures
+from bench import bare, bpf
+from bench.figures import INSTRUCTION_NS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from bench.figures import Figures
 
 RECORD_BYTES = 24
 DEPTH = 65_536
-TICK = timedelta(microseconds=100)
+# As short as can be without a tick missed: what else interrupts the loop counts less.
+TICK = timedelta(microseconds=20)
+TICK_NS = 20_000
 # So many turns of an empty loop that some thousand ticks fall into them.
-TURNS = 2_000_000
+TURNS = 400_000
+ROUNDS = 5
+# What making a region leaves to be done is done by then.
+SETTLED = 0.05
 # Its task number 9 does nothing.
 PROBE = Path("/sys/module/rtshm_probe/parameters/run")
+EVENT = Path("/sys/kernel/tracing/events/rtshm/rtshm_tick/enable")
 
-OF_A_TICK = 1.5
+RECORDING = 1.5
+OF_BARE = 1.5
+OF_BPF = 0.7
 EMPTY_TASK = 60
 
 
-def ticking(control: rtshm.Control, figures: Figures) -> None:
-    """How much longer a loop takes in which ticks fall, for each of them."""
+def loop() -> None:
+    for _ in range(TURNS):
+        pass
 
-    def loop() -> None:
-        for _ in range(TURNS):
-            pass
 
-    def tick_ns(depth: int = 0, readers: int = 0, task: bool = False) -> float:
-        """Of one tick, the interrupt around it included.
-
-        The loop without ticks is timed beside each with them: Python may run
-        it faster from some turn on.
-        """
-        costs = []
-        for _ in range(ROUNDS):
-            bare = timeit.timeit(loop, number=1)
-            control.create("loop", period=TICK, record_depth=depth, record_bytes=RECORD_BYTES)
-            if task:
-                PROBE.write_text("add 9 loop")
-            with ExitStack() as files:
-                for _ in range(readers):
-                    files.enter_context(rtshm.Samples("loop"))
-                before = control.get("loop").counters
-                seconds = timeit.timeit(loop, number=1)
-                after = control.get("loop").counters
-            costs.append((seconds - bare) / (after.ticks - before.ticks) * 1e9)
-            assert after.missed == before.missed, "run it where time is counted: ICOUNT=1"
-            control.delete("loop")
-        return median(costs)
-
-    # Until it is as fast as it gets.
+def warm() -> None:
+    """Python runs a loop as fast as it gets only after some turns."""
     for _ in range(ROUNDS):
         loop()
-    without = tick_ns()
-    recording = tick_ns(DEPTH)
-    figures.line("a tick that does not record, instructions", f"{without / 2:.0f}")
-    figures.line("a tick that records 24 bytes, instructions", f"{recording / 2:.0f}")
-    figures.ratio("  of one that does not", recording / without, OF_A_TICK)
-    figures.ratio("  with 8 readers that do not wait", tick_ns(DEPTH, 8) / without, OF_A_TICK)
-    more = (tick_ns(task=True) - without) / 2
-    figures.line(
-        "an empty task, instructions more", f"{more:.0f}", f"<= {EMPTY_TASK}", more <= EMPTY_TASK
-    )
 
 
-def main() -> int:
-    figures = Figures()
-    with rtshm.Control() as control:
-        ticking(control, figures)
-    return 0 if figures.kept else 1
+def instructions(
+    ticking: Callable[[], AbstractContextManager[Callable[[], int]]], rounds: int = ROUNDS
+) -> float:
+    """Of one tick of what `ticking()` keeps ticking; it gives a function that counts ticks.
+
+    The loop without ticks is timed beside each with them: Python may run it
+    faster from some turn on.
+    """
+    costs = []
+    for _ in range(rounds):
+        time.sleep(SETTLED)
+        without = timeit.timeit(loop, number=1)
+        with ticking() as ticks:
+            time.sleep(SETTLED)
+            before = ticks()
+            seconds = timeit.timeit(loop, number=1)
+            after = ticks()
+        costs.append((seconds - without) / (after - before) * 1e9 / INSTRUCTION_NS)
+    found = median(costs)
+    assert found > 0, f"something else ran in the loop without ticks: {costs}"
+    return found
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def of_rtshm(
+    control: rtshm.Control, *, depth: int = 0, readers: int = 0, task: bool = False
+) -> Callable[[], AbstractContextManager[Callable[[], int]]]:
+    @contextmanager
+    def ticking() -> Iterator[Callable[[], int]]:
+        control.create("loop", period=TICK, record_depth=depth, record_bytes=RECORD_BYTES)
+        if task:
+            PROBE.write_text("add 9 loop")
+        files = [rtshm.Samples("loop") for _ in range(readers)]
+        try:
+            yield lambda: control.get("loop").counters.ticks
+            found = control.get("loop").counters
+        finally:
+            for file in files:
+                file.close()
+            control.delete("loop")
+        # Where time is the host's, ticks that it does not give are not counted.
+        assert found.missed < found.ticks / 100, f"{found.missed} ticks missed"
+
+    return ticking
+
+
+@contextmanager
+def of_bare() -> Iterator[Callable[[], int]]:
+    with bare.ticking(TICK_NS):
+        yield bare.ticks
+
+
+def measure(figures: Figures) -> None:
+    def add(name: str, ticking: Callable[[], AbstractContextManager[Callable[[], int]]]) -> float:
+        return figures.add(name, instructions(ticking), "instructions")
+
+    warm()
+    with rtshm.Control() as control, bpf.Peer() as peer:
+
+        @contextmanager
+        def of_bpf() -> Iterator[Callable[[], int]]:
+            with peer.ticking(TICK_NS):
+                yield peer.ticks
+
+        nothing = add("a tick of a bare hrtimer that does nothing", of_bare)
+        idle = add("a tick of rtshm that does not record", of_rtshm(control))
+        recording = add("a tick that records 24 bytes", of_rtshm(control, depth=DEPTH))
+        watched = add(
+            "a tick that records, with 8 readers that do not wait",
+            of_rtshm(control, depth=DEPTH, readers=8),
+        )
+        task = add("a tick with an empty task", of_rtshm(control, task=True))
+        EVENT.write_text("1")
+        add("a tick with the tracepoint on", of_rtshm(control))
+        EVENT.write_text("0")
+        of_a_bpf_timer = add("a tick of a BPF timer that takes a mapped word", of_bpf)
+    figures.add("an idle tick / a bare hrtimer's", idle / nothing, most=OF_BARE)
+    figures.add("an idle tick / a BPF timer's", idle / of_a_bpf_timer, most=OF_BPF)
+    figures.add("a tick that records / one that does not", recording / idle, most=RECORDING)
+    figures.add("  with 8 readers / one that does not", watched / idle, most=RECORDING)
+    figures.add("an empty task, more", task - idle, "instructions", most=EMPTY_TASK)

@@ -5,17 +5,17 @@
  */
 
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
-static int map(const char *path, int done)
+static int map(const char *path, int done, int hold)
 {
 	int fd = open(path, O_RDWR);
 	volatile int *word;
+	char byte;
 
 	if (fd < 0)
 		return 1;
@@ -26,16 +26,15 @@ static int map(const char *path, int done)
 	(void)*word;
 	if (write(done, "", 1) != 1)
 		return 1;
-	pause();
-	return 0;
+	return read(hold, &byte, 1) != 0;
 }
 
 int main(int argc, char **argv)
 {
-	int count = argc == 3 ? atoi(argv[2]) : 0, done[2], i;
+	int count = argc == 3 ? atoi(argv[2]) : 0, done[2], hold[2], i;
 	char byte;
 
-	if (count < 1 || pipe(done)) {
+	if (count < 1 || pipe(done) || pipe(hold)) {
 		fprintf(stderr, "mappers FILE COUNT\n");
 		return 2;
 	}
@@ -45,8 +44,8 @@ int main(int argc, char **argv)
 			perror("mappers: fork");
 			return 1;
 		case 0:
-			prctl(PR_SET_PDEATHSIG, SIGKILL);
-			_exit(map(argv[1], done[1]));
+			close(hold[1]);
+			_exit(map(argv[1], done[1], hold[0]));
 		}
 	}
 	close(done[1]);
@@ -58,6 +57,10 @@ int main(int argc, char **argv)
 	puts("mapped");
 	fflush(stdout);
 	while (read(0, &byte, 1) > 0)
+		;
+	/* All of them are gone before this one is. */
+	close(hold[1]);
+	while (wait(NULL) > 0)
 		;
 	return 0;
 }

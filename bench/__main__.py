@@ -1,0 +1,131 @@
+"""The command behind `make bench`: `python3 -m bench [GROUP...]`.
+
+Boots the machines of MACHINES with an image of their own, one after the other,
+and has them take the figures: all, or those of the groups named. Writes
+bench/results.json, bench/results.png and the tables of docs/performance.md if it
+took all; exits with 1 if a figure that repeats is beyond its limit, and nobody
+knows why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import io
+import json
+import platform
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench import table
+from bench.figures import Run
+from tests.vm import kernels, machine, qemu
+from tests.vm.errors import HarnessError
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+RESULTS = CHECKOUT / "bench/results.json"
+PLOT = CHECKOUT / "bench/results.png"
+DOCUMENT = CHECKOUT / "docs/performance.md"
+
+# What rtshm is compared with, and what compiles it: not in the image that is for tests.
+PACKAGES = ("clang", "libbpf-dev", "rt-tests", "stress-ng")
+# 598 packages and 1.8 GB: an image of its own.
+LINUXCNC = tuple(sorted((*PACKAGES, "linuxcnc-uspace")))
+DEADLINE_SECONDS = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Machine:
+    kernel: str
+    groups: tuple[str, ...]
+    icount: bool = True
+    packages: tuple[str, ...] = PACKAGES
+
+
+MACHINES = (
+    Machine("6.12", ("publish", "tick", "history", "control")),
+    Machine("6.12", ("lateness",)),
+    Machine("6.12", ("growth",)),
+    Machine("6.12-rt", ("lateness",)),
+    Machine("6.12-rt", ("linuxcnc",), packages=LINUXCNC),
+    Machine("6.12", ("publish", "lateness"), icount=False),
+)
+
+COMMAND = """
+set -e
+insmod rtshm.ko period_ns=3600000000000 period_min_ns=10000 print=0
+insmod tests/modules/probe/rtshm_probe.ko
+insmod bench/modules/bare/rtshm_bare.ko
+test -d /sys/kernel/tracing/events || mount -t tracefs none /sys/kernel/tracing
+exec python3 -m bench.inside """
+
+
+def take(wanted: Machine, deadline: float) -> Run | None:
+    """What a machine finds; None if it was lost, or did not come to its end."""
+    found = io.BytesIO()
+    rows = dataclasses.replace(kernels.load(), packages=wanted.packages)
+    outcome = machine.run(
+        rows,
+        rows[wanted.kernel],
+        CHECKOUT,
+        COMMAND + " ".join(wanted.groups),
+        icount=wanted.icount,
+        deadline=deadline,
+        sinks=machine.Sinks(stdout=found),
+    )
+    if machine.report(outcome) != 0:
+        return None
+    return Run.from_json(json.loads(found.getvalue()))
+
+
+def conditions() -> dict[str, str]:
+    """What the machines ran on. The figures that repeat do not depend on it."""
+    version = subprocess.run([qemu.QEMU, "--version"], capture_output=True, text=True, check=True)
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return {
+        "date": time.strftime("%Y-%m-%d", time.gmtime()),
+        "host": f"Linux {platform.release()}, {len(models)} cpus: {models[0]}",
+        "qemu": version.stdout.splitlines()[0],
+    }
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python3 -m bench", description=__doc__)
+    parser.add_argument("groups", nargs="*", help=f"of {', '.join(table.TITLES)}; all if none")
+    parser.add_argument("--deadline", type=float, default=DEADLINE_SECONDS, metavar="SECONDS")
+    arguments = parser.parse_args()
+    if unknown := [group for group in arguments.groups if group not in table.TITLES]:
+        parser.error(f"no group {unknown[0]!r}; there are {', '.join(table.TITLES)}")
+    wanted = set(arguments.groups or table.TITLES)
+    runs = []
+    for one in MACHINES:
+        if groups := tuple(group for group in one.groups if group in wanted):
+            found = dataclasses.replace(one, groups=groups)
+            run = take(found, arguments.deadline)
+            if run is None:
+                print(f"bench: {one.kernel}: {', '.join(groups)}: no figures", file=sys.stderr)
+                return 1
+            runs.append(run)
+    results = {"conditions": conditions(), "runs": [run.to_json() for run in runs]}
+    print(table.markdown(runs))
+    if not arguments.groups:
+        from bench import plot
+
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        plot.draw(runs, PLOT)
+        DOCUMENT.write_text(table.inserted(DOCUMENT.read_text(), results))
+    failures = [figure for run in runs for figure in run.failures]
+    for figure in failures:
+        print(f"bench: {figure.name}: {figure.value} is not {figure.limit}", file=sys.stderr)
+    return 1 if failures else 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except HarnessError as error:
+        sys.exit(f"bench: {error.args[0]}")

@@ -1,0 +1,155 @@
+"""How late a periodic task runs: by how much 999 of 1000 ticks are late at most.
+
+rtshm's tick, beside a bare hrtimer that does nothing, a BPF timer, and
+cyclictest at priority 90; with nothing else to do, and with each cpu loaded.
+"""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy
+import rtshm
+
+from bench import bare, bpf
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.figures import Figures
+
+    Lateness = numpy.ndarray[Any, numpy.dtype[Any]]
+
+# Ticks of each, at each period: enough for the last of 1000 to be of several.
+TICKS = {1_000_000: 2_000, 100_000: 5_000}
+PERCENT = 99.9
+PRIORITY = 90
+
+# The load, or what the machine still did after its boot, is as it will stay.
+SETTLED = 3.0
+
+OF_BARE = 1.05
+OF_CYCLICTEST = 0.33
+
+
+@contextmanager
+def load() -> Iterator[None]:
+    """Arithmetic, and system calls with the switches between two processes, for each cpu."""
+    cpus = str(os.cpu_count())
+    command = ["stress-ng", "--quiet", "--timeout", "3600"]
+    # Of integers: an emulated processor takes its time for the others.
+    command += ["--cpu", cpus, "--cpu-method", "int64", "--pipe", cpus]
+    # Its scratch files go where it runs.
+    with tempfile.TemporaryDirectory() as directory:
+        process = subprocess.Popen(command, cwd=directory)
+        try:
+            time.sleep(SETTLED)
+            yield
+            assert process.poll() is None, "stress-ng ended"
+        finally:
+            process.terminate()
+            process.wait()
+
+
+def of_rtshm(period_ns: int, ticks: int) -> Lateness:
+    with rtshm.Control() as control:
+        period = timedelta(microseconds=period_ns // 1000)
+        control.create("late", period=period, record_depth=ticks)
+        try:
+            time.sleep(ticks * period_ns / 1e9)
+            with rtshm.Samples("late", oldest=True) as samples:
+                found: Lateness = samples.read_array(ticks)["lateness_ns"].copy()
+        finally:
+            control.delete("late")
+    return found
+
+
+def of_bare(period_ns: int, ticks: int) -> Lateness:
+    with bare.ticking(period_ns, keep=True):
+        time.sleep(ticks * period_ns / 1e9)
+    return bare.lateness_ns()[:ticks]
+
+
+def of_bpf(period_ns: int, ticks: int) -> Lateness:
+    with bpf.Peer() as peer:
+        with peer.ticking(period_ns, keep=True):
+            time.sleep(ticks * period_ns / 1e9)
+        found = min(peer.ticks(), ticks)
+        with peer.mapped("lateness_ns", bpf.TICKS * 8) as memory:
+            return numpy.frombuffer(memory.read(found * 8), "u8")
+
+
+def of_cyclictest(period_ns: int, ticks: int) -> Lateness:
+    """Its histogram, of which a bin is a nanosecond, spread out again."""
+    with tempfile.TemporaryDirectory() as directory:
+        path = Path(directory, "json")
+        command = ["cyclictest", "--mlockall", f"--priority={PRIORITY}", "--quiet", "--nsecs"]
+        command += [f"--interval={period_ns // 1000}", f"--loops={ticks}"]
+        command += ["--histogram=200000", f"--json={path}"]
+        subprocess.run(command, check=True, capture_output=True)
+        thread = json.loads(path.read_text())["thread"]["0"]
+    bins = {int(ns): count for ns, count in thread["histogram"].items()}
+    found: Lateness = numpy.repeat(list(bins), list(bins.values()))
+    # What is beyond the last bin is as late as the latest, at most.
+    return numpy.append(found, [thread["max"]] * (thread["cycles"] - len(found)))
+
+
+WAYS = {
+    "rtshm": of_rtshm,
+    "bare hrtimer": of_bare,
+    "BPF timer": of_bpf,
+    "cyclictest": of_cyclictest,
+}
+
+
+def at(figures: Figures, period_ns: int, ticks: int, when: str) -> None:
+    khz = 1_000_000 // period_ns
+    found = {}
+    for name, way in WAYS.items():
+        try:
+            lateness = way(period_ns, ticks)
+        except OSError as error:
+            # With PREEMPT_RT, the kernel refuses programs with a timer.
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            figures.absent(f"{khz} kHz, {when}: {name}, p99.9", "the kernel has no such timer")
+            continue
+        assert len(lateness) > ticks * 0.8, f"{name}: {len(lateness)} ticks of {ticks}"
+        found[name] = float(numpy.percentile(lateness, PERCENT))
+        figures.add(f"{khz} kHz, {when}: {name}, p99.9", found[name], "ns")
+        figures.add(f"{khz} kHz, {when}: {name}, latest", float(lateness.max()), "ns")
+    gated = OF_BARE if khz == 1 else None
+    figures.add(
+        f"{khz} kHz, {when}: rtshm / bare hrtimer",
+        found["rtshm"] / found["bare hrtimer"],
+        most=gated,
+    )
+    figures.add(
+        f"{khz} kHz, {when}: rtshm / cyclictest",
+        found["rtshm"] / found["cyclictest"],
+        most=OF_CYCLICTEST,
+    )
+    if "BPF timer" in found:
+        figures.add(f"{khz} kHz, {when}: rtshm / BPF timer", found["rtshm"] / found["BPF timer"])
+
+
+def measure(figures: Figures) -> None:
+    # What they are made of is read from the disk, in interrupts that are long.
+    for way in WAYS.values():
+        with suppress(OSError):
+            way(1_000_000, 50)
+    time.sleep(SETTLED)
+    for period_ns, ticks in TICKS.items():
+        at(figures, period_ns, ticks, "idle")
+    with load():
+        for period_ns, ticks in TICKS.items():
+            at(figures, period_ns, ticks, "loaded")

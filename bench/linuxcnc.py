@@ -1,0 +1,120 @@
+"""LinuxCNC in the place of rtshm: a pin of its hal, its servo thread, its sampler.
+
+Its thread tells by how much each period was longer or shorter than it should be, and
+not how late it began; so rtshm's ticks are taken by that here, too.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import tempfile
+import time
+from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy
+import rtshm
+
+from bench.figures import INSTRUCTION_NS
+from bench.publish import VALUE, taken
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bench.figures import Figures
+
+PERIOD_NS = 1_000_000
+TICKS = 2_000
+PERCENT = 99.9
+OF_SERVO = 0.33
+HAL = f"""\
+loadrt threads name1=servo period1={PERIOD_NS}
+loadrt timedelta
+loadrt sampler depth={2 * TICKS} cfg=s
+addf timedelta.0 servo
+addf sampler.0 servo
+net error timedelta.0.current-error sampler.0.pin.0
+"""
+NEVER = timedelta(hours=1)
+
+
+@contextmanager
+def realtime() -> Iterator[None]:
+    """The thread, not yet started, as SCHED_FIFO whatever the kernel."""
+    with tempfile.TemporaryDirectory() as directory:
+        # Its daemon is another user most of the time, and must be told which.
+        os.chmod(directory, 0o777)
+        os.environ.update(
+            RTAPI_UID="65534",
+            RTAPI_FIFO_PATH=f"{directory}/fifo",
+            LINUXCNC_FORCE_REALTIME="1",
+            HOME=directory,
+        )
+        script = Path(directory, "hal")
+        script.write_text(HAL)
+        # Not by a pipe: the daemon would keep it open.
+        with Path(directory, "log").open("w+") as log:
+            done = subprocess.run(["halcmd", "-f", script], stdout=log, stderr=log, check=False)
+            assert done.returncode == 0, Path(log.name).read_text()
+            try:
+                yield
+            finally:
+                subprocess.run(["rtapi_app", "exit"], stdout=log, stderr=log, check=False)
+
+
+def halcmd(*words: str) -> None:
+    subprocess.run(["halcmd", *words], check=True, stdout=subprocess.DEVNULL)
+
+
+def sampled(stream: Any) -> tuple[numpy.ndarray[Any, numpy.dtype[Any]], float]:
+    """The errors of `TICKS` periods in ns, and how many samples a second were read."""
+    halcmd("start")
+    time.sleep((TICKS + 100) * PERIOD_NS / 1e9)
+    halcmd("stop")
+    begin = time.perf_counter()
+    errors = numpy.array([stream.read()[0] for _ in range(TICKS)])
+    return errors, TICKS / (time.perf_counter() - begin)
+
+
+def of_rtshm(control: rtshm.Control) -> numpy.ndarray[Any, numpy.dtype[Any]]:
+    period = timedelta(microseconds=PERIOD_NS // 1000)
+    control.create("late", period=period, record_depth=TICKS)
+    time.sleep(TICKS * PERIOD_NS / 1e9)
+    with rtshm.Samples("late", oldest=True) as samples:
+        times = samples.read_array(TICKS)["time_ns"].astype("i8")
+    control.delete("late")
+    return numpy.diff(times) - PERIOD_NS
+
+
+def measure(figures: Figures) -> None:
+    # Only where LinuxCNC is.
+    import hal
+
+    with realtime(), rtshm.Control() as control:
+        component = hal.component("bench")
+        component.newpin("value", hal.HAL_S32, hal.HAL_OUT)
+        stream = hal.stream(component, hal.sampler_base, "s")
+        component.ready()
+
+        def pin(value: int) -> None:
+            component["value"] = value
+
+        control.create("values", period=NEVER)
+        with rtshm.open("values") as region:
+            found = taken({"publish": (region.publish, VALUE), "pin": (pin, VALUE)})
+        for name in ("pin", "publish"):
+            called = {"pin": "a pin of LinuxCNC's hal", "publish": "publish beside it"}[name]
+            figures.add(called, found[name] * 1e9 / INSTRUCTION_NS, "instructions")
+        figures.add("publish / a hal pin", found["publish"] / found["pin"])
+
+        # The first period has no period before it.
+        errors, rate = sampled(stream)
+        theirs = float(numpy.percentile(abs(errors[2:]), PERCENT))
+        ours = float(numpy.percentile(abs(of_rtshm(control)), PERCENT))
+        figures.add("1 kHz, idle: servo thread, error of a period, p99.9", theirs, "ns")
+        figures.add("1 kHz, idle: rtshm, error of a period, p99.9", ours, "ns")
+        figures.add("1 kHz, idle: rtshm / servo thread", ours / theirs, most=OF_SERVO)
+        figures.add("samples from its sampler, by hal.stream", rate, "1/s")
