@@ -122,8 +122,9 @@ man: $(VENV)/stamp
 kernels:
 	@python3 -m tests.vm kernels
 
-bench:
-	@ICOUNT=1 tests/vm/run 'insmod rtshm.ko period_ns=3600000000000 print=0 && insmod tests/modules/probe/rtshm_probe.ko && python3 bench/publish.py && python3 bench/control.py && python3 -m bench.tick && python3 -m bench.history'
+bench: $(VENV)/stamp
+	@tests/vm/packages.sh vm
+	@$(PYTHON) -m bench $(ONLY)
 
 $(VENV)/stamp: tests/requirements.txt client/pyproject.toml
 	@tests/vm/packages.sh tools
@@ -152,7 +153,8 @@ help:
 	@echo "make lint       compiler warnings, sparse, checkpatch, generated C, ruff, mypy, documents"
 	@echo "make docs       the documents as a site; make man: rtshm(1)"
 	@echo "make ynl        generate the netlink family's C from kmod/netlink/rtshm.yaml"
-	@echo "make bench      what publishing, control and a history cost, beside other ways"
+	@echo "make bench      what it costs, beside what else there is: docs/performance.md;"
+	@echo "                ONLY='publish tick' takes some of the figures"
 	@echo "make            build the module for the running kernel; KDIR=... for another"
 	@echo "make install    as root: the module through DKMS, its headers, the udev rule"
 	@echo "make uninstall  and away with them"
