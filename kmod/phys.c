@@ -4,6 +4,7 @@
  * alone, by memmap=1M$0x40000000 on its command line.
  */
 
+#include <linux/cc_platform.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/sched.h>
@@ -37,7 +38,7 @@ static void rtshm_phys_release(struct resource *resource)
  * Where there is no resource, there may be no memory or, some day, other memory:
  * all of it must be what memmap=, or the firmware, has as reserved. A request
  * fails where a driver is. It becomes a child of the smallest resource that has
- * all of it, and inherits its desc: another one is a device's.
+ * all of it: one that is not at the top is a device's, be it busy or not.
  *
  * /dev/mem does not map what is busy where CONFIG_IO_STRICT_DEVMEM is set, and
  * to be mapped there is what such a region is for: busy for the request alone.
@@ -63,20 +64,22 @@ static struct resource *rtshm_phys_request(const char *label, u64 start, u64 siz
 	if (!resource)
 		return ERR_PTR(-EBUSY);
 	resource->flags &= ~IORESOURCE_BUSY;
-	if (resource->desc != IORES_DESC_RESERVED) {
+	if (resource->desc != IORES_DESC_RESERVED ||
+	    resource->parent->parent != &iomem_resource) {
 		rtshm_phys_release(resource);
 		return ERR_PTR(-EBUSY);
 	}
 	return resource;
 }
 
-static void rtshm_phys_zero(void *mem, u64 size)
+/* Process context, before anybody else has the memory. What is kept stays. */
+void rtshm_phys_begin(struct rtshm_phys *phys)
 {
 	u64 pos, len;
 
-	for (pos = 0; pos < size; pos += len) {
-		len = min_t(u64, size - pos, SZ_1M);
-		memset(mem + pos, 0, len);
+	for (pos = 0; !phys->keep && pos < phys->size; pos += len) {
+		len = min_t(u64, phys->size - pos, SZ_1M);
+		memset(phys->mem + pos, 0, len);
 		cond_resched();
 	}
 }
@@ -89,8 +92,8 @@ static void rtshm_phys_zero(void *mem, u64 size)
  * @keep: Whether what it has is kept, in place of zeroes.
  * @why: What is to be said of a refusal.
  *
- * Process context, rtshm_regions_lock held: nobody else takes any. Where it is
- * refused, the memory is not touched.
+ * Process context, rtshm_regions_lock held: nobody else takes any. The memory is
+ * not touched before rtshm_phys_begin().
  *
  * Return: The memory, or an ERR_PTR.
  */
@@ -100,7 +103,12 @@ struct rtshm_phys *rtshm_phys_get(const char *name, u64 start, u64 size, bool ke
 	struct rtshm_phys *phys;
 	int err;
 
-	/* First: a request would find the other region's not busy. */
+	/* The kernel's mapping may be another than a process's there: other bytes. */
+	if (cc_platform_has(CC_ATTR_MEM_ENCRYPT)) {
+		*why = RTSHM_TEXT_PHYS_ENCRYPTED;
+		return ERR_PTR(-EOPNOTSUPP);
+	}
+	/* Before the request, which would find the other region's not busy. */
 	if (rtshm_phys_overlaps(start, start + (size - 1))) {
 		*why = RTSHM_TEXT_PHYS_REGION;
 		return ERR_PTR(-EBUSY);
@@ -126,8 +134,6 @@ struct rtshm_phys *rtshm_phys_get(const char *name, u64 start, u64 size, bool ke
 		err = -ENOMEM;
 		goto err_resource;
 	}
-	if (!keep)
-		rtshm_phys_zero(phys->mem, size);
 	scoped_guard(mutex, &rtshm_phys_lock)
 		list_add(&phys->list, &rtshm_phys_list);
 	return phys;

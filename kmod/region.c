@@ -153,6 +153,10 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
 	if (!region->mem)
 		goto err_put;
 
+	/* Last of what can be done without anybody seeing it: it cannot be undone. */
+	if (phys)
+		rtshm_phys_begin(phys);
+
 	cdev_init(&region->cdev, state_fops);
 	region->cdev.owner = THIS_MODULE;
 	err = cdev_device_add(&region->cdev, &region->dev);

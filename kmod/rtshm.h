@@ -96,6 +96,7 @@ enum rtshm_text {
 	RTSHM_TEXT_PHYS_RESERVED,
 	RTSHM_TEXT_PHYS_REGION,
 	RTSHM_TEXT_PHYS_BUSY,
+	RTSHM_TEXT_PHYS_ENCRYPTED,
 	RTSHM_TEXT_KEEP,
 	RTSHM_TEXTS
 };
@@ -291,6 +292,7 @@ void rtshm_memory_put(void *memory, u64 bytes);
 /* phys.c */
 struct rtshm_phys *rtshm_phys_get(const char *name, u64 start, u64 size, bool keep,
 				  enum rtshm_text *why);
+void rtshm_phys_begin(struct rtshm_phys *phys);
 void rtshm_phys_put(struct rtshm_phys *phys);
 
 /* copy.c */

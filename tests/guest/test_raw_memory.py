@@ -143,7 +143,7 @@ def test_tick_sample_mapping_and_file_are_the_same_bytes(link: Genl) -> None:
     assert taken == [(-value, value) for value in range(1, 21)]
 
 
-def test_memory_of_no_other_region_counts(load: Load) -> None:
+def test_raw_memory_does_not_count_for_bytes_max(load: Load) -> None:
     """Raw memory is none of the kernel's, and bytes_max is about that."""
     load(print=0, bytes_max=3 * PAGE)
     with Genl() as link:
@@ -280,7 +280,6 @@ def test_bad_address_is_refused_and_nothing_is_touched(
 
 
 def test_memory_of_devices_is_refused(link: Genl) -> None:
-    """Also where no driver has it yet."""
     bars = [first for first, last, name in raw.iomem() if re.match(r"0000:\d\d:", name)]
     assert bars
     for first in bars:
@@ -310,10 +309,12 @@ def test_overlap_with_another_region_is_refused(link: Genl, page: int, pages: in
         assert os.pread(fd, 4 * PAGE, 0) == FULL * (4 * PAGE // 8)
 
 
+@pytest.mark.parametrize("idle", [0, 1], ids=["busy", "idle"])
 @pytest.mark.parametrize(("page", "pages"), [(0, 4), (1, 1), (2, 1), (1, 2), (2, 8)])
-def test_memory_of_a_driver_is_refused(link: Genl, page: int, pages: int) -> None:
+def test_memory_of_a_driver_is_refused(link: Genl, page: int, pages: int, idle: int) -> None:
+    """Also what it holds and does not mark as busy, as chipsets' registers are held."""
     content(link, FULL)
-    with driver(hold=ADDRESS + PAGE, hold_bytes=2 * PAGE):
+    with driver(hold=ADDRESS + PAGE, hold_bytes=2 * PAGE, hold_idle=idle):
         wanted = attrs(name="a", phys=ADDRESS + page * PAGE, size=pages * PAGE)
         assert refused(link, wanted) == (errno.EBUSY, BUSY)
         raw.create(link, phys=ADDRESS + 3 * PAGE, keep=b"")

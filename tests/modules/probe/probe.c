@@ -49,6 +49,9 @@ static ulong hold;
 module_param(hold, ulong, 0444);
 static ulong hold_bytes;
 module_param(hold_bytes, ulong, 0444);
+static bool hold_idle;	/* not busy, as drivers/pnp/system.c has it */
+module_param(hold_idle, bool, 0444);
+static struct resource *held;
 static bool forget;	/* leave what is added when the module goes */
 module_param(forget, bool, 0644);
 
@@ -216,8 +219,13 @@ static int __init probe_init(void)
 				i == COPIES ? probe_copies : probe_tick;
 		tasks[i].gone = probe_gone;
 	}
-	if (hold && !request_mem_region(hold, hold_bytes, KBUILD_MODNAME))
-		return -EBUSY;
+	if (hold) {
+		held = request_mem_region(hold, hold_bytes, KBUILD_MODNAME);
+		if (!held)
+			return -EBUSY;
+		if (hold_idle)
+			held->flags &= ~IORESOURCE_BUSY;
+	}
 	return 0;
 }
 
@@ -227,8 +235,10 @@ static void __exit probe_exit(void)
 
 	for (i = 0; !forget && i < TASKS; i++)
 		rtshm_task_remove(&tasks[i]);
-	if (hold)
+	if (held) {
+		held->flags |= IORESOURCE_BUSY;
 		release_mem_region(hold, hold_bytes);
+	}
 }
 
 module_init(probe_init);
