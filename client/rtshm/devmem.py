@@ -29,7 +29,7 @@ def open_devmem(where: str | int, size: int | None = None, *, readonly: bool = F
 
     Raises OSError as the kernel gave it, with a note that says which of
     STRICT_DEVMEM, IO_STRICT_DEVMEM and lockdown forbids it, and what to do;
-    ValueError for a region that has memory of the kernel's.
+    ValueError for a region that has memory of the kernel's, or less than `size`.
     """
     if isinstance(where, int):
         return DevMem(where, mmap.PAGESIZE if size is None else size, readonly=readonly)
@@ -46,6 +46,8 @@ def open_devmem(where: str | int, size: int | None = None, *, readonly: bool = F
         )
         error.add_note("use sudo, outside of containers")
         raise error
+    if size is not None and size > region.size:
+        raise ValueError(f"{where}: {size} bytes asked for; the region has {region.size}")
     return DevMem(region.phys, region.size if size is None else size, readonly=readonly)
 
 

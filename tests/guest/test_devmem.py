@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import faulthandler
 import mmap
 import os
 import re
@@ -128,6 +129,8 @@ def test_mapping_of_devmem_that_was_there_before_the_region_is_taken_away(link: 
     """By the kernel, of who takes memory over; and never is it mapped in two ways."""
 
     def act() -> None:
+        # The end that is wanted needs no trace of pytest's.
+        faulthandler.disable()
         with rtshm.open_devmem(ADDRESS) as memory:
             memory.some_int = 1
             raw.create(link)
@@ -220,6 +223,14 @@ def test_address_that_is_none_is_refused(link: Genl) -> None:
 def test_region_of_the_kernels_memory_has_no_address(link: Genl) -> None:
     with pytest.raises(ValueError, match="default: its memory is the kernel's"):
         rtshm.open_devmem("default")
+
+
+def test_more_than_the_region_has_is_refused(link: Genl) -> None:
+    raw.create(link, size=2 * PAGE)
+    with pytest.raises(ValueError, match=f"raw: {3 * PAGE} bytes asked for; the region has"):
+        rtshm.open_devmem(raw.NAME, 3 * PAGE)
+    with rtshm.open_devmem(raw.NAME, PAGE) as memory:
+        assert memory.size == PAGE
 
 
 def test_program_says_what_forbids_it(link: Genl, program: Path) -> None:
