@@ -14,7 +14,7 @@ import pytest
 import rtshm
 from rtshm import Clock
 
-from tests.guest import module
+from tests.guest import module, raw
 from tests.guest.module import PATIENCE
 
 if TYPE_CHECKING:
@@ -114,13 +114,22 @@ def test_region_with_all_there_may_be_of_it_is_told_whole(load: Load) -> None:
     module.insert(PROBE, prefix=prefix)
     with rtshm.Control() as control:
         created = control.create(
-            name, period=PERIOD_NS, phase=1, clock=Clock.TAI, cpu=0, task_budget=1, layout=layout
+            name,
+            period=PERIOD_NS,
+            phase=1,
+            clock=Clock.TAI,
+            cpu=0,
+            task_budget=1,
+            layout=layout,
+            record_depth=16,
+            phys=raw.ADDRESS,
+            keep=True,
         )
         for task in range(8):
             run(f"add {task} {name}")
         for info in (control.get(name), control.list()[1], control.set(name, task_long_max=1000)):
             assert [task.name for task in info.tasks] == [f"{prefix}{n}" for n in range(8)]
-            assert (info.layout, info.phase_ns, info.cpu) == (created.layout, 1, 0)
+            assert (info.layout, info.phys, info.cpu) == (created.layout, raw.ADDRESS, 0)
     module.remove("rtshm_probe")
 
 
