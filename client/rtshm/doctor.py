@@ -224,7 +224,7 @@ def _device(module: _Module) -> Finding:
     for region in regions:
         node = NODES / region
         if not node.is_char_device():
-            remedy = "outside of containers: sudo udevadm trigger -s rtshm -c add, or load it anew"
+            remedy = f"outside of containers: sudo rtshm delete {region}, and create it again"
             text = f"{node} is not there, and the kernel has the region"
             return Finding("device", Level.ERROR, text, remedy)
     closed = [name for name in regions if not os.access(NODES / name, os.R_OK | os.W_OK)]

@@ -879,7 +879,7 @@ def policies() -> dict[int, dict[int, str]]:
     replies = link.dump(GENL_ID_CTRL, request.data)
     link.close()
     # enum netlink_attribute_type
-    types = {2: "u8", 4: "u32", 5: "u64", 12: "string"}
+    types = {1: "flag", 2: "u8", 4: "u32", 5: "u64", 12: "string"}
     operations: dict[int, int] = {}
     found: dict[int, dict[int, str]] = {}
     for reply in replies:

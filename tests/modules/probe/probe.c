@@ -16,6 +16,7 @@
 #include <linux/delay.h>
 #include <linux/ioport.h>
 #include <linux/kthread.h>
+#include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/string.h>
 #include <rtshm_task.h>
@@ -65,6 +66,7 @@ static void probe_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 {
 	struct probe __shm *probe = tick->record;
 	s32 number = task - tasks;
+	ktime_t until = ktime_get() + READ_ONCE(spin_ns);
 
 	WRITE_ONCE(ran, ran + 1);
 	if (rtshm_read_u64(&probe->tick) == tick->number)
@@ -74,8 +76,9 @@ static void probe_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 		rtshm_write_s32(&probe->order, number);
 	rtshm_write_u64(&probe->tick, tick->number);
 	rtshm_write_s32(&probe->last, number);
-	if (spin_ns)
-		ndelay(spin_ns);
+	/* Not ndelay(), whose idea of a nanosecond is of the boot. */
+	while (ktime_get() < until)
+		cpu_relax();
 }
 
 static void probe_empty(struct rtshm_task *task, const struct rtshm_tick *tick)
