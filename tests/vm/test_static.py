@@ -60,8 +60,8 @@ RULES = {
     ),
     "null/deref_null.cocci": (
         "kmod/region.c",
-        "\tif (!region)\n\t\treturn ERR_PTR(-ENOMEM);\n",
-        "\tif (!region)\n\t\treturn ERR_PTR(region->id);\n",
+        "\tif (!region) {\n\t\trtshm_phys_put(phys);\n",
+        "\tif (!region) {\n\t\trtshm_phys_put(region->phys);\n",
         "region is NULL but dereferenced",
     ),
     "misc/returnvar.cocci": (
