@@ -44,7 +44,8 @@ def load() -> Iterator[Load]:
         module.unload()
     except BlockingIOError:
         # A failed test may have left its regions open, held by its traceback.
-        for region in [thing for thing in gc.get_objects() if isinstance(thing, rtshm.Region)]:
+        # type(), because a weak proxy to what is gone cannot be asked for its class.
+        for region in [thing for thing in gc.get_objects() if type(thing) is rtshm.Region]:
             region.close()
         module.unload()
 

@@ -8,9 +8,10 @@
  *     tear check PATH FIELDS
  *
  * write has a write(2) for each record, store one plain store for each field.
- * The numbers go up from NUMBER by 2. check reads until SIGTERM and prints how
- * many records it read, how many of them were not as the one before, and how
- * many were not whole.
+ * The numbers go up from NUMBER by 2. All print a line when they begin, and go
+ * on until SIGTERM, write and store to COUNT records if that is later. check
+ * then prints how many records it read, how many of them were not as the one
+ * before, and how many were not whole.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -63,7 +64,7 @@ static int write_records(int fd, size_t fields, uint32_t number, unsigned long c
 	uint64_t record[FIELDS_MAX];
 	ssize_t size = fields * sizeof(*record);
 
-	for (; count; count--, number += 2) {
+	for (; count || !stopped; count -= !!count, number += 2) {
 		for (size_t i = 0; i < fields; i++)
 			record[i] = number * BOTH_HALVES;
 		if (pwrite(fd, record, size, BEGIN) != size) {
@@ -84,7 +85,7 @@ static int store_records(int fd, size_t fields, uint32_t number, unsigned long c
 		perror("mmap");
 		return 1;
 	}
-	for (; count; count--, number += 2) {
+	for (; count || !stopped; count -= !!count, number += 2) {
 		for (size_t i = 0; i < fields; i++)
 			record[i] = number * BOTH_HALVES;
 	}
@@ -104,12 +105,11 @@ int main(int argc, char **argv)
 		perror(argv[2]);
 		return 1;
 	}
-	if (!strcmp(argv[1], "check")) {
-		signal(SIGTERM, stop);
-		puts("checking");
-		fflush(stdout);
+	signal(SIGTERM, stop);
+	puts("begun");
+	fflush(stdout);
+	if (!strcmp(argv[1], "check"))
 		return check(fd, fields);
-	}
 	if (argc != 6)
 		return 2;
 	return (strcmp(argv[1], "write") ? store_records : write_records)

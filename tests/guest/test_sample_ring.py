@@ -6,11 +6,10 @@ import os
 import select
 import signal
 import struct
-import subprocess
 import threading
 import time
 from bisect import bisect_left
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import count
@@ -21,11 +20,11 @@ import numpy
 import pytest
 import rtshm
 from rtshm import Control, Samples
-from rtshm.abi import DEVICES
 
 from tests.guest import ftrace
 from tests.guest.child import killed
 from tests.guest.module import LIFETIME, PATIENCE
+from tests.guest.tearing import hostile
 from tests.guest.test_sample_device import (
     HEADER,
     HOUR_NS,
@@ -130,22 +129,6 @@ def test_overrun_at_each_position_gives_what_is_kept(
 # Whole.
 
 
-@contextmanager
-def hostile(tear: Path, role: str) -> Iterator[None]:
-    """Two processes that write records until the block ends."""
-    writers = [
-        subprocess.Popen([tear, role, DEVICES / "a", str(FIELDS), begin, str(10**9)])
-        for begin in "12"
-    ]
-    try:
-        yield
-        assert [writer.poll() for writer in writers] == [None, None]
-    finally:
-        for writer in writers:
-            writer.kill()
-            writer.wait()
-
-
 def run_ticks(control: Control, count: int) -> int:
     """Let `a` tick so often, at least; how often it did."""
     begin = control.get("a").counters.ticks
@@ -192,7 +175,7 @@ def plain(control: Control) -> Iterator[Samples]:
 
 
 def test_sample_never_has_half_a_write(control: Control, tear: Path, plain: Samples) -> None:
-    with hostile(tear, "write"):
+    with hostile(tear, "write", "a", FIELDS):
         changed, torn = records(control, plain, 2000)
     assert changed > 100
     assert plain.lost > 0, "no overrun, which could tear a sample, too"
@@ -201,7 +184,7 @@ def test_sample_never_has_half_a_write(control: Control, tear: Path, plain: Samp
 
 def test_sample_has_half_of_plain_stores(control: Control, tear: Path, plain: Samples) -> None:
     """That the test above can fail."""
-    with hostile(tear, "store"):
+    with hostile(tear, "store", "a", FIELDS):
         changed, torn = records(control, plain, 2000)
     assert changed > 100
     assert torn > 0

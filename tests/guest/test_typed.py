@@ -5,14 +5,12 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
-import signal
 import subprocess
 import sys
-from contextlib import contextmanager
 from datetime import timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import construct as c
 import pytest
@@ -21,6 +19,7 @@ from rtshm.abi import DEVICES, LAYOUT_OFFSET
 
 from tests.guest.module import PATIENCE
 from tests.guest.programs import compiled
+from tests.guest.tearing import checked, hostile
 from tests.guest.test_command_regions import done
 
 if TYPE_CHECKING:
@@ -54,6 +53,7 @@ RECORD = {
 NEVER = timedelta(hours=1)
 FIELDS = 64
 PLAIN = f"first:u64 rest:u64[{FIELDS - 2}] last:u64"
+RECORDS = 1_000_000
 BOTH_HALVES = 0x1_0000_0001
 
 
@@ -387,53 +387,6 @@ def test_header_compiles_and_agrees_with_python_on_every_field(
 # Whole.
 
 
-class Seen(NamedTuple):
-    """What a reader of records saw."""
-
-    reads: int
-    changed: int
-    torn: int
-
-
-@contextmanager
-def checked(tear: Path, fields: int) -> Iterator[list[Seen]]:
-    """A second process that reads records until the block ends; then what it saw."""
-    seen: list[Seen] = []
-    with subprocess.Popen(
-        [tear, "check", DEVICES / "plain", str(fields)], stdout=subprocess.PIPE, text=True
-    ) as reader:
-        assert reader.stdout
-        try:
-            assert reader.stdout.readline() == "checking\n"
-            yield seen
-        finally:
-            reader.send_signal(signal.SIGTERM)
-        seen.append(Seen(*map(int, reader.stdout.read().split())))
-    assert reader.returncode == 0
-
-
-def hostile(
-    tear: Path, role: str, fields: int, records: int, act: Callable[[int], None] | None = None
-) -> None:
-    """Two processes that write as many records in all, with act() again and again beside them."""
-    half = str(records // 2)
-    writers = [
-        subprocess.Popen([tear, role, DEVICES / "plain", str(fields), str(begin), half])
-        for begin in (1, 2)
-    ]
-    number = 0
-    try:
-        while act and None in [writer.poll() for writer in writers]:
-            number += 1
-            act(number)
-        assert [writer.wait() for writer in writers] == [0, 0]
-    finally:
-        for writer in writers:
-            writer.kill()
-            writer.wait()
-    assert number or not act
-
-
 @pytest.fixture
 def plain(control: rtshm.Control) -> Iterator[rtshm.Region]:
     control.create("plain", layout=PLAIN, period=timedelta(milliseconds=2))
@@ -449,24 +402,22 @@ def whole(record: dict[str, Any]) -> bool:
 def test_of_1000000_records_by_write_and_update_none_is_torn(
     tear: Path, plain: rtshm.Region
 ) -> None:
-    def act(number: int) -> None:
-        value = number * BOTH_HALVES
-        record: dict[str, Any] = {"first": value, "rest": [value] * (FIELDS - 2), "last": value}
-        if number % 2:
-            plain.write(record)
-        else:
-            plain.update(**record)
-        assert whole(plain.read())
-
-    with checked(tear, FIELDS) as seen:
-        hostile(tear, "write", FIELDS, 1_000_000, act)
+    with checked(tear, "plain", FIELDS) as seen, hostile(tear, "write", "plain", FIELDS, RECORDS):
+        for number in range(1, 1001):
+            value = number * BOTH_HALVES
+            record: dict[str, Any] = {"first": value, "rest": [value] * (FIELDS - 2), "last": value}
+            if number % 2:
+                plain.write(record)
+            else:
+                plain.update(**record)
+            assert whole(plain.read())
     assert seen[0].changed > 0
     assert seen[0].torn == 0
 
 
 def test_of_records_by_plain_stores_some_are_torn(tear: Path, plain: rtshm.Region) -> None:
-    with checked(tear, FIELDS) as seen:
-        hostile(tear, "store", FIELDS, 1_000_000)
+    with checked(tear, "plain", FIELDS) as seen, hostile(tear, "store", "plain", FIELDS, RECORDS):
+        pass
     assert seen[0].changed > 0
     assert seen[0].torn > 0
 
@@ -474,13 +425,9 @@ def test_of_records_by_plain_stores_some_are_torn(tear: Path, plain: rtshm.Regio
 @pytest.mark.kernel
 def test_of_1000000_plain_stores_of_one_field_none_is_torn(tear: Path, plain: rtshm.Region) -> None:
     view = plain.view
-
-    def act(number: int) -> None:
-        for low in range(number * 1000, number * 1000 + 1000):
+    with checked(tear, "plain", 1) as seen, hostile(tear, "store", "plain", 1, RECORDS):
+        for low in range(10_000):
             view.first = low * BOTH_HALVES
             assert view.first % BOTH_HALVES == 0
-
-    with checked(tear, 1) as seen:
-        hostile(tear, "store", 1, 1_000_000, act)
     assert seen[0].changed > 0
     assert seen[0].torn == 0
