@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.vm.errors import HarnessError
-from tests.vm.progress import say
+from tests.vm.progress import run_logged, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -51,6 +51,21 @@ def mmdebstrap(*arguments: str) -> list[str]:
     sudo = ["sudo"] if how == "sudo" else []
     mode = "unshare" if how == "unshare" else "root"
     return [*sudo, *MMDEBSTRAP, f"--mode={mode}", *arguments]
+
+
+def make_tree(
+    tree: Path, suite: str, packages: Sequence[str], *options: str, log: Path, script: str = ""
+) -> None:
+    """A root of `suite` with these packages, in the directory `tree`. What mmdebstrap says goes
+    to `log`; `script` is as run_logged() has it."""
+    # A tar, and not a directory, because in a user namespace the files would
+    # belong to subordinate ids, which this user could not even remove.
+    making = mmdebstrap(f"--include={','.join(packages)}", *options, suite, "-")
+    tree.mkdir(exist_ok=True)
+    # -p: the modes, too, when this user is not root.
+    unpacking = ["tar", "-x", "-p", "-C", str(tree), "--exclude=./dev/*"]
+    pipe = f"set -o pipefail; {shlex.join(making)} | {shlex.join(unpacking)}"
+    run_logged(["bash", "-c", pipe], log, f"mmdebstrap of {suite}", script=script)
 
 
 def as_root(command: Sequence[str]) -> list[str]:

@@ -145,13 +145,13 @@ def root(table: Table, suite: str) -> Root:
         lines = "\n".join(" ".join(row) for row in rows)
         names = ", ".join(kernel.name for kernel in kernels)
         with step(f"making the Debian {suite} root for kernels {names}", "1 to 2 minutes"):
-            make_tree(
-                path,
+            debian.make_tree(
+                path / "tree",
                 suite,
                 packages,
                 f"--customize-hook=KERNELS={shlex.quote(lines)}\n{hook}",
                 *ON_TOP.get(suite, ()),
-                log=f"root-{suite}.log",
+                log=cache.root() / f"root-{suite}.log",
                 script=hook,
             )
         (path / "tree" / "kernels").rename(path / "kernels")
@@ -169,29 +169,16 @@ def plain_root(name: str, packages: Sequence[str], *, places: Sequence[str] = ()
 
     def build(path: Path) -> None:
         with step(f"making the Debian {GUEST_SUITE} root {name}", "1 to 2 minutes"):
-            make_tree(
-                path,
+            debian.make_tree(
+                path / "tree",
                 GUEST_SUITE,
                 packages,
                 f"--customize-hook={hook}",
-                log=f"root-{name}.log",
+                log=cache.root() / f"root-{name}.log",
             )
 
     parts = [GUEST_SUITE, list(packages), debian.MMDEBSTRAP, hook]
     return Root(cache.artefact(f"root-{name}", parts, build, waiting=wait_line(f"root {name}")))
-
-
-def make_tree(
-    path: Path, suite: str, packages: Sequence[str], *options: str, log: str, script: str = ""
-) -> None:
-    # A tar, and not a directory, because in a user namespace the files would
-    # belong to subordinate ids, which this user could not even remove.
-    making = debian.mmdebstrap(f"--include={','.join(packages)}", *options, suite, "-")
-    (path / "tree").mkdir()
-    # -p: the modes, too, when this user is not root.
-    unpacking = ["tar", "-x", "-p", "-C", str(path / "tree"), "--exclude=./dev/*"]
-    pipe = f"set -o pipefail; {shlex.join(making)} | {shlex.join(unpacking)}"
-    run_logged(["bash", "-c", pipe], cache.root() / log, f"mmdebstrap of {suite}", script=script)
 
 
 def guest_image(table: Table) -> Path:
@@ -220,7 +207,11 @@ def install_root(table: Table) -> Root:
 
 def headers(table: Table) -> dict[Path, str]:
     """The headers of the default kernel, which the harness builds with, by their places."""
-    tree = root(table, table[""].suite).tree
+    return header_places(root(table, table[""].suite).tree)
+
+
+def header_places(tree: Path) -> dict[Path, str]:
+    """What has the headers of the kernels of a root, by the places to bind it over in another."""
     kbuild = sorted(tree.glob("usr/lib/linux-kbuild-*"))
     there = (tree / "usr/src", tree / "usr/lib/modules", *kbuild)
     return {path: f"/{path.relative_to(tree)}" for path in there}

@@ -6,7 +6,6 @@ Each is allnoconfig and the fragments of configs/ that its row in kernels.toml n
 from __future__ import annotations
 
 import re
-import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -93,15 +92,9 @@ def build_root(suite: str, source: str) -> BuildRoot:
     )
 
     def build(path: Path) -> None:
-        making = debian.mmdebstrap(
-            f"--include={','.join(packages)}", f"--customize-hook={hook}", suite, "-"
-        )
-        (path / "tree").mkdir()
-        unpacking = ["tar", "-x", "-p", "-C", str(path / "tree"), "--exclude=./dev/*"]
-        script = f"set -o pipefail; {shlex.join(making)} | {shlex.join(unpacking)}"
         log = cache.root() / f"root-{source}.log"
         with step(f"making the Debian {suite} root to build {source} in", "1 minute"):
-            run_logged(["bash", "-c", script], log, f"mmdebstrap of {suite} with {source}")
+            debian.make_tree(path / "tree", suite, packages, f"--customize-hook={hook}", log=log)
         (path / "tree/versions").rename(path / "versions")
 
     def waiting() -> None:

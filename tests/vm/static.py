@@ -70,11 +70,8 @@ def tools() -> Path:
     """A Debian root with the tools."""
 
     def make(path: Path) -> None:
-        making = debian.mmdebstrap(f"--include={','.join(PACKAGES)}", SUITE, "-")
-        unpacking = ["tar", "-x", "-p", "-C", str(path), "--exclude=./dev/*"]
-        script = f"set -o pipefail; {shlex.join(making)} | {shlex.join(unpacking)}"
         with step(f"making the Debian {SUITE} root for static checks", "1 to 2 minutes"):
-            run_logged(["bash", "-c", script], cache.root() / "static.log", "mmdebstrap")
+            debian.make_tree(path, SUITE, PACKAGES, log=cache.root() / "static.log")
         for name in ("build", "linux", "rtshm"):
             (path / name).mkdir()
 
@@ -85,12 +82,10 @@ def tools() -> Path:
 def headers(table: Table, kernel: Kernel) -> image.Files:
     """The headers of `kernel`, which is of one of `SUITES`, in the root with the tools."""
     files = image.files(table, kernel)
-    names = [Path("usr/src"), Path("usr/lib/modules")]
-    names += [path.relative_to(files.tree) for path in files.tree.glob("usr/lib/linux-kbuild-*")]
+    binds = image.header_places(files.tree)
     tree = tools()
-    for name in names:
-        (tree / name).mkdir(exist_ok=True)
-    binds = {files.tree / name: f"/{name}" for name in names}
+    for place in binds.values():
+        Path(f"{tree}{place}").mkdir(exist_ok=True)
     return dataclasses.replace(files, key=f"{files.key}-{tree.name}", tree=tree, binds=binds)
 
 
