@@ -74,9 +74,10 @@ RULES = {
 
 
 def module_alone(path: Path) -> Path:
-    """A checkout with the module and nothing else."""
-    shutil.copy(CHECKOUT / "Kbuild", path)
-    shutil.copytree(CHECKOUT / "kmod", path / "kmod")
+    """A checkout with what kbuild builds and nothing else."""
+    for source in build.module_sources(CHECKOUT):
+        (path / source).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / source, path / source)
     subprocess.run(["git", "init", "-q", path], check=True)
     return path
 
