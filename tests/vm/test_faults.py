@@ -20,8 +20,6 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 PATCHES = Path(__file__).with_name("faults")
 TABLE = kernels.load()
 
-pytestmark = pytest.mark.more
-
 
 @dataclass(frozen=True, slots=True)
 class Fault:
@@ -130,6 +128,7 @@ def test_every_patch_is_used_and_applies(source: Path) -> None:
         assert (source / path).read_bytes() == (CHECKOUT / path).read_bytes()
 
 
+@pytest.mark.more
 @pytest.mark.parametrize("fault", suites.of_kernel(FAULTS), ids=lambda fault: fault.name)
 def test_fault_is_caught(fault: Fault, source: Path) -> None:
     apply(source, fault.name)
@@ -140,6 +139,7 @@ def test_fault_is_caught(fault: Fault, source: Path) -> None:
     )
 
 
+@pytest.mark.more
 @pytest.mark.parametrize(
     "kernel", sorted({fault.kernel for fault in suites.of_kernel(FAULTS)}), ids=str
 )
