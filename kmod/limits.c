@@ -54,6 +54,8 @@ static char rtshm_texts[RTSHM_TEXTS][100] = {
 		"phys: another region has it, or a deleted one that is still open",
 	[RTSHM_TEXT_PHYS_BUSY] =
 		"phys: a driver or a device has it, or its end is beyond a range of /proc/iomem",
+	[RTSHM_TEXT_PHYS_CACHE] =
+		"phys: somebody has it mapped uncached, as /dev/mem with O_SYNC, or it is no RAM",
 	[RTSHM_TEXT_PHYS_ENCRYPTED] =
 		"phys: this machine's memory is encrypted; boot with mem_encrypt=off",
 	[RTSHM_TEXT_KEEP] =

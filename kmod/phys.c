@@ -7,6 +7,7 @@
 #include <linux/cc_platform.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
+#include <linux/pgtable.h>
 #include <linux/sched.h>
 #include <linux/sizes.h>
 #include <linux/slab.h>
@@ -72,6 +73,24 @@ static struct resource *rtshm_phys_request(const char *label, u64 start, u64 siz
 	return resource;
 }
 
+/*
+ * What somebody has mapped uncached, or an MTRR has as uncached, x86 maps so for all
+ * who ask, and memremap() says nothing. A copy of a page, which is done with interrupts
+ * off, would take a hundred times as long. Up to 6.15 the request took such a mapping
+ * away from /dev/mem and forgot it; since then it counts for as long as its vma is there.
+ */
+static bool rtshm_phys_cached(void *mem)
+{
+#ifdef CONFIG_X86
+	unsigned int level;
+	pte_t *pte = lookup_address((unsigned long)mem, &level);
+
+	return pte && !(pte_flags(*pte) & (_PAGE_PWT | _PAGE_PCD));
+#else
+	return true;
+#endif
+}
+
 /* Process context, before anybody else has the memory. What is kept stays. */
 void rtshm_phys_begin(struct rtshm_phys *phys)
 {
@@ -134,10 +153,17 @@ struct rtshm_phys *rtshm_phys_get(const char *name, u64 start, u64 size, bool ke
 		err = -ENOMEM;
 		goto err_resource;
 	}
+	if (!rtshm_phys_cached(phys->mem)) {
+		*why = RTSHM_TEXT_PHYS_CACHE;
+		err = -EBUSY;
+		goto err_map;
+	}
 	scoped_guard(mutex, &rtshm_phys_lock)
 		list_add(&phys->list, &rtshm_phys_list);
 	return phys;
 
+err_map:
+	memunmap(phys->mem);
 err_resource:
 	rtshm_phys_release(phys->resource);
 err_phys:

@@ -17,7 +17,7 @@ import pytest
 import rtshm
 
 from tests.guest import child, libc, module, raw
-from tests.guest.genl import DEL, Genl, attrs
+from tests.guest.genl import DEL, Genl, Refused, attrs
 from tests.guest.libc import PAGE
 from tests.guest.module import PATIENCE
 from tests.guest.programs import compiled
@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 PROBE = module.CHECKOUT / "tests/modules/probe/rtshm_probe.ko"
+# 6.16: the type is the mapping's for as long as its vma is there, revoked or not.
+UNCACHED_STAYS = tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 16)
 MEMTYPES = Path("/sys/kernel/debug/x86/pat_memtype_list")
 
 
@@ -141,12 +143,14 @@ def test_mapping_of_devmem_that_was_there_before_the_region_is_taken_away(link: 
         assert region.some_int == 0
 
 
-def test_memory_is_mapped_write_back(link: Genl) -> None:
-    def types() -> list[str]:
-        span = re.compile(r"PAT: \[mem 0x0*(\w+)-0x0*(\w+)\] (\S+)")
-        found = span.findall(MEMTYPES.read_text())
-        return [kind for first, _, kind in found if int(first, 16) == ADDRESS]
+def types() -> list[str]:
+    """Of the mappings that begin where the raw memory does."""
+    span = re.compile(r"PAT: \[mem 0x0*(\w+)-0x0*(\w+)\] (\S+)")
+    found = span.findall(MEMTYPES.read_text())
+    return [kind for first, _, kind in found if int(first, 16) == ADDRESS]
 
+
+def test_memory_is_mapped_write_back(link: Genl) -> None:
     assert types() == []
     raw.create(link, size=BYTES)
     assert types() == ["write-back"]
@@ -157,6 +161,31 @@ def test_memory_is_mapped_write_back(link: Genl) -> None:
         with rtshm.open_devmem(ADDRESS):
             assert types() == ["write-back"] * 2
     os.close(fd)
+
+
+def test_memory_that_is_mapped_uncached_is_refused(link: Genl) -> None:
+    """Else the kernel would have it uncached, too."""
+    with rtshm.open_devmem(ADDRESS, 4 * PAGE) as memory:
+        memory.memory[PAGE] = 9
+    fd = os.open("/dev/mem", os.O_RDWR | os.O_SYNC)
+    with libc.mapped(fd, PAGE, offset=ADDRESS + 3 * PAGE):
+        resources = list(raw.iomem())
+        if UNCACHED_STAYS:
+            with pytest.raises(Refused) as refused:
+                raw.create(link, size=4 * PAGE)
+            assert (refused.value.errno, refused.value.text) == (
+                errno.EBUSY,
+                "phys: somebody has it mapped uncached, as /dev/mem with O_SYNC, or it is no RAM",
+            )
+            assert list(raw.iomem()) == resources
+            # Not touched; and its first pages can be had.
+            raw.create(link, name="beside", size=3 * PAGE, keep=b"")
+            with rtshm.open("beside") as beside:
+                assert beside.memory[PAGE] == 9
+            link.ask(DEL, attrs(name="beside"))
+    os.close(fd)
+    raw.create(link, size=4 * PAGE)
+    assert types() == ["write-back"]
 
 
 def test_uncached_mapping_of_a_region_is_refused(link: Genl) -> None:
