@@ -39,6 +39,13 @@
 #define rtshm_doit_ops const struct genl_split_ops
 #endif
 
+/* 6.3: uevent() of a device_type takes a const device (162736b0d71a). */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+#define rtshm_uevent_device struct device
+#else
+#define rtshm_uevent_device const struct device
+#endif
+
 /* 6.3: vma->vm_flags is read-only (bc292ab00f6c). */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 static inline void rtshm_vm_flags_mod(struct vm_area_struct *vma,

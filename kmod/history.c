@@ -27,6 +27,13 @@ static char *rtshm_history_devnode(rtshm_devnode_device *dev, umode_t *mode,
 	return rtshm_node_name(dev);
 }
 
+static int rtshm_history_uevent(rtshm_uevent_device *dev,
+				struct kobj_uevent_env *env)
+{
+	return rtshm_access_uevent(container_of(dev, const struct rtshm_history,
+						dev)->region, env);
+}
+
 /* Process context: whoever gives back the last reference. */
 static void rtshm_history_release(struct device *dev)
 {
@@ -41,6 +48,7 @@ static void rtshm_history_release(struct device *dev)
 static const struct device_type rtshm_history_type = {
 	.name = "rtshm_history",
 	.devnode = rtshm_history_devnode,
+	.uevent = rtshm_history_uevent,
 	.release = rtshm_history_release,
 };
 

@@ -378,6 +378,9 @@ static int rtshm_nl_config(struct rtshm_config *config, const struct sk_buff *sk
 			return -EINVAL;
 		}
 	}
+	config->access_given = attrs[RTSHM_A_REGION_MODE] ||
+			       attrs[RTSHM_A_REGION_UID] ||
+			       attrs[RTSHM_A_REGION_GID];
 	if (attrs[RTSHM_A_REGION_CPU])
 		/* Too large for any is as good as one too many. */
 		config->cpu = min_t(u32, nr_cpu_ids,

@@ -70,6 +70,24 @@ static char *rtshm_region_devnode(rtshm_devnode_device *dev, umode_t *mode,
 	return rtshm_node_name(dev);
 }
 
+/*
+ * For devices of the region. udev may let a group use one where nobody said who may.
+ * The mode alone does not tell: one that was given may be the default, too.
+ */
+int rtshm_access_uevent(const struct rtshm_region *region,
+			struct kobj_uevent_env *env)
+{
+	return region->access_default ?
+	       add_uevent_var(env, "RTSHM_ACCESS=default") : 0;
+}
+
+static int rtshm_region_uevent(rtshm_uevent_device *dev,
+			       struct kobj_uevent_env *env)
+{
+	return rtshm_access_uevent(container_of(dev, const struct rtshm_region, dev),
+				   env);
+}
+
 /* Process context: whoever gives back the last reference. */
 static void rtshm_region_release(struct device *dev)
 {
@@ -87,6 +105,7 @@ static void rtshm_region_release(struct device *dev)
 static const struct device_type rtshm_region_type = {
 	.name = "rtshm_region",
 	.devnode = rtshm_region_devnode,
+	.uevent = rtshm_region_uevent,
 	.release = rtshm_region_release,
 };
 
@@ -120,6 +139,8 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
 	region->mode = config->mode;
 	region->uid = config->uid;
 	region->gid = config->gid;
+	/* What is at an address is for those who were given it by name. */
+	region->access_default = !config->access_given && !phys;
 	region->cpu = config->cpu;
 	region->clock = config->clock;
 	region->phase_ns = config->phase_ns;

@@ -118,6 +118,7 @@ struct rtshm_config {
 	umode_t			mode;
 	kuid_t			uid;
 	kgid_t			gid;
+	bool			access_given;	/* mode, uid or gid */
 	int			cpu;
 	u8			clock;		/* enum rtshm_clock */
 	u8			print;		/* enum rtshm_print_mode */
@@ -216,6 +217,7 @@ struct rtshm_region {
 	umode_t			mode;
 	kuid_t			uid;
 	kgid_t			gid;
+	bool			access_default;	/* nobody said who may use it */
 
 	/* Under rtshm_regions_lock. */
 	struct list_head	list;
@@ -358,6 +360,8 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
 void rtshm_region_shut(struct rtshm_region *region);
 void rtshm_region_put(struct rtshm_region *region);
 char *rtshm_node_name(const struct device *dev);
+int rtshm_access_uevent(const struct rtshm_region *region,
+			struct kobj_uevent_env *env);
 int rtshm_minor_get(struct device *dev);
 void rtshm_minor_free(struct device *dev);
 

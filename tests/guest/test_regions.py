@@ -18,7 +18,7 @@ import rtshm
 from rtshm import Control, PrintMode
 from rtshm.kmsg import KernelLog
 
-from tests.guest import ftrace, genl, libc, module
+from tests.guest import ftrace, genl, libc, module, raw
 from tests.guest.child import killed
 from tests.guest.genl import DEL, NEW, Genl, Refused, attrs
 from tests.guest.libc import PAGE
@@ -44,6 +44,22 @@ def test_node_has_its_mode_and_owner_when_it_appears_and_can_be_used_at_once(
             region.publish(number)
         control.delete("a")
         assert not (DEVICES / "a").exists()
+
+
+def test_event_tells_whether_access_is_the_default(control: Control) -> None:
+    """By which the udev rule goes: a mode that was given may be the default one, too."""
+    made: dict[str, dict[str, int]] = {
+        "plain": {},
+        "moded": {"mode": 0o600},
+        "owned": {"uid": 0},
+        "grouped": {"gid": 0},
+        "raw": {"phys": raw.ADDRESS},
+    }
+    for name, access in made.items():
+        control.create(name, record_depth=16, **access)
+        for device in (name, f"{name}.samples"):
+            event = Path("/sys/class/rtshm", device, "uevent").read_text().splitlines()
+            assert ("RTSHM_ACCESS=default" in event) == (name == "plain")
 
 
 def test_regions_share_nothing(control: Control) -> None:

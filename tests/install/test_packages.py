@@ -6,6 +6,7 @@ import stat
 import subprocess
 from pathlib import Path
 
+from tests.guest import raw
 from tests.install import machine
 from tests.install.machine import DIST, KO, NODE, attempt, run
 
@@ -66,11 +67,20 @@ def test_region_that_was_made_for_somebody_stays_theirs() -> None:
         "owned": (["--owner", "1000"], ("crw-------", 1000, 0)),
         "others": (["--group", "1234"], ("crw-------", 0, 1234)),
         "roots": (["--mode", "0200"], ("c-w-------", 0, 0)),
+        "private": (["--mode", "0600"], ("crw-------", 0, 0)),
+        "shown": (["--mode", "0400"], ("cr--------", 0, 0)),
+        "raw": (["--phys", hex(raw.ADDRESS), "--size", "4096"], ("crw-------", 0, 0)),
     }
     for name, (options, expected) in made.items():
         run("rtshm", "create", name, *options)
         assert access(NODE.with_name(name)) == expected
-    samples = {"plain": ("cr--r-----", 0, group()), "roots": ("c---------", 0, 0)}
+    samples = {
+        "plain": ("cr--r-----", 0, group()),
+        "roots": ("c---------", 0, 0),
+        "private": ("cr--------", 0, 0),
+        "shown": ("cr--------", 0, 0),
+        "raw": ("cr--------", 0, 0),
+    }
     for name, expected in samples.items():
         run("rtshm", "set", name, "--depth", "16")
         assert access(NODE.with_name(f"{name}.samples")) == expected
