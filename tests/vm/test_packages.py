@@ -34,6 +34,20 @@ def test_an_error_is_what_lintian_calls_an_error(tmp_path: Path) -> None:
     assert "E: rtshm-dkms: no-copyright-file" in found
 
 
+def test_package_has_the_command_and_its_manual_page(tmp_path: Path) -> None:
+    (deb,) = packages.build(CHECKOUT).glob("python3-rtshm_*.deb")
+    script = "dpkg-deb -x /mnt/$1 /build && cd /build && find usr -type f && zcat $2"
+    page = "usr/share/man/man1/rtshm.1.gz"
+    found = packages.inside(
+        packages.root(),
+        ["sh", "-c", script, "sh", deb.name, page],
+        {deb.parent: "/mnt", tmp_path: "/build"},
+    ).splitlines()
+    assert "usr/bin/rtshm" in found
+    assert page in found
+    assert ".Dt RTSHM 1" in found
+
+
 @pytest.mark.parametrize(
     "name",
     [
