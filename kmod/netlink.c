@@ -168,7 +168,9 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	    (region->history &&
 	     nla_put_u32(skb, RTSHM_A_REGION_SAMPLE_BYTES,
 			 region->history->ring->stride)) ||
-	    (region->phys && rtshm_nl_fill_phys(skb, region->phys, asked)))
+	    (region->phys && rtshm_nl_fill_phys(skb, region->phys, asked)) ||
+	    (region->access_default &&
+	     nla_put_flag(skb, RTSHM_A_REGION_ACCESS_DEFAULT)))
 		return -EMSGSIZE;
 	return rtshm_nl_fill_counters(skb, region) ?:
 	       rtshm_nl_fill_tasks(skb, region);

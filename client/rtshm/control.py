@@ -147,6 +147,9 @@ class RegionInfo:
     it has memory of the kernel's."""
     keep: bool = False
     """Whether it began with what was in its raw memory."""
+    access_default: bool = False
+    """Whether it was made without mode, uid, gid and phys, so that the machine's udev rule may
+    say who uses it."""
 
     @property
     def period(self) -> timedelta:

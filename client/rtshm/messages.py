@@ -99,6 +99,7 @@ class region(genlmsg):
         ("RTSHM_A_REGION_TASKS", "task"),
         ("RTSHM_A_REGION_PHYS", "uint64"),
         ("RTSHM_A_REGION_KEEP", "flag"),
+        ("RTSHM_A_REGION_ACCESS_DEFAULT", "flag"),
     )
 
     counters = counters

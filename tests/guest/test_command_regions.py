@@ -83,6 +83,7 @@ def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
         "tasks": [],
         "phys": None,
         "keep": False,
+        "access-default": False,
     }
 
     assert done("set", "motor", "--period", "1500us", "--print", "off") == ""

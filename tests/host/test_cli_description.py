@@ -117,6 +117,25 @@ def test_address_that_is_not_told_is_not_saved_as_none() -> None:
     assert refused.value.filename == "motor"
 
 
+def test_address_that_is_not_told_is_not_compared() -> None:
+    for there in (replace(MOTOR, phys=0), MOTOR):
+        wanted = {"motor": {"phys": MOTOR.phys}}
+        if there.phys:
+            (step,) = description.plan(wanted, [there])
+            assert step.what == "motor: unchanged"
+        else:
+            with pytest.raises(PermissionError) as refused:
+                description.plan(wanted, [there])
+            assert refused.value.filename == "motor"
+
+
+def test_access_that_was_left_to_the_machine_stays_so() -> None:
+    text = description.save([region(access_default=True)])
+    values = description.parse(text)["default"]
+    assert not values.keys() & {"mode", "owner", "group"}
+    assert values.keys() >= {"size", "cpu"}
+
+
 def test_what_is_as_described_stays() -> None:
     steps = description.plan(description.parse(TEXT), [region(id=7), MOTOR])
     assert [(step.new, step.arguments) for step in steps] == [(False, {})] * 2

@@ -140,22 +140,34 @@ KEYS: Mapping[str, Key[Any]] = {
 }
 
 
+ACCESS = ("mode", "owner", "group")
+
+
 def save(regions: Sequence[RegionInfo]) -> str:
     """The description of `regions`. PermissionError if not all of it may be known."""
     import tomli_w
 
     for region in regions:
-        if region.phys == 0:
-            error = PermissionError(
-                errno.EPERM, "phys: only who has CAP_SYS_RAWIO is told", region.name
-            )
-            error.add_note("use sudo, outside of containers")
-            raise error
+        _demand_phys(region)
     tables = {
-        region.name: {name: key.text(getattr(region, key.field)) for name, key in KEYS.items()}
+        region.name: {
+            name: key.text(getattr(region, key.field))
+            for name, key in KEYS.items()
+            # Given, they would keep the udev rule from the region that is made of it.
+            if not (region.access_default and name in ACCESS)
+        }
         for region in regions
     }
     return HEADING + tomli_w.dumps(tables)
+
+
+def _demand_phys(region: RegionInfo) -> None:
+    if region.phys == 0:
+        error = PermissionError(
+            errno.EPERM, "phys: only who has CAP_SYS_RAWIO is told", region.name
+        )
+        error.add_note("use sudo, outside of containers")
+        raise error
 
 
 def parse(text: str) -> dict[str, dict[str, Any]]:
@@ -204,7 +216,8 @@ class Step:
 def plan(
     description: Mapping[str, Mapping[str, Any]], there: Iterable[RegionInfo]
 ) -> Sequence[Step]:
-    """What makes `there` as described. Raises DescriptionError for what no step can change."""
+    """What makes `there` as described. Raises DescriptionError for what no step can change,
+    PermissionError where it may not be known."""
     regions = {region.name: region for region in there}
     wrong: list[str] = []
     steps: list[Step] = []
@@ -215,6 +228,8 @@ def plan(
             continue
         arguments = {}
         changes = []
+        if "phys" in values:
+            _demand_phys(regions[name])
         for key, value in values.items():
             old = getattr(regions[name], KEYS[key].field)
             if value == old:
