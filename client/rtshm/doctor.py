@@ -9,6 +9,7 @@ import gzip
 import lzma
 import os
 import subprocess
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -145,7 +146,7 @@ def _is_loaded(file: Path) -> bool | None:
     try:
         note = (MODULE / "notes/.note.gnu.build-id").read_bytes()
         return note in _OPENERS[file.suffix](file)
-    except (OSError, KeyError, lzma.LZMAError):
+    except (OSError, EOFError, KeyError, lzma.LZMAError, zlib.error):
         return None
 
 

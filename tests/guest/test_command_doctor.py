@@ -7,7 +7,9 @@ has what is made of a governor.
 
 from __future__ import annotations
 
+import gzip
 import json
+import lzma
 import os
 import subprocess
 from pathlib import Path
@@ -152,6 +154,21 @@ def test_module_that_was_replaced_since_it_was_loaded(installed: Path, load: Loa
     level, text, remedy = examine()["loaded"]
     assert (level, text) == ("warning", f"the module is loaded, and is not {installed}")
     assert "modprobe -r rtshm" in remedy
+
+
+@pytest.mark.parametrize("pack", [gzip.compress, lzma.compress])
+def test_compressed_module_that_is_cut_short(
+    tmp_path: Path, load: Load, pack: Callable[[bytes], bytes]
+) -> None:
+    file = tmp_path / {gzip.compress: "rtshm.ko.gz", lzma.compress: "rtshm.ko.xz"}[pack]
+    load(print=0)
+    whole = pack(module.KO.read_bytes())
+    file.write_bytes(whole)
+    assert examine(file)["loaded"][0] == "ok"
+    file.write_bytes(whole[: len(whole) // 2])
+    # What it is not can be told of a file that can be read.
+    assert examine(file)["loaded"][0] == "ok"
+    assert examine(file)["built"][:2] == ("error", f"{file} is no kernel module")
 
 
 def test_module_that_was_built_for_another_kernel(installed: Path) -> None:

@@ -7,6 +7,7 @@ import errno
 import itertools
 import os
 import re
+import sys
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -141,6 +142,21 @@ def test_tick_sample_mapping_and_file_are_the_same_bytes(link: Genl) -> None:
         announced = (sample for sample in samples if sample.announced)
         taken = [(sample.some_int, sample.record[8]) for sample in itertools.islice(announced, 20)]
     assert taken == [(-value, value) for value in range(1, 21)]
+
+
+def test_what_wants_pages_of_a_mapping_has_efault(link: Genl) -> None:
+    raw.create(link)
+    # A file on a disk: that of a tmpfs is read without pages all the same.
+    source = os.open(sys.executable, os.O_RDONLY | os.O_DIRECT)
+    with opened() as fd, libc.mapped(fd) as address, libc.anonymous(PAGE) as ordinary:
+        assert libc.read(source, ordinary, PAGE) == PAGE
+        os.lseek(source, 0, os.SEEK_SET)
+        with pytest.raises(OSError) as refused:
+            libc.read(source, address, PAGE)
+        assert refused.value.errno == errno.EFAULT
+        libc.mlock(address)
+        assert libc.bytes_at(address, 4) == bytes(4)
+    os.close(source)
 
 
 def test_raw_memory_does_not_count_for_bytes_max(load: Load) -> None:
