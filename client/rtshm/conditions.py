@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import rtshm
+from rtshm.kernel_files import file_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -28,18 +29,18 @@ class Machine:
 
     @classmethod
     def now(cls) -> Self:
-        clocksource = _text("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+        clocksource = file_text("/sys/devices/system/clocksource/clocksource0/current_clocksource")
         return cls(
             preemption=preemption(
-                _text("/sys/kernel/realtime"),
-                _text("/sys/kernel/debug/sched/preempt"),
+                file_text("/sys/kernel/realtime"),
+                file_text("/sys/kernel/debug/sched/preempt"),
                 os.uname().version,
             ),
             clocksource=clocksource or "unknown",
             virtualization=virtualization(
-                _text("/proc/cpuinfo"),
-                _text("/sys/class/dmi/id/sys_vendor"),
-                _text("/sys/class/dmi/id/product_name"),
+                file_text("/proc/cpuinfo"),
+                file_text("/sys/class/dmi/id/sys_vendor"),
+                file_text("/sys/class/dmi/id/product_name"),
             ),
             governor=_governor(),
         )
@@ -88,7 +89,6 @@ class Conditions:
     @classmethod
     def now(cls, region: RegionInfo) -> Self:
         """Of a recording of this region that begins now."""
-        machine = Machine.now()
         return cls(
             region=region.name,
             layout=region.layout,
@@ -97,11 +97,8 @@ class Conditions:
             started_ns=time.time_ns(),
             started_monotonic_ns=time.monotonic_ns(),
             kernel=os.uname().release,
-            preemption=machine.preemption,
-            clocksource=machine.clocksource,
-            virtualization=machine.virtualization,
-            governor=machine.governor,
             version=rtshm.__version__,
+            **dataclasses.asdict(Machine.now()),
         )
 
     @classmethod
@@ -140,11 +137,4 @@ def virtualization(cpuinfo: str, vendor: str, product: str) -> str:
 
 def _governor() -> str:
     files = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
-    return ", ".join(sorted({_text(file) for file in files} - {""})) or "none"
-
-
-def _text(path: str | Path) -> str:
-    try:
-        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""
+    return ", ".join(sorted({file_text(file) for file in files} - {""})) or "none"

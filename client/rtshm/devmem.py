@@ -9,11 +9,11 @@ import re
 from pathlib import Path
 
 from rtshm.errors import add_remedy
+from rtshm.kernel_files import lockdown
 from rtshm.state import Mapped
 
 DEVICE = Path("/dev/mem")
 IOMEM = Path("/proc/iomem")
-LOCKDOWN = Path("/sys/kernel/security/lockdown")
 
 # linux/capability.h
 _CAP_SYS_RAWIO = 17
@@ -108,13 +108,13 @@ def _may_rawio() -> bool:
 def _locked_down() -> str:
     """CAP_SYS_RAWIO is there: what else refuses the open."""
     otherwise = "use the region's device node; or boot without lockdown=, and without Secure Boot"
-    try:
-        level = re.search(r"\[(\w+)\]", LOCKDOWN.read_text())
-    except OSError:
-        return f"lockdown (see kernel_lockdown(7)), or the rules of a container: {otherwise}"
-    if level is None or level[1] == "none":
-        return "the rules of a container or of a security module: use the region's device node"
-    return f"lockdown: this kernel is locked down ({level[1]}): {otherwise}"
+    match lockdown():
+        case "":
+            return f"lockdown (see kernel_lockdown(7)), or the rules of a container: {otherwise}"
+        case "none":
+            return "the rules of a container or of a security module: use the region's device node"
+        case mode:
+            return f"lockdown: this kernel is locked down ({mode}): {otherwise}"
 
 
 def _map_remedy(number: int | None, address: int, size: int) -> str | None:

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING
 import rtshm
 from rtshm.conditions import Machine
 from rtshm.errors import MODULE
+from rtshm.kernel_files import file_text, lockdown
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 NODES = Path("/dev/rtshm")
 CLASS = Path("/sys/class/rtshm")
-LOCKDOWN = Path("/sys/kernel/security/lockdown")
 SIG_ENFORCE = Path("/sys/module/module/parameters/sig_enforce")
 # Its last byte says whether Secure Boot is on.
 SECURE_BOOT = Path("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c")
@@ -130,7 +130,7 @@ def _loaded(module: _Module) -> Finding:
     if not module.loaded:
         remedy = f"sudo insmod {module.file}" if module.named else "sudo modprobe rtshm"
         return Finding("loaded", Level.ERROR, "the module is not loaded", remedy)
-    state = _text(MODULE / "initstate")
+    state = file_text(MODULE / "initstate")
     if state != "live":
         text = f"the module is {state or 'on its way'}"
         return Finding("loaded", Level.ERROR, text, "wait, then look at: sudo dmesg")
@@ -184,7 +184,7 @@ def _signed(module: _Module) -> Finding:
     if not signer:
         text = f"not signed, and refused: {who}"
         return Finding("signed", Level.ERROR, text, f"install it through DKMS, then: {remedy}")
-    keys = _text(KEYS)
+    keys = file_text(KEYS)
     if "asymmetri" not in keys:
         text = f"{by}; whether the kernel knows the key only root can see: {who}"
         return Finding("signed", Level.UNKNOWN, text)
@@ -197,12 +197,11 @@ def _signed(module: _Module) -> Finding:
 
 def _enforcer() -> str:
     """Why the kernel takes signed modules only; "" if it does not."""
-    # none [integrity] confidentiality
-    mode = _text(LOCKDOWN).partition("[")[2].partition("]")[0]
+    mode = lockdown()
     if mode not in ("", "none"):
         boot = "Secure Boot is on, " if _secure_boot() else ""
         return f"{boot}the kernel is locked down ({mode})"
-    if _text(SIG_ENFORCE) == "Y":
+    if file_text(SIG_ENFORCE) == "Y":
         return "module.sig_enforce is set"
     return ""
 
@@ -333,10 +332,3 @@ def _modinfo(file: Path, field: str) -> str | None:
     except FileNotFoundError:
         return None
     return done.stdout.strip()
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

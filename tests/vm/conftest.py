@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import io
+import shlex
 import shutil
 import subprocess
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 
-from tests.vm import checkout, headline, suites
+from tests.vm import checkout, headline, machine, splats, suites
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,6 +47,34 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (path / ".gitignore").open("a") as file:
         file.write("ignored\n")
     return path
+
+
+class Program(Protocol):
+    """Runs the program tests/guest/NAME.py in a machine of its own; it says that it passed."""
+
+    def __call__(self, name: str, *arguments: object, kernel: str = "", **options: Any) -> None:
+        """`options` are those of machine.run()."""
+
+
+@pytest.fixture
+def guest_program() -> Program:
+    def run(name: str, *arguments: object, kernel: str = "", **options: Any) -> None:
+        output = io.BytesIO()
+        outcome = machine.run(
+            suites.TABLE,
+            suites.TABLE[kernel],
+            CHECKOUT,
+            shlex.join(["python3", "-m", f"tests.guest.{name}", *map(str, arguments)]),
+            deadline=120,
+            sinks=machine.Sinks(stdout=output, stderr=output),
+            **options,
+        )
+        assert outcome.lost is None, f"machine lost: {outcome.lost}"
+        assert splats.scan(outcome.log(), outcome.accelerator) == []
+        said = output.getvalue().decode(errors="replace")
+        assert (outcome.status, said) == (0, f"{name}: passed\n"), said
+
+    return run
 
 
 RESULTS = pytest.StashKey[list["suites.Result"]]()

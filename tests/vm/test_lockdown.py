@@ -3,25 +3,13 @@ no way back."""
 
 from __future__ import annotations
 
-import io
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from tests.vm import kernels, machine, splats
-
-CHECKOUT = Path(__file__).resolve().parents[2]
-TABLE = kernels.load()
+if TYPE_CHECKING:
+    from tests.vm.conftest import Program
 
 
-def test_locked_down_kernel_gives_no_raw_memory_and_the_error_says_so() -> None:
-    output = io.BytesIO()
-    outcome = machine.run(
-        TABLE,
-        TABLE[""],
-        CHECKOUT,
-        "python3 -m tests.guest.lockdown",
-        deadline=120,
-        sinks=machine.Sinks(stdout=output, stderr=output),
-    )
-    assert outcome.lost is None, f"machine lost: {outcome.lost}"
-    assert splats.scan(outcome.log(), outcome.accelerator) == []
-    assert (outcome.status, output.getvalue()) == (0, b"lockdown: passed\n"), output.getvalue()
+def test_locked_down_kernel_gives_no_raw_memory_and_the_error_says_so(
+    guest_program: Program,
+) -> None:
+    guest_program("lockdown")
