@@ -1,0 +1,23 @@
+"""Files of /proc and /sys, for which not to be there is an answer, too."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+LOCKDOWN = Path("/sys/kernel/security/lockdown")
+
+
+def file_text(path: str | Path) -> str:
+    """What it has, without space around it; "" if it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""
+
+
+def lockdown() -> str:
+    """The level, "none" or another, see kernel_lockdown(7); "" if it cannot be told."""
+    # none [integrity] confidentiality
+    marked = re.search(r"\[(\w+)\]", file_text(LOCKDOWN))
+    return marked[1] if marked else ""
