@@ -42,9 +42,17 @@ static int width_of(int type)
 	switch (type) {
 	case RTSHM_A_REGION_SIZE:
 	case RTSHM_A_REGION_PERIOD_NS:
+	case RTSHM_A_REGION_PHASE_NS:
+	case RTSHM_A_REGION_START_NS:
+	case RTSHM_A_REGION_TASK_BUDGET_NS:
+	case RTSHM_A_REGION_PHYS:
 		return 8;
 	case RTSHM_A_REGION_PRINT:
+	case RTSHM_A_REGION_CLOCK:
 		return 1;
+	case RTSHM_A_REGION_KEEP:
+	case RTSHM_A_REGION_ACCESS_DEFAULT:
+		return 0;
 	default:
 		return 4;
 	}
@@ -88,9 +96,11 @@ static void put_any(struct request *request)
 
 static void make(struct request *request, int family)
 {
+	/* New more often than del: most of new is refused, and what is not there, too. */
 	static const int commands[] = {
 		RTSHM_CMD_REGION_GET, RTSHM_CMD_REGION_GET, RTSHM_CMD_REGION_SET,
-		RTSHM_CMD_REGION_SET, RTSHM_CMD_REGION_NEW, RTSHM_CMD_REGION_DEL,
+		RTSHM_CMD_REGION_SET, RTSHM_CMD_REGION_NEW, RTSHM_CMD_REGION_NEW,
+		RTSHM_CMD_REGION_NEW, RTSHM_CMD_REGION_DEL,
 	};
 	int command = dice_below(32) ? commands[dice_below(ARRAY_SIZE(commands))] :
 				       (int)dice_below(256);
