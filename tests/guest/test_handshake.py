@@ -100,6 +100,8 @@ def test_two_processes_share_the_word(load: Load) -> None:
         assert bytes(region.memory[100:105]) == b"hello"
 
 
+# tests/stress kills more of them.
+@pytest.mark.slow
 def test_200_writers_killed_at_random_leave_whole_words(load: Load) -> None:
     """Each writer has a range of values of its own, written upwards. What a tick sees is one
     of them, never lower than before; the last one stored was announced, and taken."""

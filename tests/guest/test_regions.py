@@ -411,6 +411,8 @@ def test_dump_under_churn_has_every_region_once(control: Control, many: list[str
             assert names.count("churn") <= 1
 
 
+# tests/stress has the like of this, and of the two after it, in C.
+@pytest.mark.slow
 def test_open_races_with_create_and_delete(control: Control) -> None:
     """A region is there and works, or is not there: ENOENT of the node, ENXIO or ENODEV."""
 
@@ -434,6 +436,7 @@ def test_open_races_with_create_and_delete(control: Control) -> None:
     assert control.get("a").users == 0
 
 
+@pytest.mark.slow
 def test_create_races_with_create_and_delete(control: Control) -> None:
     """Of those who make the same name one has it, the others are told; see churn()."""
     with killed(lambda: churn("a")), killed(lambda: churn("a")), Genl() as link:
@@ -447,6 +450,7 @@ def test_create_races_with_create_and_delete(control: Control) -> None:
     assert {info.name for info in control.list()} <= {"default", "a"}
 
 
+@pytest.mark.slow
 def test_unload_while_50000_requests_are_in_flight(control: Control, tmp_path: Path) -> None:
     """See flood.c for the requests."""
     control.close()

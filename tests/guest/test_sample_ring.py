@@ -62,6 +62,8 @@ class Reader:
     """When it is to read next."""
 
 
+# Readers that come at each position come by the clock.
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("depth", "record_bytes"),
     [(1, 8), (2, 4096), (3, 40), (4, 56), (5, 72), (6, 88), (7, 104), (8, 248), (9, 264)],
