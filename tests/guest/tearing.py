@@ -48,7 +48,7 @@ def hostile(tear: Path, role: str, name: str, fields: int, records: int = 0) -> 
 def begun(
     tear: Path, role: str, name: str, fields: int, *arguments: str
 ) -> Iterator[subprocess.Popen[str]]:
-    command = [tear, role, DEVICES / name, str(fields), *arguments]
+    command: list[str | Path] = [tear, role, DEVICES / name, str(fields), *arguments]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout

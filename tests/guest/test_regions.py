@@ -12,6 +12,7 @@ import subprocess
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 import rtshm
@@ -48,7 +49,7 @@ def test_node_has_its_mode_and_owner_when_it_appears_and_can_be_used_at_once(
 
 def test_event_tells_whether_access_is_the_default(control: Control) -> None:
     """By which the udev rule goes: a mode that was given may be the default one, too."""
-    made: dict[str, dict[str, int]] = {
+    made: dict[str, dict[str, Any]] = {
         "plain": {},
         "moded": {"mode": 0o600},
         "owned": {"uid": 0},
