@@ -28,9 +28,13 @@ def udev() -> Iterator[None]:
     daemon.wait()
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def depmod(udev: None) -> None:
-    """What a machine has before anything is installed through DKMS."""
+    """What a machine has before anything is installed through DKMS.
+
+    With the last module DKMS takes away what depmod made, where the kernel has none of its own,
+    as here, and does not make it again for the next.
+    """
     machine.run("depmod")
     machine.run("dkms", "generate_mok")
 

@@ -224,6 +224,12 @@ def install_image(table: Table) -> Path:
     binds = headers(table)
     for there, place in binds.items():
         script.append(f"mount --bind {shlex.quote(str(there))} {shlex.quote(place[1:])}")
+    # DKMS builds for every kernel that has headers there, which ccache has nothing of.
+    release = files(table, table[""]).release
+    script.append(
+        f"for other in usr/lib/modules/*; do test $other = usr/lib/modules/{release} ||"
+        " mount -t tmpfs none $other; done"
+    )
     made_of = [own.path.name, [str(path) for path in binds], GUEST_FREE_MIB, script]
     return disk("install", own, script, made_of)
 
