@@ -133,15 +133,27 @@ def inside(own: image.Root | image.Files, command: Sequence[str], binds: Mapping
 
 
 def compiled(table: Table, source: Path) -> Path:
-    """A directory of ccache's with all that DKMS compiles in the guest.
-
-    A guest under emulation takes a quarter of an hour to compile the module. In its place
-    ccache gives what was compiled here, from the same files by the same compiler; the rest
-    of a build runs there as it would anywhere.
-    """
+    """A directory of ccache's with all that DKMS compiles in the guest."""
     own = image.install_root(table)
     files = image.files(table, table[""])
     versions = (version(source), newer(source))
+    return objects(own, files.release, source, versions, image.headers(table))
+
+
+def objects(
+    own: image.Root,
+    release: str,
+    source: Path,
+    versions: Sequence[str],
+    headers: Mapping[Path, str] | None = None,
+) -> Path:
+    """A directory of ccache's with all that DKMS compiles for the kernel `release`.
+
+    A guest under emulation takes a quarter of an hour to compile the module. In its place
+    ccache gives what was compiled here, from the same files by the same compiler; the rest
+    of a build runs there as it would anywhere. `headers` are bound into the root.
+    """
+    binds = dict(headers or {})
     sources = {
         name: text
         for name, text in texts(source, version(source)).items()
@@ -152,19 +164,18 @@ def compiled(table: Table, source: Path) -> Path:
         trees = {name: unpacked(source, name) for name in versions}
         (path / "dkms").mkdir()
         (path / "cache").mkdir()
-        binds = {path / "cache": "/build", path / "dkms": DKMS_TREE}
-        binds |= image.headers(table)
-        release = files.release
+        places = {path / "cache": "/build", path / "dkms": DKMS_TREE, **binds}
         with step("compiling the module for ccache", "1 minute"):
             for name, tree in trees.items():
                 script = (
                     "export CCACHE_DIR=/build DEBIAN_KERNEL_USE_CCACHE=1; "
                     f"exec dkms build --sourcetree /mnt -m rtshm -v {name} -k {release}"
                 )
-                inside(own, ["sh", "-c", script], {**binds, tree / "usr/src": "/mnt"})
+                inside(own, ["sh", "-c", script], {**places, tree / "usr/src": "/mnt"})
         cache.discard(path / "dkms")
 
-    parts = [own.path.name, files.key, versions, sources]
+    headers_of = [str(path) for path in binds]
+    parts = [own.path.name, own.path.parent.name, headers_of, release, versions, sources]
     return cache.artefact("ccache", parts, make) / "cache"
 
 
