@@ -17,7 +17,7 @@ unexport CMD
 export KERNEL ICOUNT COLD DEADLINE
 
 .PHONY: all install install-files uninstall vm demo demo-control
-.PHONY: test test-host test-more test-all coverage lint ynl docs man kernels bench clean distclean help
+.PHONY: test test-host test-more test-all test-vagrant coverage lint ynl docs man kernels bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
@@ -88,6 +88,12 @@ test-more: $(VENV)/stamp
 
 test-all: test test-more
 
+# vagrant up and all that, on boxes made here.
+test-vagrant: $(VENV)/stamp
+	@tests/vm/packages.sh vm
+	@tests/vm/packages.sh vagrant
+	@$(PYTHON) -m pytest -s -v -x tests/vagrant
+
 # On a kernel that is built first, and all tests on it: half an hour.
 coverage: $(VENV)/stamp
 	@tests/vm/packages.sh vm
@@ -149,6 +155,7 @@ help:
 	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel"
 	@echo "make test-all   all tests, on every kernel of tests/vm/kernels.toml, some built first"
 	@echo "make test-host  of them those that are not suites in the guest"
+	@echo "make test-vagrant  as root: vagrant up, ssh, reload and destroy, on boxes made here"
 	@echo "make coverage   which lines of the module the tests run"
 	@echo "make lint       compiler warnings, sparse, checkpatch, generated C, ruff, mypy, documents"
 	@echo "make docs       the documents as a site; make man: rtshm(1)"

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-NAMED = re.compile(r"`((?:tests/(?:host|install|stress|vm)/)?test_\w+\.py)?(?:::(test_\w+))?`")
+PLACES = "host|install|stress|vagrant|vm"
+NAMED = re.compile(rf"`((?:tests/(?:{PLACES})/)?test_\w+\.py)?(?:::(test_\w+))?`")
 
 
 def limits() -> dict[str, str]:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees that the Debian packages are there that the commands of the Makefile need:
-# packages.sh vm|tools. Says what is missing and why before it installs anything;
+# packages.sh vm|tools|vagrant. Says what is missing and why before it installs anything;
 # says nothing, and does nothing, if all is there.
 set -eu
 packages=
@@ -51,6 +51,18 @@ tools)
 	want perl "runs checkpatch" perl
 	want groff-base "a host test formats the manual page" groff
 	want mandoc "a host test checks the manual page" mandoc
+	;;
+vagrant)
+	want vagrant "what is tested" vagrant
+	want vagrant-libvirt "makes Vagrant's machine" \
+		/usr/share/rubygems-integration/all/specifications/vagrant-libvirt-*.gemspec
+	want libvirt-daemon-system "runs it" libvirtd
+	want libvirt-clients "looks at what is left of it" virsh
+	want dnsmasq-base "gives it an address" dnsmasq
+	want iproute2 "sets up the network it is in" ip
+	want qemu-utils "makes the image in the box" qemu-img
+	want rsync "brings this checkout into it" rsync
+	want openssh-client "how Vagrant gives it commands" ssh
 	;;
 esac
 
