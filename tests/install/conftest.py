@@ -28,13 +28,14 @@ def udev() -> Iterator[None]:
     daemon.wait()
 
 
-@pytest.fixture(scope="module", autouse=True)
+@pytest.fixture(scope="session", autouse=True)
 def depmod(udev: None) -> None:
-    """What a machine has before anything is installed through DKMS.
+    """What a machine has before anything is installed through DKMS: a kernel with a module.
 
-    With the last module DKMS takes away what depmod made, where the kernel has none of its own,
-    as here, and does not make it again for the next.
+    Without one DKMS takes the kernel for one that is gone, removes what depmod made with the
+    last module, and does not make it again.
     """
+    machine.run("install", "-D", "-t", machine.KO.parents[2] / "kernel", machine.OTHER_KO)
     machine.run("depmod")
     machine.run("dkms", "generate_mok")
 

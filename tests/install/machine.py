@@ -12,6 +12,8 @@ CHECKOUT = Path(__file__).parents[2]
 DIST = CHECKOUT / "dist"
 RELEASE = os.uname().release
 KO = Path(f"/lib/modules/{RELEASE}/updates/dkms/rtshm.ko")
+# It needs no other.
+OTHER_KO = CHECKOUT / "bench/modules/bare/rtshm_bare.ko"
 NODE = Path("/dev/rtshm/default")
 
 # Without the checkout's command and package, and with what was compiled on the host:
