@@ -24,6 +24,7 @@ class Kernel:
     source: str = ""
     config: tuple[str, ...] = ()
     make: tuple[str, ...] = ()
+    keep: tuple[str, ...] = ()
     test: tuple[str, ...] = ()
     more: tuple[str, ...] = ()
 
@@ -74,7 +75,7 @@ def load(path: Path = TABLE) -> Table:
 
 
 def row_of(path: Path, name: str, row: dict[str, Any]) -> Kernel:
-    lists = {key: tuple(row.get(key, ())) for key in ("config", "make", "test", "more")}
+    lists = {key: tuple(row.get(key, ())) for key in ("config", "make", "keep", "test", "more")}
     kernel = Kernel(name=name, **row | lists)
     debian = bool(kernel.image and kernel.headers)
     own = bool(kernel.source and kernel.config)

@@ -120,7 +120,17 @@ def tree(kernel: Kernel) -> Path:
     def waiting() -> None:
         say(f"waiting for another run that is building the kernel {kernel.name}")
 
-    parts = [root.versions(), texts, UNPACK, CONFIGURE, COMPILE, KEEP, KEPT, *kernel.make]
+    parts = [
+        root.versions(),
+        texts,
+        UNPACK,
+        CONFIGURE,
+        COMPILE,
+        KEEP,
+        KEPT,
+        *kernel.make,
+        *kernel.keep,
+    ]
     return cache.artefact(f"kernel-{kernel.name}", parts, build, waiting=waiting)
 
 
@@ -133,7 +143,7 @@ def compile_kernel(
         "tree": TREE,
         "source": kernel.source,
         "fragments": " ".join(f"kept/{name}" for name in texts),
-        "kept": " ".join(KEPT),
+        "kept": " ".join([*KEPT, *kernel.keep]),
     }
 
     def inside(script: str) -> None:
