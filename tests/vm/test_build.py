@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.vm import build, image, kernels, lint
+from tests.vm import build, cache, image, kernels, lint
 from tests.vm.errors import HarnessError
 
 if TYPE_CHECKING:
@@ -53,6 +53,29 @@ def test_only_a_change_is_built(
     main_c.write_text(main_c.read_text() + "/* changed */\n")
     build.modules(TABLE, TABLE[""], copy)
     assert "built" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("changed", "again"), [("main.c", False), ("include/rtshm_task.h", True)])
+def test_modules_beside_are_built_again_when_they_see_a_change(
+    copy: Path, changed: str, again: bool
+) -> None:
+    def times() -> dict[Path, int]:
+        origins = (cache.root() / "build").glob("*/.checkout")
+        kept = [path.parent for path in origins if path.read_text() == str(copy)]
+        return {path: path.stat().st_mtime_ns for each in kept for path in each.rglob("*.o")}
+
+    build.modules(TABLE, TABLE[""], copy)
+    before = times()
+    path = copy / "kmod" / changed
+    text = path.read_text()
+    path.write_text(text + "/* changed */\n")
+    try:
+        build.modules(TABLE, TABLE[""], copy)
+    finally:
+        path.write_text(text)
+    rebuilt = {path.name for path, time in times().items() if before.get(path) != time}
+    assert "main.o" in rebuilt
+    assert ("control.o" in rebuilt, "probe.o" in rebuilt) == (again, again)
 
 
 def test_example_is_built_out_of_the_tree_by_its_own_makefile(tmp_path: Path) -> None:
