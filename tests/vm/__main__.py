@@ -38,8 +38,12 @@ def main() -> int:
             default=flag("ICOUNT"),
             help="virtual time is instructions executed",
         )
-        # Accepted so that callers may already ask for it: there are no snapshots yet.
-        command.add_argument("--cold", action="store_true", help="boot without any snapshot")
+        command.add_argument(
+            "--cold",
+            action="store_true",
+            default=flag("COLD"),
+            help="a whole boot in place of a snapshot of one",
+        )
         command.add_argument(
             "--deadline",
             type=float,
@@ -85,6 +89,7 @@ def run_command(arguments: argparse.Namespace) -> int:
         CHECKOUT,
         arguments.command,
         icount=arguments.icount,
+        warm=not arguments.cold,
         deadline=arguments.deadline,
     )
     return machine.report(outcome)
@@ -97,6 +102,7 @@ def run_demo(arguments: argparse.Namespace) -> int:
         table[arguments.kernel],
         CHECKOUT,
         icount=arguments.icount,
+        warm=not arguments.cold,
         deadline=arguments.deadline,
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import selectors
-import shutil
 import tempfile
 import time
 from pathlib import Path
@@ -31,9 +30,8 @@ def choose(boot: Boot) -> tuple[str, str]:
         return "tcg", "no /dev/kvm"
     if not os.access(device, os.R_OK | os.W_OK):
         return "tcg", "no permission for /dev/kvm"
-    binary = Path(shutil.which(qemu.QEMU) or qemu.QEMU).stat()
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    result = cache.root() / "accel" / cache.key(boot_id, binary.st_mtime_ns, binary.st_size)
+    result = cache.root() / "accel" / cache.key(boot_id, qemu.identity())
     if not result.exists():
         works = probe(boot)
         result.parent.mkdir(parents=True, exist_ok=True)
@@ -47,7 +45,7 @@ def choose(boot: Boot) -> tuple[str, str]:
 
 def probe(boot: Boot) -> bool:
     with tempfile.TemporaryDirectory() as directory:
-        machine = qemu.start(Path(directory), boot, "kvm", disks=[], name="probe.log")
+        machine = qemu.start(Path(directory), qemu.Guest(boot, "kvm"), name="probe.log")
         try:
             return reaches_initramfs(machine)
         finally:

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 JOB = Path("/run/vm")
-RTSHM = """#!/bin/sh
+# A guest that comes from a snapshot has an interpreter with the imports done.
+RTSHM = """#!/bin/busybox sh
+[ ! -e /run/warm/call ] || exec /run/warm/call python3 -m rtshm "$@"
 exec python3 -m rtshm "$@"
 """
 
@@ -68,8 +70,8 @@ def write(
                 mode = 0o755 if full.stat().st_mode & 0o100 else 0o644
                 add(tar, full, mode=mode, data=full.read_bytes())
         for file, data in extra.items():
-            # A program, if it begins like one and is no module.
-            mode = 0o644 if file.endswith(".ko") else 0o755
+            # A program, unless it is a module of the kernel's or of Python's.
+            mode = 0o644 if file.endswith((".ko", ".pyc")) else 0o755
             add(tar, checkout / file, mode=mode, data=data)
         # devtmpfs has the devices and not these links.
         for name, link in (

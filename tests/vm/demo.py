@@ -19,7 +19,9 @@ TICKS = re.compile(r"rtshm: unloaded after (\d+) ticks")
 EXPECTED = [0, 42, 7]
 
 
-def run(table: Table, kernel: Kernel, source: Path, *, icount: bool, deadline: float) -> int:
+def run(
+    table: Table, kernel: Kernel, source: Path, *, icount: bool, warm: bool, deadline: float
+) -> int:
     """Show the demo; the status is 0 only if the log had what it promises."""
     values: list[int] = []
     ticks: list[int] = []
@@ -39,6 +41,7 @@ def run(table: Table, kernel: Kernel, source: Path, *, icount: bool, deadline: f
         source,
         "sh tests/vm/demo.sh",
         icount=icount,
+        warm=warm,
         deadline=deadline,
         sinks=machine.Sinks(log_line=line),
     )

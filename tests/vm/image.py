@@ -67,6 +67,8 @@ INSTALL_PACKAGES = (
     "udev",
 )
 
+CALL_FLAGS = ("-O1", "-Wall", "-Werror", "-static")
+
 # Release candidates are in experimental, which is no suite of its own but goes on top of
 # sid: from wherever mmdebstrap has that.
 EXPERIMENTAL = (
@@ -269,22 +271,32 @@ class Boot:
 def boot_files(table: Table, kernel: Kernel) -> Boot:
     source = files(table, kernel)
     tools = root(table, GUEST_SUITE)
-    init = (HERE / "init.sh").read_bytes()
+    init, interpreter, call = (
+        (HERE / name).read_bytes() for name in ("init.sh", "interpreter.py", "call.c")
+    )
 
     def build(path: Path) -> None:
+        # Static: each program of the guest's disk that is linked at its start costs 60 ms.
+        compiling = ["gcc", *CALL_FLAGS, "-o", "/build/call", "-x", "c", "-"]
+        subprocess.run(
+            debian.inside(tools.tree, compiling, binds={path: "/build"}), input=call, check=True
+        )
         initramfs.write(
             path / "initrd",
             init=init,
             busybox=(tools.tree / "usr/bin/busybox").read_bytes(),
             # A kernel of our own has all of them built in.
             modules=sorted((source.path / "modules").glob("*")),
+            warm={"interpreter.py": interpreter, "call": (path / "call").read_bytes()},
         )
+        (path / "call").unlink()
         image = source.path / "kernel"
         data = image.read_bytes() if image.exists() else uncompressed(source, tools)
         (path / "kernel").write_bytes(data)
 
     recipe = (HERE / "initramfs.py").read_text(encoding="utf-8")
-    parts = [source.key, tools.path.name, kernel.name, init.decode(), recipe]
+    texts = [text.decode() for text in (init, interpreter, call)]
+    parts = [source.key, tools.path.name, kernel.name, texts, CALL_FLAGS, recipe]
     path = cache.artefact(f"boot-{kernel.name}", parts, build)
     return Boot(kernel=path / "kernel", initrd=path / "initrd")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import selectors
 import sys
@@ -9,7 +10,20 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
-from tests.vm import accel, build, checkout, drivers, image, kmsg, qemu, runs, splats
+from tests.vm import (
+    accel,
+    build,
+    bytecode,
+    checkout,
+    drivers,
+    image,
+    kmsg,
+    qemu,
+    runs,
+    snapshot,
+    splats,
+)
+from tests.vm.errors import HarnessError
 from tests.vm.progress import say
 
 if TYPE_CHECKING:
@@ -21,6 +35,10 @@ if TYPE_CHECKING:
 DEADLINE_SECONDS = 600.0
 LOST_STATUS = 255
 LOST_LINES = 40
+LOG = "dmesg.log"
+
+# A guest that goes on from a snapshot is at its command in a second.
+RESTORED_SECONDS = 30.0
 
 # The log's end follows the command's at once, unless the guest is in a bad way.
 LOG_END_SECONDS = 5.0
@@ -37,6 +55,7 @@ class Outcome:
     dmesg: Path
     release: str
     accelerator: str
+    warm: bool
     boot_seconds: float
     seconds: float
 
@@ -61,6 +80,7 @@ def run(
     command: str,
     *,
     icount: bool = False,
+    warm: bool = False,
     deadline: float = DEADLINE_SECONDS,
     environment: Mapping[str, str] | None = None,
     sinks: Sinks | None = None,
@@ -72,20 +92,29 @@ def run(
     """Run `command` by `sh -c` in the guest, in a copy of the checkout `source`.
 
     The module is built first, with these variables of kbuild. `deadline` is in
-    seconds from the start of QEMU. `arguments` go to the kernel, behind those that all
-    have. `disk` is another than the guest's usual one; `extra` are files for the copy.
+    seconds from the start of QEMU. `warm` is to begin with a snapshot of the booted
+    guest, which is made if there is none; a guest that counts instructions always boots.
+    `arguments` go to the kernel, behind those that all have. `disk` is another than the
+    guest's usual one; `extra` are files for the copy.
     """
     sinks = sinks or Sinks()
-    disk = disk or image.guest_image(table)
     boot = image.boot_files(table, kernel)
     release = image.files(table, kernel).release
     built = build.modules(table, kernel, source, variables=variables)
-    programs = drivers.program(table, source)
+    programs = {**drivers.program(table, source), **bytecode.compiled(table, source)}
     if icount:
         accelerator, why = "icount", "ICOUNT=1: TCG, virtual time is instructions executed"
     else:
         accelerator, why = accel.choose(boot)
     say(f"{kernel.name} ({release}) under {accelerator.upper()} ({why})")
+    guest = qemu.Guest(boot, accelerator, (disk or image.guest_image(table),), arguments)
+    kept = None
+    # A snapshot has a history of its own, which virtual time is to be free of.
+    if warm and not icount:
+        try:
+            kept = snapshot.of(guest)
+        except HarnessError as error:
+            say(f"no snapshot, this is a whole boot: {error}")
     with runs.directory() as directory:
         job = directory / "job.tar"
         told = {"VM_KERNEL": kernel.name, "VM_ACCELERATOR": accelerator}
@@ -96,37 +125,66 @@ def run(
             environment={**told, **(environment or {})},
             extra={**built, **programs, **(extra or {})},
         )
-        console = directory / "dmesg.log"
-        with console.open("wb") as file:
-            machine = qemu.start(
-                directory, boot, accelerator, disks=[disk, job], arguments=arguments
-            )
-            sinks.started(machine)
-            try:
-                conversation = Conversation(machine, file, sinks, deadline)
-                conversation.run()
-            finally:
-                machine.close()
-                job.unlink()
-        lost = conversation.lost
-        if lost is not None:
-            kmsg.append_console(console, machine.console)
-            lost = reason(lost, machine)
+        try:
+            size = snapshot.pad(job)
+            guest = snapshot.with_job(guest, job)
+            if kept is not None:
+                went = converse(directory, guest, size, sinks, deadline, kept)
+                if went.status is None and not went.boot_seconds:
+                    say(f"the snapshot did not come back, this is a whole boot: {went.lost}")
+                    snapshot.discard(kept)
+                    kept = None
+            if kept is None:
+                went = converse(directory, guest, size, sinks, deadline)
+        finally:
+            job.unlink()
         return Outcome(
-            status=LOST_STATUS if conversation.status is None else conversation.status,
-            lost=lost,
-            dmesg=console,
+            status=LOST_STATUS if went.status is None else went.status,
+            lost=went.lost,
+            dmesg=directory / LOG,
             release=release,
             accelerator=accelerator,
-            boot_seconds=conversation.boot_seconds,
-            seconds=time.monotonic() - conversation.begin,
+            warm=kept is not None,
+            boot_seconds=went.boot_seconds,
+            seconds=time.monotonic() - went.begin,
         )
+
+
+def converse(
+    directory: Path,
+    guest: qemu.Guest,
+    size: int,
+    sinks: Sinks,
+    deadline: float,
+    kept: Path | None = None,
+) -> Conversation:
+    """Have a machine do its job, from power-on or from the snapshot in `kept`; it is off then."""
+    ram = qemu.Ram(kept / "ram", saved=True) if kept is not None else None
+    log = directory / LOG
+    with log.open("wb") as file:
+        machine = qemu.start(directory, guest, ram=ram)
+        sinks.started(machine)
+        try:
+            conversation = Conversation(machine, file, sinks, size, deadline)
+            if kept is not None:
+                conversation.resume(kept)
+            conversation.run()
+        except HarnessError as error:
+            conversation.lost = str(error)
+        finally:
+            machine.close()
+    if conversation.lost is not None:
+        kmsg.append_console(log, machine.console)
+        conversation.lost = reason(conversation.lost, machine)
+    return conversation
 
 
 class Conversation:
     """Reads the ports until the guest reports the command's end, or no longer can."""
 
-    def __init__(self, machine: qemu.Qemu, dmesg: BinaryIO, sinks: Sinks, deadline: float) -> None:
+    def __init__(
+        self, machine: qemu.Qemu, dmesg: BinaryIO, sinks: Sinks, size: int, deadline: float
+    ) -> None:
         self.status: int | None = None
         self.lost: str | None = None
         self.begin = time.monotonic()
@@ -134,9 +192,24 @@ class Conversation:
         self._machine = machine
         self._log = kmsg.Log(dmesg, sinks.log_line)
         self._sinks = sinks
+        self._size = size
         self._deadline = self.begin + deadline
         self._seconds = deadline
         self._words = b""
+        self._restored = False
+
+    def resume(self, kept: Path) -> None:
+        """Have the machine go on from the snapshot in `kept`."""
+        self._restored = True
+        snapshot.restore(self._machine, kept)
+        # The whole log, as of a boot: what is of before the snapshot, too.
+        self._log.feed((kept / "log").read_bytes())
+        self._go()
+
+    def _go(self) -> None:
+        words = ["go", str(self._size), str(int(time.time()))]
+        words += [os.urandom(32).hex()] * self._restored
+        self._machine.ports["status"].sendall(" ".join(words).encode() + b"\n")
 
     def run(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -148,6 +221,11 @@ class Conversation:
                 if left <= 0:
                     self.lost = f"no end within the deadline of {self._seconds:g} s"
                     break
+                if self._restored and not self.boot_seconds:
+                    left = min(left, self.begin + RESTORED_SECONDS - time.monotonic())
+                    if left <= 0:
+                        self.lost = f"not at its command within {RESTORED_SECONDS:g} s"
+                        break
                 events = selector.select(left)
                 if [key.data for key, _ in events] == ["process"]:
                     self.lost = "it stopped without a status"
@@ -189,7 +267,9 @@ class Conversation:
     def _take_status(self, data: bytes) -> None:
         *words, self._words = (self._words + data).split(b"\n")
         for word in words:
-            if word == b"run":
+            if word == b"ready":
+                self._go()
+            elif word == b"run":
                 self.boot_seconds = time.monotonic() - self.begin
             elif word.startswith(b"exit "):
                 self.status = int(word.removeprefix(b"exit "))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tests.vm.image import Boot
@@ -22,6 +24,12 @@ PORTS = ("status", "log", "stdout", "stderr")
 
 # No RAM of the kernel's, in every boot.
 RAW_ADDRESS, RAW_BYTES = 0x2000_0000, 2 << 20
+
+
+# QEMU's own port, which speaks QMP.
+MONITOR = "monitor"
+
+MEMORY = "1G"
 
 # loglevel=5: warnings and worse go to the console as they come. The rest costs a
 # serial line's time under emulation and comes through the log port; what of it
@@ -51,12 +59,34 @@ ACCELERATORS = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Guest:
+    """What a machine is made of: raw disks, which are vda, vdb, and a kernel's arguments.
+
+    The arguments come behind those that all have.
+    """
+
+    boot: Boot
+    accelerator: str
+    disks: tuple[Path, ...] = ()
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Ram:
+    """The guest's memory in a file: to be filled by a boot, or `saved` by an earlier one."""
+
+    path: Path
+    saved: bool
+
+
 @dataclass
 class Qemu:
     """A running QEMU; `stop` ends it on every path."""
 
     process: subprocess.Popen[bytes]
     ports: dict[str, socket.socket]
+    monitor: socket.socket
     console: Path
     errors: Path
     pidfd: int = field(default=-1)
@@ -72,55 +102,73 @@ class Qemu:
 
     def close(self) -> None:
         self.stop()
-        for port in self.ports.values():
+        for port in (self.monitor, *self.ports.values()):
             port.close()
 
 
-def start(
-    directory: Path,
-    boot: Boot,
-    accelerator: str,
-    *,
-    disks: list[Path],
-    name: str = "console.log",
-    arguments: str = "",
-) -> Qemu:
-    """Boot with these raw disks as vda, vdb; the console goes to a file in `directory`.
+def identity() -> list[object]:
+    """Tells this QEMU from another one, also from one of the same version."""
+    path = shutil.which(QEMU) or QEMU
+    status = os.stat(path)
+    return [path, status.st_mtime_ns, status.st_size]
 
-    `arguments` are the kernel's, behind those that all have.
+
+def start(
+    directory: Path, guest: Guest, *, name: str = "console.log", ram: Ram | None = None
+) -> Qemu:
+    """Boot; the console goes to a file in `directory`.
+
+    With a `ram` that was saved nothing boots: see snapshot.py.
     """
     console = directory / name
     errors = directory / f"{name}.qemu"
-    # With its parent QEMU goes, too, however the parent ends.
-    command = ["setpriv", "--pdeathsig", "KILL", "--", QEMU]
-    command += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
-    command += ["-M", "q35", "-m", "1G", "-smp", "1" if accelerator == "icount" else "2"]
-    command += ACCELERATORS[accelerator]
-    command += ["-kernel", str(boot.kernel), "-initrd", str(boot.initrd)]
-    command += ["-append", f"{COMMAND_LINE} {arguments}".rstrip()]
-    command += ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
-    command += ["-device", "virtio-serial-pci"]
-    for number, disk in enumerate(disks):
-        # snapshot=on: what the guest writes goes to a temporary file of this QEMU.
-        command += ["-drive", f"if=none,id=disk{number},format=raw,snapshot=on,file={disk}"]
-        command += ["-device", f"virtio-blk-pci,drive=disk{number}"]
     ours: dict[str, socket.socket] = {}
-    theirs: list[socket.socket] = []
-    for number, port in enumerate(PORTS, start=1):
-        ours[port], end = socket.socketpair()
-        theirs.append(end)
-        command += ["-chardev", f"socket,id={port},fd={end.fileno()}"]
-        command += ["-device", f"virtserialport,nr={number},chardev={port}"]
+    theirs: dict[str, socket.socket] = {}
+    for port in (MONITOR, *PORTS):
+        ours[port], theirs[port] = socket.socketpair()
+    descriptors = {port: end.fileno() for port, end in theirs.items()}
+    command = command_line(guest, console, descriptors, ram)
     with errors.open("wb") as file:
         process = subprocess.Popen(
-            command,
+            # With its parent QEMU goes, too, however the parent ends.
+            ["setpriv", "--pdeathsig", "KILL", "--", *command],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
-            pass_fds=[end.fileno() for end in theirs],
+            pass_fds=list(descriptors.values()),
             # Control-C at the terminal is for the harness, which then stops QEMU.
             start_new_session=True,
         )
-    for end in theirs:
+    for end in theirs.values():
         end.close()
-    return Qemu(process, ours, console, errors, os.pidfd_open(process.pid))
+    monitor = ours.pop(MONITOR)
+    return Qemu(process, ours, monitor, console, errors, os.pidfd_open(process.pid))
+
+
+def command_line(
+    guest: Guest, console: Path, descriptors: Mapping[str, int], ram: Ram | None = None
+) -> list[str]:
+    accelerator = guest.accelerator
+    command = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    command += ["-M", "q35", "-m", MEMORY, "-smp", "1" if accelerator == "icount" else "2"]
+    command += ACCELERATORS[accelerator]
+    if ram is not None:
+        # Saved: private, so that what the guest writes stays in this QEMU.
+        how = "share=off" if ram.saved else "share=on"
+        backend = f"memory-backend-file,id=ram,size={MEMORY},mem-path={ram.path},{how}"
+        command += ["-object", backend, "-machine", "memory-backend=ram"]
+        command += ["-incoming", "defer"] if ram.saved else []
+    command += ["-kernel", str(guest.boot.kernel), "-initrd", str(guest.boot.initrd)]
+    command += ["-append", f"{COMMAND_LINE} {guest.arguments}".rstrip()]
+    command += ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
+    command += ["-chardev", f"socket,id={MONITOR},fd={descriptors[MONITOR]}"]
+    command += ["-mon", f"chardev={MONITOR},mode=control"]
+    command += ["-device", "virtio-serial-pci"]
+    for number, disk in enumerate(guest.disks):
+        # snapshot=on: what the guest writes goes to a temporary file of this QEMU.
+        command += ["-drive", f"if=none,id=disk{number},format=raw,snapshot=on,file={disk}"]
+        command += ["-device", f"virtio-blk-pci,drive=disk{number}"]
+    for number, port in enumerate(PORTS, start=1):
+        command += ["-chardev", f"socket,id={port},fd={descriptors[port]}"]
+        command += ["-device", f"virtserialport,nr={number},chardev={port}"]
+    return command
