@@ -1,7 +1,8 @@
 """The command behind `make bench`: `python3 -m bench [GROUP...]`.
 
 Boots the machines of MACHINES with an image of their own, one after the other,
-and has them take the figures: all, or those of the groups named. Writes
+and has them take the figures: all, or those of the groups named; those of the
+group `loop` are taken here. Writes
 bench/results.json, bench/results.png and the tables of docs/performance.md if it
 took all; exits with 1 if a figure that repeats is beyond its limit, and nobody
 knows why.
@@ -20,7 +21,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import table
+from bench import loop, table
 from bench.figures import Run
 from tests.vm import kernels, machine, qemu
 from tests.vm.errors import HarnessError
@@ -110,6 +111,8 @@ def main() -> int:
                 print(f"bench: {one.kernel}: {', '.join(groups)}: no figures", file=sys.stderr)
                 return 1
             runs.append(run)
+    if "loop" in wanted:
+        runs.append(loop.run(kernels.load()))
     results = {"conditions": conditions(), "runs": [run.to_json() for run in runs]}
     print(table.markdown(runs))
     if not arguments.groups:

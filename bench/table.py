@@ -17,6 +17,7 @@ TITLES = {
     "growth": "Growth",
     "control": "The control plane",
     "linuxcnc": "LinuxCNC",
+    "loop": "From a changed line of C to a verdict",
 }
 
 BEGIN = "<!-- what `make bench` found -->"

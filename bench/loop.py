@@ -1,0 +1,204 @@
+"""The loop a developer lives in, beside virtme-ng: from a changed line of C to a verdict.
+
+Runs on the host. Each round changes a line of a copy of this checkout, builds the
+module, has a machine load it, write a value with the client, wait for the value in
+the log and unload the module; the round counts if the changed line is then in the
+log. The ways take turns, and the least of some rounds counts. Processor time is told
+beside the time on the clock, which is that of this host and of what else it does.
+
+The kernel is one with 9p, on which virtme-ng depends: Debian's cloud kernels have none.
+virtme-ng gets that kernel, a Debian root with the client's packages, this harness's build
+and its processor, so that what differs is the machine's way to the command and back.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.figures import Figures, Run
+from tests.vm import accel, build, cache, checkout, debian, image, qemu
+from tests.vm.errors import HarnessError
+from tests.vm.progress import run_logged, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.vm.kernels import Kernel, Table
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+KERNEL = "6.12-rt"
+ROUNDS = 3
+WARM_SECONDS = 3.0
+# Of virtme-ng's time.
+AT_MOST = {"warm": 0.15, "cold": 0.5}
+DEADLINE_SECONDS = 300
+
+# What virtme-ng's root has over an essential system: its own needs, then the client's. No
+# udev: virtme-ng would then trigger all devices, for which an emulated guest takes a minute.
+PACKAGES = (
+    *("bash", "iproute2", "kmod", "mount", "procps"),
+    *("python3", "python3-click", "python3-construct", "python3-pyroute2", "python3-tomli-w"),
+)
+VIRTME = "virtme-ng==1.42"
+
+LINE = "unloaded after"
+VERDICT = """\
+insmod rtshm.ko period_ns=10000000 && {rtshm} write 42 &&
+timeout 60 grep -q -m1 'shared mem=42$' /dev/kmsg && rmmod rtshm && dmesg | tail -n 1
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Seconds on the clock, and of processors."""
+
+    wall: float
+    cpu: float
+
+
+def peer(table: Table, kernel: Kernel) -> Path:
+    """virtme-ng in a venv, and a root for its guest with all of the kernel's modules."""
+    release = image.files(table, kernel).release
+    hook = (
+        'cd "$1" && export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" && '
+        f"apt-get -q -o APT::Sandbox::User=root download linux-image-{release} && "
+        "dpkg-deb --fsys-tarfile linux-image-*.deb | tar -x --keep-directory-symlink && "
+        f'rm linux-image-*.deb && chroot "$1" depmod {release}'
+    )
+
+    def make(path: Path) -> None:
+        log = cache.root() / "virtme.log"
+        packages = f"--include={','.join(PACKAGES)}"
+        making = [packages, f"--customize-hook={hook}", kernel.suite, str(path / "root")]
+        with step("making a root for virtme-ng", "2 minutes"):
+            run_logged(debian.mmdebstrap(*making), log, "mmdebstrap")
+            run_logged([sys.executable, "-m", "venv", str(path / "venv")], log, "venv")
+            pip = [str(path / "venv/bin/python"), "-m", "pip", "install", "-qq", VIRTME]
+            run_logged(pip, log, "pip")
+
+    return cache.artefact("virtme", [release, PACKAGES, VIRTME, hook, kernel.suite], make)
+
+
+def ways(
+    table: Table, kernel: Kernel, work: Path, accelerator: str
+) -> dict[str, Callable[[], str]]:
+    """How each way builds the module of `work` and runs it; what its guest printed."""
+    files = image.files(table, kernel)
+    with_virtme = peer(table, kernel)
+
+    def ours(cold: str) -> str:
+        variables = {"KERNEL": kernel.name, "ICOUNT": "", "COLD": cold}
+        return output(
+            [str(work / "tests/vm/run"), VERDICT.format(rtshm="rtshm")], os.environ | variables
+        )
+
+    def virtme() -> str:
+        build.make(files, kernel, work, [])
+        path = with_virtme / "root"
+        command = [str(with_virtme / "venv/bin/python"), str(with_virtme / "venv/bin/vng")]
+        command += ["--run", str(next((path / "boot").glob("vmlinuz-*"))), "--root", str(path)]
+        # Debian's 9p is a module.
+        command += ["--force-9p", "--force-initramfs", f"--rodir=/mnt={work}"]
+        command += ["--user", "root", "--cpus", "2", "--memory", qemu.MEMORY]
+        if accelerator == "tcg":
+            command += ["--disable-kvm", "--qemu-opts=-cpu", f"--qemu-opts={qemu.TCG_CPU}"]
+        verdict = VERDICT.format(rtshm="PYTHONPATH=client python3 -m rtshm")
+        return output([*command, "--exec", f"cd /mnt && {verdict}"], dict(os.environ))
+
+    return {"virtme-ng": virtme, "cold": lambda: ours("1"), "warm": lambda: ours("")}
+
+
+def output(command: list[str], environment: dict[str, str]) -> str:
+    done = subprocess.run(
+        command,
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        timeout=DEADLINE_SECONDS,
+        check=False,
+    )
+    return done.stdout.decode(errors="replace")
+
+
+def change(work: Path, words: str) -> None:
+    path = work / "kmod/main.c"
+    text = (CHECKOUT / "kmod/main.c").read_text()
+    if LINE not in text:
+        raise HarnessError(f"{path} has no {LINE!r} to change")
+    path.write_text(text.replace(LINE, words))
+
+
+def measure(act: Callable[[], str], words: str) -> Cost:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    begin = time.monotonic()
+    said = act()
+    wall = time.monotonic() - begin
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    if f"rtshm: {words} " not in said:
+        raise HarnessError(f"no {words!r} in what was printed:\n{said}")
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return Cost(wall, cpu)
+
+
+def copy(work: Path) -> None:
+    subprocess.run(["git", "init", "-q", work], check=True)
+    for name in checkout.files(CHECKOUT):
+        (work / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / name, work / name, follow_symlinks=False)
+
+
+def run(table: Table) -> Run:
+    """The figures of all ways; of one that does not work there is the reason."""
+    kernel = table[KERNEL]
+    accelerator, _ = accel.choose(image.boot_files(table, kernel))
+    found: dict[str, list[Cost]] = {}
+    missing: dict[str, str] = {}
+    with tempfile.TemporaryDirectory(prefix="rtshm-loop-") as directory:
+        work = Path(directory)
+        copy(work)
+        # The first round, which makes what a later one finds made, does not count.
+        for number in range(ROUNDS + 1):
+            for name, act in ways(table, kernel, work, accelerator).items():
+                if name in missing:
+                    continue
+                change(work, words := f"{name}-{number} unloaded after")
+                try:
+                    cost = measure(act, words)
+                except (HarnessError, subprocess.TimeoutExpired) as error:
+                    missing[name] = str(error)
+                    continue
+                if number:
+                    found.setdefault(name, []).append(cost)
+    figures = Figures()
+    figures.group = "loop"
+    compare(figures, found, missing)
+    release = image.files(table, kernel).release
+    return Run(kernel.name, release, accelerator, platform.python_version(), tuple(figures.found))
+
+
+def compare(figures: Figures, found: dict[str, list[Cost]], missing: dict[str, str]) -> None:
+    for name in ("virtme-ng", "cold", "warm"):
+        if name in missing:
+            figures.absent(name, missing[name])
+            continue
+        wall = min(cost.wall for cost in found[name])
+        figures.add(name, wall, "s", most=WARM_SECONDS if name == "warm" else None)
+        figures.add(f"{name}, processor time", min(cost.cpu for cost in found[name]), "s")
+    for name, most in AT_MOST.items():
+        if not {name, "virtme-ng"} & missing.keys():
+            one, other = found[name], found["virtme-ng"]
+            ratio = min(cost.wall for cost in one) / min(cost.wall for cost in other)
+            figures.add(f"{name} / virtme-ng", ratio, most=most)
+            ratio = min(cost.cpu for cost in one) / min(cost.cpu for cost in other)
+            figures.add(f"{name} / virtme-ng, processor time", ratio)
