@@ -1,8 +1,8 @@
 """The command behind `make bench`: `python3 -m bench [GROUP...]`.
 
 Boots the machines of MACHINES with an image of their own, one after the other,
-and has them take the figures: all, or those of the groups named; those of the
-group `loop` are taken here. Writes
+and has them take the figures: all, or those of the groups named; the loop's and
+some of publishing are taken here. Writes
 bench/results.json, bench/results.png and the tables of docs/performance.md if it
 took all; exits with 1 if a figure that repeats is beyond its limit, and nobody
 knows why.
@@ -21,8 +21,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import loop, table
-from bench.figures import Run
+from bench import loop, publish, table
+from bench.figures import Figures, Run
 from tests.vm import kernels, machine, qemu
 from tests.vm.errors import HarnessError
 
@@ -82,6 +82,16 @@ def take(wanted: Machine, deadline: float) -> Run | None:
     return Run.from_json(json.loads(found.getvalue()))
 
 
+def here() -> Run:
+    """What publishing takes this processor."""
+    figures = Figures()
+    figures.group = "publish"
+    publish.measure_here(figures)
+    return Run(
+        "host", platform.release(), "native", platform.python_version(), tuple(figures.found)
+    )
+
+
 def conditions() -> dict[str, str]:
     """What the machines ran on. The figures that repeat do not depend on it."""
     version = subprocess.run([qemu.QEMU, "--version"], capture_output=True, text=True, check=True)
@@ -111,6 +121,8 @@ def main() -> int:
                 print(f"bench: {one.kernel}: {', '.join(groups)}: no figures", file=sys.stderr)
                 return 1
             runs.append(run)
+    if "publish" in wanted:
+        runs.append(here())
     if "loop" in wanted:
         runs.append(loop.run(kernels.load()))
     results = {"conditions": conditions(), "runs": [run.to_json() for run in runs]}

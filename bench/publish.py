@@ -14,10 +14,12 @@ import struct
 import timeit
 from contextlib import ExitStack
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import rtshm
 from rtshm.abi import WORD, announced
+from rtshm.state import publisher
 
 from bench import bare, bpf
 from bench.figures import INSTRUCTION_NS, ROUNDS
@@ -42,8 +44,11 @@ WHY = (
 )
 WHY_SYSCALL = (
     "instructions are not time: the way into the kernel and back takes a processor far "
-    "longer than as many of Python's"
+    "longer than as many of Python's, for which see the column of the host"
 )
+
+# An attribute that any process may write an int to, any number of times.
+OF_PROC = Path("/proc/self/timerslack_ns")
 
 PUBLISH = "publish"
 FINISHED = "ctypes store of a word that is there already"
@@ -129,6 +134,35 @@ def taken(table: Ways) -> dict[str, float]:
             timer = timeit.Timer("function(argument)", globals=names)
             best[name] = min(best[name], timer.timeit(CALLS) / CALLS)
     return best
+
+
+def measure_here(figures: Figures) -> None:
+    """What takes a processor time and not instructions: on the host, whose kernel has no rtshm.
+
+    To store into memory is the same there, and a file of /proc is written to as one of sysfs.
+    """
+    live = mmap.mmap(-1, mmap.PAGESIZE)
+    cell = ctypes.c_int64.from_buffer(live)
+
+    def store(word: int) -> None:
+        cell.value = word
+
+    with OF_PROC.open("wb", buffering=0) as file:
+        fd = file.fileno()
+
+        def write(value: int) -> None:
+            os.write(fd, b"%d" % value)
+
+        way = f"os.write to {OF_PROC}"
+        table: Ways = {
+            FINISHED: (store, announced(VALUE)),
+            PUBLISH: (publisher(cell), VALUE),
+            way: (write, VALUE),
+        }
+        found = taken(table)
+    for name, seconds in found.items():
+        figures.add(f"{name}, time", seconds * 1e9, "ns")
+    figures.add(f"publish / {way}, time", found[PUBLISH] / found[way], most=OF_A_SYSCALL)
 
 
 def measure(figures: Figures) -> None:

@@ -96,7 +96,7 @@ class Mapped:
             self.publish = _refuser(_read_only, self.path)
         else:
             self._word = Word.from_buffer(self._memory)
-            self.publish = _publisher(Cell.from_buffer(self._memory))
+            self.publish = publisher(Cell.from_buffer(self._memory))
 
     @property
     def word(self) -> ctypes.Structure:
@@ -363,7 +363,7 @@ def _out_of_range(value: object) -> OverflowError:
     return OverflowError(f"{value} is not a C int; give {INT_MIN} to {INT_MAX}")
 
 
-def _publisher(cell: ctypes.c_int64) -> Callable[[int], None]:
+def publisher(cell: ctypes.c_int64) -> Callable[[int], None]:
     """Region.publish for one mapping: bench/publish.py has what other ways cost.
 
     The words that announce 0, 1, 2, ... are consecutive numbers, and so are

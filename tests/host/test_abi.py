@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from rtshm import abi
-from rtshm.state import _publisher
+from rtshm.state import publisher
 
 CHECKOUT = Path(__file__).parents[2]
 INCLUDE = CHECKOUT / "kmod/include/uapi"
@@ -69,7 +69,7 @@ def test_probe_sees_a_header_that_drifted(tmp_path: Path) -> None:
 @pytest.mark.parametrize("value", [0, 1, 42, -1, -42, 2**31 - 1, -(2**31)])
 def test_published_word_is_the_one_that_construct_builds(value: int) -> None:
     cell = abi.Cell(0)
-    _publisher(cell)(value)
+    publisher(cell)(value)
     assert bytes(cell) == abi.WORD.build({"some_int": value, "ready": 1})
 
 
@@ -77,7 +77,7 @@ def test_published_word_is_the_one_that_construct_builds(value: int) -> None:
 def test_value_that_is_no_int_is_refused_and_not_stored(value: int) -> None:
     cell = abi.Cell(7)
     with pytest.raises(OverflowError, match=f"{value} is not a C int; give -2147483648 to"):
-        _publisher(cell)(value)
+        publisher(cell)(value)
     assert cell.value == 7
 
 
@@ -85,5 +85,5 @@ def test_value_that_is_no_int_is_refused_and_not_stored(value: int) -> None:
 def test_what_is_no_integer_is_a_type_error(value: object) -> None:
     cell = abi.Cell(7)
     with pytest.raises(TypeError):
-        _publisher(cell)(value)  # type: ignore[arg-type]
+        publisher(cell)(value)  # type: ignore[arg-type]
     assert cell.value == 7
