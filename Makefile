@@ -10,6 +10,7 @@ DKMS_FILES := dkms.conf Kbuild $(wildcard $(addprefix kmod/,*.[ch] include/*.h \
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 SCRIPTS := tests $(wildcard bench docs/*.py)
+SHELL_SCRIPTS := .ci/run .ci/kvm tests/vm/run $(wildcard tests/vm/*.sh tests/vagrant/*.sh vagrant/*.sh)
 
 # As typed: make would expand the dollars in it.
 export VM_CMD := $(value CMD)
@@ -103,6 +104,8 @@ lint: $(VENV)/stamp docs
 	@tests/vm/packages.sh vm
 	@tests/vm/packages.sh tools
 	@$(PYTHON) -m tests.vm lint
+	@shellcheck --shell=dash --exclude=SC1091 $(filter %.sh,$(SHELL_SCRIPTS))
+	@shellcheck $(filter-out %.sh,$(SHELL_SCRIPTS))
 	@$(PYTHON) -m ruff check --output-format concise client $(SCRIPTS)
 	@$(PYTHON) -m ruff format --check client $(SCRIPTS)
 	@$(PYTHON) -m mypy client/rtshm $(SCRIPTS)
@@ -157,7 +160,7 @@ help:
 	@echo "make test-host  of them those that are not suites in the guest"
 	@echo "make test-vagrant  as root: vagrant up, ssh, reload and destroy, on boxes made here"
 	@echo "make coverage   which lines of the module the tests run"
-	@echo "make lint       compiler warnings, sparse, checkpatch, generated C, ruff, mypy, documents"
+	@echo "make lint       compiler warnings, sparse, checkpatch, shellcheck, ruff, mypy and so on"
 	@echo "make docs       the documents as a site; make man: rtshm(1)"
 	@echo "make ynl        generate the netlink family's C from kmod/netlink/rtshm.yaml"
 	@echo "make bench      what it costs, beside what else there is: docs/performance.md;"

@@ -43,13 +43,13 @@ mount -t tmpfs -o mode=1777 none /root/dev/shm
 		mkfifo /root/run/warm/seed /root/run/warm/seeded
 		LC_ALL=C.UTF-8 chroot /root /usr/bin/python3 /run/warm/interpreter.py </dev/null 2>&1 |
 			cat >/dev/console &
-		read -r imported </root/run/warm/seeded
+		read -r _ </root/run/warm/seeded
 		echo ready
 	done
 } <>/dev/vport0p1 >&0
 if [ -n "$seed" ]; then
 	echo "$seed" >/root/run/warm/seed
-	read -r seeded </root/run/warm/seeded
+	read -r _ </root/run/warm/seeded
 	date -s "@$now" >/dev/null
 fi
 mount -o remount,rw,noatime /dev/vda /root

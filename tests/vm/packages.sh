@@ -49,6 +49,7 @@ tools)
 	want g++ "a host test compiles layout headers as C++" g++
 	want libc6-dev "a host test compiles the ABI header" /usr/include/stdio.h
 	want perl "runs checkpatch" perl
+	want shellcheck "make lint reads the shell scripts with it" shellcheck
 	want groff-base "a host test formats the manual page" groff
 	want mandoc "a host test checks the manual page" mandoc
 	;;
