@@ -70,16 +70,19 @@ demo-control: $(VENV)/stamp
 	@$(PYTHON) client/examples/control.py --from step.npz step.png
 	@echo "step.png: the step and the lateness of the ticks"
 
+# Suites in the guest, and the faults that a kernel is to catch.
+OF_KERNEL := tests/vm/test_guest.py tests/vm/test_faults.py
+
 test: $(VENV)/stamp
 	@tests/vm/packages.sh vm
 	@tests/vm/packages.sh tools
-	@$(PYTHON) -m pytest $(if $(KERNEL),tests/vm/test_guest.py,-m 'not more')
+	@$(PYTHON) -m pytest $(if $(KERNEL),$(OF_KERNEL),-m 'not more')
 
 # What `make test KERNEL=...` leaves, for all kernels: what is tested on the host.
 test-host: $(VENV)/stamp
 	@tests/vm/packages.sh vm
 	@tests/vm/packages.sh tools
-	@$(PYTHON) -m pytest -m 'not more' --ignore tests/vm/test_guest.py
+	@$(PYTHON) -m pytest -m 'not more' $(addprefix --ignore ,$(OF_KERNEL))
 
 # What test-all has over test.
 test-more: $(VENV)/stamp
