@@ -34,7 +34,7 @@ static const char *const bad_names[] = {
 
 /* What the operations of the family may say; see netlink/rtshm.yaml. */
 static const int known[] = {
-	0, EINVAL, ERANGE, EEXIST, ENOENT, ENOSPC, ENODEV, EBUSY, EOPNOTSUPP, ENOMEM,
+	0, EINVAL, ERANGE, EEXIST, ENOENT, ENOSPC, ENODEV, ENXIO, EBUSY, EOPNOTSUPP, ENOMEM,
 };
 
 static int width_of(int type)
