@@ -3,8 +3,11 @@
  * The memory of regions and of their samples, and how much there is of it.
  */
 
+#include <linux/kmemleak.h>
 #include <linux/math.h>
 #include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
 #include <linux/vmalloc.h>
 
 #include "rtshm.h"
@@ -15,23 +18,61 @@
  */
 atomic64_t rtshm_bytes;
 
+/* A size that does not fit is an errno, not a splat or an OOM kill. */
+#define RTSHM_GFP	(GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_NORETRY)
+
+/*
+ * As vmalloc() would, but for this: of what it took before it failed, vmalloc()
+ * gives nothing back at once (6.18), and until it does, who asked is at the limit
+ * of his control group, where his next page fault gets him killed.
+ */
+static void *rtshm_pages_get(unsigned int count)
+{
+	struct page **pages;
+	unsigned int taken;
+	void *memory = NULL;
+
+	pages = kvmalloc_array(count, sizeof(*pages), RTSHM_GFP);
+	if (!pages)
+		return NULL;
+	for (taken = 0; taken < count; taken++) {
+		cond_resched();
+		if (fatal_signal_pending(current))
+			break;
+		pages[taken] = alloc_page(RTSHM_GFP | __GFP_ZERO);
+		if (!pages[taken])
+			break;
+	}
+	if (taken == count)
+		memory = vmap(pages, count, VM_MAP | VM_MAP_PUT_PAGES,
+			      PAGE_KERNEL);
+	if (memory)
+		return memory;
+	while (taken--)
+		__free_page(pages[taken]);
+	kvfree(pages);
+	return NULL;
+}
+
 /* Process context, rtshm_regions_lock held. Zeroed memory, or NULL. */
 void *rtshm_memory_get(u64 bytes)
 {
+	u64 count = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
 	void *memory;
 
-	/*
-	 * A size that does not fit is an errno, not a splat or an OOM kill. Look
-	 * first: 7.3 has taken all that there is before it finds out, and others
-	 * pay for that.
-	 */
-	if (DIV_ROUND_UP_ULL(bytes, PAGE_SIZE) > si_mem_available())
+	/* Look first: others would pay for what is taken in vain. */
+	if (count > si_mem_available())
 		return NULL;
-	/* __GFP_RETRY_MAYFAIL would say so better; vmalloc warns of it in 6.19. */
-	memory = __vmalloc(bytes, GFP_KERNEL_ACCOUNT | __GFP_ZERO |
-				  __GFP_NOWARN | __GFP_NORETRY);
-	if (memory)
-		atomic64_add(bytes, &rtshm_bytes);
+	memory = rtshm_pages_get(count);
+	if (!memory)
+		return NULL;
+	/*
+	 * vfree() tells kmemleak, vmap() does not. One pointer to it is the
+	 * kernel's own, one is the caller's; there are none in it.
+	 */
+	kmemleak_alloc(memory, bytes, 2, GFP_KERNEL);
+	kmemleak_no_scan(memory);
+	atomic64_add(bytes, &rtshm_bytes);
 	return memory;
 }
 

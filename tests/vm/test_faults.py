@@ -80,6 +80,8 @@ FAULTS = (
         "insmod rtshm.ko print=0; head -c 8 /dev/rtshm/default | od -d; rmmod rtshm",
     ),
     Fault("missing-free", "6.12-lockdep", r"kmemleak: \d+ new suspected memory leaks", LEAK),
+    # Pages are none of kmemleak's concern, unless it is told of them.
+    Fault("missing-memory-free", "6.12-lockdep", r"kmemleak: \d+ new suspected memory leaks", LEAK),
     # The module's own ledger, which needs no kernel with debugging.
     Fault("missing-put", "6.12", r"WARNING: .*rtshm_devices_exit", LOAD_AND_UNLOAD),
     Fault("use-after-put", "6.12-kasan", r"BUG: KASAN: slab-use-after-free in", LOAD_AND_UNLOAD),
