@@ -43,6 +43,11 @@ def _syscall(number: int, *args: object) -> None:
         raise OSError(code, os.strerror(code))
 
 
+def kernel_version() -> tuple[int, ...]:
+    """(7, 3) of 7.3-cloud-amd64."""
+    return tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+
+
 def is_loaded() -> bool:
     modules = Path("/proc/modules").read_text().splitlines()
     return any(line.startswith("rtshm ") for line in modules)

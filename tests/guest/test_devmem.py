@@ -35,7 +35,7 @@ pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 PROBE = module.CHECKOUT / "tests/modules/probe/rtshm_probe.ko"
 # 6.16: the type is the mapping's for as long as its vma is there, revoked or not.
-UNCACHED_STAYS = tuple(map(int, os.uname().release.split(".")[:2])) >= (6, 16)
+UNCACHED_STAYS = module.kernel_version() >= (6, 16)
 MEMTYPES = Path("/sys/kernel/debug/x86/pat_memtype_list")
 
 
