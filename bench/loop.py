@@ -17,6 +17,7 @@ import os
 import platform
 import resource
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -78,10 +79,9 @@ def peer(table: Table, kernel: Kernel) -> Path:
 
     def make(path: Path) -> None:
         log = cache.root() / "virtme.log"
-        packages = f"--include={','.join(PACKAGES)}"
-        making = [packages, f"--customize-hook={hook}", kernel.suite, str(path / "root")]
+        customize = f"--customize-hook={hook}"
         with step("making a root for virtme-ng", "2 minutes"):
-            run_logged(debian.mmdebstrap(*making), log, "mmdebstrap")
+            debian.make_tree(path / "root", kernel.suite, PACKAGES, customize, log=log)
             run_logged([sys.executable, "-m", "venv", str(path / "venv")], log, "venv")
             pip = [str(path / "venv/bin/python"), "-m", "pip", "install", "-qq", VIRTME]
             run_logged(pip, log, "pip")
@@ -94,7 +94,6 @@ def ways(
 ) -> dict[str, Callable[[], str]]:
     """How each way builds the module of `work` and runs it; what its guest printed."""
     files = image.files(table, kernel)
-    with_virtme = peer(table, kernel)
 
     def ours(cold: str) -> str:
         variables = {"KERNEL": kernel.name, "ICOUNT": "", "COLD": cold}
@@ -103,6 +102,7 @@ def ways(
         )
 
     def virtme() -> str:
+        with_virtme = peer(table, kernel)
         build.make(files, kernel, work, [])
         path = with_virtme / "root"
         command = [str(with_virtme / "venv/bin/python"), str(with_virtme / "venv/bin/vng")]
@@ -119,16 +119,21 @@ def ways(
 
 
 def output(command: list[str], environment: dict[str, str]) -> str:
-    done = subprocess.run(
+    with subprocess.Popen(
         command,
         env=environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        timeout=DEADLINE_SECONDS,
-        check=False,
-    )
-    return done.stdout.decode(errors="replace")
+        start_new_session=True,
+    ) as process:
+        try:
+            said, _ = process.communicate(timeout=DEADLINE_SECONDS)
+        except BaseException:
+            # virtme-ng's QEMU does not end with it.
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return said.decode(errors="replace")
 
 
 def change(work: Path, words: str) -> None:
@@ -146,7 +151,8 @@ def measure(act: Callable[[], str], words: str) -> Cost:
     wall = time.monotonic() - begin
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     if f"rtshm: {words} " not in said:
-        raise HarnessError(f"no {words!r} in what was printed:\n{said}")
+        print(said, file=sys.stderr)
+        raise HarnessError(f"no {words!r} in what was printed")
     cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     return Cost(wall, cpu)
 
@@ -176,7 +182,7 @@ def run(table: Table) -> Run:
                 try:
                     cost = measure(act, words)
                 except (HarnessError, subprocess.TimeoutExpired) as error:
-                    missing[name] = str(error)
+                    missing[name] = str(error).splitlines()[-1]
                     continue
                 if number:
                     found.setdefault(name, []).append(cost)
