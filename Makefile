@@ -174,7 +174,7 @@ help:
 	@echo "make vm CMD='dmesg | tail'   run a command in the guest, in a copy of this checkout"
 	@echo "    KERNEL=6.12-rt   another kernel of tests/vm/kernels.toml"
 	@echo "    ICOUNT=1         virtual time is instructions executed: timing is repeatable"
-	@echo "    COLD=1           a whole boot in place of the snapshot of one; tests always boot"
+	@echo "    COLD=1           a whole boot in place of the snapshot of one"
 	@echo "    DEADLINE=60      seconds until the machine counts as lost; 600 if not given"
 	@echo "  make fails with its own status 2; tests/vm/run 'CMD' has the command's, 255 for a"
 	@echo "  lost machine (panic, no status, deadline) and 125 where none could be started."

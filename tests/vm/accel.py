@@ -31,7 +31,7 @@ def choose(boot: Boot) -> tuple[str, str]:
     if not os.access(device, os.R_OK | os.W_OK):
         return "tcg", "no permission for /dev/kvm"
     boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    result = cache.root() / "accel" / cache.key(boot_id, qemu.identity())
+    result = cache.root() / "accel" / cache.key(boot_id, qemu.identity(qemu.binary()))
     if not result.exists():
         works = probe(boot)
         result.parent.mkdir(parents=True, exist_ok=True)

@@ -5,6 +5,7 @@ To compile 40 modules takes a guest under emulation two seconds, in each run.
 
 from __future__ import annotations
 
+import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +16,9 @@ from tests.vm.errors import HarnessError
 if TYPE_CHECKING:
     from tests.vm.kernels import Table
 
+KIND = "bytecode"
+# Checkouts in use at once, and the last edits of each.
+KEEP = 16
 FOLDER = Path("client/rtshm")
 
 # By the source's hash and not by its time, so that no change can go unseen.
@@ -35,11 +39,13 @@ def compiled(table: Table, source: Path) -> dict[str, bytes]:
             (path / name).write_text(text, encoding="utf-8")
         command = debian.inside(root.tree, COMPILE, binds={path: "/build"})
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
-        # A module that does not compile says so where it is imported.
-        if done.returncode not in (0, 1):
+        # A module that does not compile says so where it is imported; the others did.
+        if done.returncode and not [*path.rglob("*.pyc")]:
             raise HarnessError(f"{FOLDER}: {done.stderr.decode(errors='replace').strip()}")
 
-    made = cache.artefact("bytecode", [root.path.name, texts, COMPILE], build)
+    made = cache.artefact(KIND, [root.path.name, texts, COMPILE], build)
+    os.utime(made)
+    cache.prune(KIND, KEEP)
     return {
         str(FOLDER / path.relative_to(made)): path.read_bytes()
         for path in sorted(made.rglob("*.pyc"))

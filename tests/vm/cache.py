@@ -7,11 +7,13 @@ appears under its own name by one rename: if it is there, it is whole.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
 import os
 import shutil
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +74,34 @@ def artefact(
             discard(partial)
             raise
     return final
+
+
+def remove(path: Path) -> None:
+    """Take an artefact away, which another run may be doing, too: at once, as it came."""
+    gone = path.with_name(f"partial-{path.name}-{os.getpid()}-{time.monotonic_ns()}")
+    with contextlib.suppress(FileNotFoundError):
+        path.rename(gone)
+        discard(gone)
+
+
+def prune(kind: str, keep: int) -> None:
+    """Remove the artefacts of this kind but for those used last, and what was never finished.
+
+    Who uses one sets its time.
+    """
+    found = []
+    for path in root().glob(f"{kind}-*"):
+        with contextlib.suppress(FileNotFoundError):
+            found.append((path.stat().st_mtime, path))
+    for _, path in sorted(found, reverse=True)[keep:]:
+        remove(path)
+    for path in root().glob(f"partial-{kind}-*"):
+        name = path.name.removeprefix("partial-")
+        lock = root() / "locks" / name
+        lock.parent.mkdir(exist_ok=True)
+        with lock.open("w") as file, contextlib.suppress(OSError):
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            discard(path)
 
 
 def discard(path: Path) -> None:

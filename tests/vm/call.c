@@ -39,7 +39,7 @@ static int ask(int count, char **arguments)
 	struct msghdr message = { .msg_iov = &data, .msg_iovlen = 1, .msg_control = control,
 				  .msg_controllen = sizeof(control) };
 	struct cmsghdr *header = CMSG_FIRSTHDR(&message);
-	int descriptors[4] = { open(".", O_PATH | O_DIRECTORY), 0, 1, 2 };
+	int descriptors[4] = { open(".", O_PATH | O_DIRECTORY | O_CLOEXEC), 0, 1, 2 };
 	int connection = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	char *end = text + sprintf(text, "%d", count) + 1;
 

@@ -41,15 +41,20 @@ mount -t tmpfs -o mode=1777 none /root/dev/shm
 	while read -r word bytes now seed && [ "$word" = warm ]; do
 		cp -R /warm /root/run/warm
 		mkfifo /root/run/warm/seed /root/run/warm/seeded
-		LC_ALL=C.UTF-8 chroot /root /usr/bin/python3 /run/warm/interpreter.py </dev/null 2>&1 |
-			cat >/dev/console &
-		read -r _ </root/run/warm/seeded
+		{
+			LC_ALL=C.UTF-8 chroot /root /usr/bin/python3 /run/warm/interpreter.py </dev/null 2>&1 ||
+				echo gone >/root/run/warm/seeded
+		} | cat >/dev/console &
+		read -r interpreter </root/run/warm/seeded
+		[ "$interpreter" = imported ]
 		echo ready
 	done
+	echo awake
 } <>/dev/vport0p1 >&0
 if [ -n "$seed" ]; then
 	echo "$seed" >/root/run/warm/seed
-	read -r _ </root/run/warm/seeded
+	read -r interpreter </root/run/warm/seeded
+	[ "$interpreter" = seeded ]
 	date -s "@$now" >/dev/null
 fi
 mount -o remount,rw,noatime /dev/vda /root

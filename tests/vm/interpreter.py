@@ -70,7 +70,7 @@ def main() -> list[str]:
                 for each in (worker.end, worker.connection.fileno()):
                     poll.unregister(each)
                     del workers[each]
-                with contextlib.suppress(BrokenPipeError):
+                with contextlib.suppress(OSError):
                     worker.connection.send(struct.pack("i", status))
                 worker.connection.close()
                 os.close(worker.end)
@@ -88,7 +88,7 @@ def main() -> list[str]:
                 for each in (worker.end, connection.fileno()):
                     poll.register(each, select.POLLIN)
                     workers[each] = worker
-                with contextlib.suppress(BrokenPipeError):
+                with contextlib.suppress(OSError):
                     connection.send(struct.pack("i", pid))
             else:
                 connection.close()
@@ -105,8 +105,9 @@ def attend(connection: socket.socket) -> tuple[int, list[str]]:
     """Fork for a caller, whose place the fork takes; -1 if none would be like it."""
     credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
     caller = struct.unpack("3i", credentials)[0]
-    data, descriptors = receive(connection)
+    descriptors = array.array("i")
     try:
+        data = receive(connection, descriptors)
         count, *texts = [os.fsdecode(text) for text in data.split(b"\0")[:-1]]
         arguments, environment = texts[: int(count)], texts[int(count) :]
         variables = dict(text.split("=", 1) for text in environment)
@@ -114,9 +115,12 @@ def attend(connection: socket.socket) -> tuple[int, list[str]]:
             return -1, []
         if settings(variables) != settings(os.environ):
             return -1, []
+        # One that came before the fork is what it was would be forgotten there.
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         pid = os.fork()
         if pid == 0:
-            become(descriptors, variables)
+            become(list(descriptors), variables)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
         return pid, arguments
     except (OSError, ValueError):
         # The caller is gone, or sent what is none of ours.
@@ -126,13 +130,12 @@ def attend(connection: socket.socket) -> tuple[int, list[str]]:
             os.close(descriptor)
 
 
-def receive(connection: socket.socket) -> tuple[bytes, list[int]]:
-    descriptors = array.array("i")
+def receive(connection: socket.socket, descriptors: array.array[int]) -> bytes:
     room = socket.CMSG_SPACE(4 * descriptors.itemsize)
     data, ancillary, _, _ = connection.recvmsg(1 << 18, room)
     for _, _, passed in ancillary:
         descriptors.frombytes(passed)
-    return data, list(descriptors)
+    return data
 
 
 def inherited(pid: int) -> list[object]:
@@ -143,14 +146,19 @@ def inherited(pid: int) -> list[object]:
     ignored = int(status["SigIgn"], 16) & ~(1 << signal.SIGPIPE - 1 | 1 << signal.SIGXFSZ - 1)
     return [
         ignored,
-        *(status[name] for name in ALIKE),
-        *(os.readlink(process / "ns" / name) for name in SPACES),
+        # A kernel of our own does without some of them.
+        *(status.get(name) for name in ALIKE),
+        *(space(process / "ns" / name) for name in SPACES),
         (process / "limits").read_text(),
         os.stat(process / "root")[1:3],
         (process / "oom_score_adj").read_text(),
         os.getpriority(os.PRIO_PROCESS, pid),
         os.sched_getscheduler(pid),
     ]
+
+
+def space(link: Path) -> str | None:
+    return os.readlink(link) if link.is_symlink() else None
 
 
 def settings(variables: os._Environ[str] | dict[str, str]) -> dict[str, str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-import re
 import selectors
 import sys
 import time
@@ -14,6 +14,7 @@ from tests.vm import (
     accel,
     build,
     bytecode,
+    cache,
     checkout,
     drivers,
     image,
@@ -37,13 +38,11 @@ LOST_STATUS = 255
 LOST_LINES = 40
 LOG = "dmesg.log"
 
-# A guest that goes on from a snapshot is at its command in a second.
-RESTORED_SECONDS = 30.0
+# A guest that goes on from a snapshot says so in a second.
+AWAKE_SECONDS = 30.0
 
 # The log's end follows the command's at once, unless the guest is in a bad way.
 LOG_END_SECONDS = 5.0
-
-PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +105,6 @@ def run(
         accelerator, why = "icount", "ICOUNT=1: TCG, virtual time is instructions executed"
     else:
         accelerator, why = accel.choose(boot)
-    say(f"{kernel.name} ({release}) under {accelerator.upper()} ({why})")
     guest = qemu.Guest(boot, accelerator, (disk or image.guest_image(table),), arguments)
     kept = None
     # A snapshot has a history of its own, which virtual time is to be free of.
@@ -114,7 +112,9 @@ def run(
         try:
             kept = snapshot.of(guest)
         except HarnessError as error:
-            say(f"no snapshot, this is a whole boot: {error}")
+            say(f"no snapshot, this is a whole boot: {error.args[0]}")
+    begun = ", from a snapshot" if kept is not None else ""
+    say(f"{kernel.name} ({release}) under {accelerator.upper()}{begun} ({why})")
     with runs.directory() as directory:
         job = directory / "job.tar"
         told = {"VM_KERNEL": kernel.name, "VM_ACCELERATOR": accelerator}
@@ -130,10 +130,14 @@ def run(
             guest = snapshot.with_job(guest, job)
             if kept is not None:
                 went = converse(directory, guest, size, sinks, deadline, kept)
-                if went.status is None and not went.boot_seconds:
+                if went.asleep:
                     say(f"the snapshot did not come back, this is a whole boot: {went.lost}")
-                    snapshot.discard(kept)
+                    cache.remove(kept)
                     kept = None
+                    for file in [*directory.iterdir()]:
+                        if file != job:
+                            file.rename(directory / f"snapshot-{file.name}")
+                    deadline -= time.monotonic() - went.begin
             if kept is None:
                 went = converse(directory, guest, size, sinks, deadline)
         finally:
@@ -175,7 +179,7 @@ def converse(
             machine.close()
     if conversation.lost is not None:
         kmsg.append_console(log, machine.console)
-        conversation.lost = reason(conversation.lost, machine)
+        conversation.lost = machine.reason(conversation.lost)
     return conversation
 
 
@@ -197,19 +201,31 @@ class Conversation:
         self._seconds = deadline
         self._words = b""
         self._restored = False
+        self._awake = False
+        self._late = False
+
+    @property
+    def asleep(self) -> bool:
+        """Whether the machine had its time and did not go on from the snapshot."""
+        return self._restored and not self._awake and not self._late
 
     def resume(self, kept: Path) -> None:
         """Have the machine go on from the snapshot in `kept`."""
         self._restored = True
-        snapshot.restore(self._machine, kept)
-        # The whole log, as of a boot: what is of before the snapshot, too.
-        self._log.feed((kept / "log").read_bytes())
+        try:
+            snapshot.restore(self._machine, kept)
+            # The whole log, as of a boot: what is of before the snapshot, too.
+            self._log.feed((kept / "log").read_bytes())
+        except OSError as error:
+            raise HarnessError(f"{error.filename}: {error.strerror}") from error
         self._go()
 
     def _go(self) -> None:
         words = ["go", str(self._size), str(int(time.time()))]
         words += [os.urandom(32).hex()] * self._restored
-        self._machine.ports["status"].sendall(" ".join(words).encode() + b"\n")
+        # If it is gone, run() finds so, with the reason.
+        with contextlib.suppress(OSError):
+            self._machine.ports["status"].sendall(" ".join(words).encode() + b"\n")
 
     def run(self) -> None:
         with selectors.DefaultSelector() as selector:
@@ -220,11 +236,12 @@ class Conversation:
                 left = self._deadline - time.monotonic()
                 if left <= 0:
                     self.lost = f"no end within the deadline of {self._seconds:g} s"
+                    self._late = True
                     break
-                if self._restored and not self.boot_seconds:
-                    left = min(left, self.begin + RESTORED_SECONDS - time.monotonic())
+                if self._restored and not self._awake:
+                    left = min(left, self.begin + AWAKE_SECONDS - time.monotonic())
                     if left <= 0:
-                        self.lost = f"not at its command within {RESTORED_SECONDS:g} s"
+                        self.lost = f"no word from it within {AWAKE_SECONDS:g} s"
                         break
                 events = selector.select(left)
                 if [key.data for key, _ in events] == ["process"]:
@@ -269,19 +286,12 @@ class Conversation:
         for word in words:
             if word == b"ready":
                 self._go()
+            elif word == b"awake":
+                self._awake = True
             elif word == b"run":
                 self.boot_seconds = time.monotonic() - self.begin
             elif word.startswith(b"exit "):
                 self.status = int(word.removeprefix(b"exit "))
-
-
-def reason(lost: str, machine: qemu.Qemu) -> str:
-    """The reason, with the panic's own words or QEMU's where there are any."""
-    console = machine.console.read_text(errors="replace").replace("\r", "")
-    if panic := PANIC.search(console):
-        return f"panic: {panic[1]}"
-    complaint = machine.errors.read_text(errors="replace").strip()
-    return f"{lost}; QEMU says: {complaint}" if complaint else lost
 
 
 def report(outcome: Outcome) -> int:

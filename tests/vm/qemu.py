@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import socket
 import subprocess
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from tests.vm.image import Boot
 
@@ -59,6 +60,9 @@ ACCELERATORS = {
 }
 
 
+PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
+
+
 @dataclass(frozen=True, slots=True)
 class Guest:
     """What a machine is made of: raw disks, which are vda, vdb, and a kernel's arguments.
@@ -100,17 +104,28 @@ class Qemu:
             os.close(self.pidfd)
             self.pidfd = -1
 
+    def reason(self, lost: str) -> str:
+        """The reason, with the panic's own words or QEMU's where there are any."""
+        console = self.console.read_text(errors="replace").replace("\r", "")
+        if panic := PANIC.search(console):
+            return f"panic: {panic[1]}"
+        complaint = self.errors.read_text(errors="replace").strip()
+        return f"{lost}; QEMU says: {complaint}" if complaint else lost
+
     def close(self) -> None:
         self.stop()
         for port in (self.monitor, *self.ports.values()):
             port.close()
 
 
-def identity() -> list[object]:
-    """Tells this QEMU from another one, also from one of the same version."""
-    path = shutil.which(QEMU) or QEMU
-    status = os.stat(path)
-    return [path, status.st_mtime_ns, status.st_size]
+def binary() -> Path:
+    return Path(shutil.which(QEMU) or QEMU)
+
+
+def identity(path: Path) -> list[object]:
+    """Tells a file from another one, also from one of the same name and version."""
+    status = path.stat()
+    return [str(path), status.st_ino, status.st_mtime_ns, status.st_size]
 
 
 def start(

@@ -31,8 +31,12 @@ if TYPE_CHECKING:
 KIND = "snapshot"
 KEEP = 4
 
-# To `ready` a slow guest takes a minute; and saving, which is writing 200 MB.
+# To `ready` a slow guest takes a minute.
 MAKING_SECONDS = 300.0
+SAVING_SECONDS = 60.0
+CONSOLE_LINES = 20
+
+HOST = Path("/proc/sys/kernel/random/boot_id")
 
 POLL_SECONDS = 0.01
 
@@ -57,20 +61,20 @@ def of(guest: Guest) -> Path:
     )
     with contextlib.suppress(FileNotFoundError):
         os.utime(path)
-    prune()
+    cache.prune(KIND, KEEP)
     return path
 
 
 def made_of(guest: Guest) -> list[object]:
-    """All that a snapshot depends on. The names in the cache have the hashes of what is in them."""
+    """All that a snapshot depends on."""
     anywhere = Path("/")
     ports = dict.fromkeys((qemu.MONITOR, *qemu.PORTS), 0)
     ram = qemu.Ram(anywhere, saved=False)
     command = qemu.command_line(with_job(guest, anywhere), anywhere, ports, ram)
+    files = [qemu.identity(each) for each in (guest.boot.kernel, guest.boot.initrd, *guest.disks)]
     # The host's boot stands for its kernel and its processor, which KVM's guest has; and
     # after a crash of the host no file here need be whole.
-    host = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    return [command, qemu.identity(), host]
+    return [command, qemu.identity(qemu.binary()), files, HOST.read_text().strip()]
 
 
 def with_job(guest: Guest, job: Path) -> Guest:
@@ -87,6 +91,10 @@ def make(path: Path, guest: Guest) -> None:
         log = ready(machine)
         save(machine, path / "devices")
         log += drained(machine)
+    except (HarnessError, OSError) as error:
+        machine.stop()
+        console = machine.console.read_text(errors="replace").splitlines()[-CONSOLE_LINES:]
+        raise HarnessError("\n".join([machine.reason(str(error)), *console])) from error
     finally:
         machine.close()
     job.unlink()
@@ -131,6 +139,7 @@ def ready(machine: qemu.Qemu) -> bytes:
 
 def save(machine: qemu.Qemu, target: Path) -> None:
     monitor = Monitor(machine.monitor)
+    deadline = time.monotonic() + SAVING_SECONDS
     memory_stays(monitor)
     with target.open("wb") as file:
         monitor.execute("getfd", descriptor=file.fileno(), fdname="devices")
@@ -138,6 +147,8 @@ def save(machine: qemu.Qemu, target: Path) -> None:
     while (state := monitor.execute("query-migrate"))["status"] != "completed":
         if state["status"] in ("failed", "cancelled"):
             raise HarnessError(f"QEMU cannot save the guest: {state.get('error-desc', state)}")
+        if time.monotonic() > deadline:
+            raise HarnessError(f"QEMU did not save the guest within {SAVING_SECONDS:g} s")
         time.sleep(POLL_SECONDS)
     for drive in monitor.execute("query-blockstats"):
         if written := drive["stats"]["wr_bytes"]:
@@ -171,19 +182,3 @@ def restore(machine: qemu.Qemu, path: Path) -> None:
     # QEMU exits if it cannot load them, and closes the monitor.
     while monitor.execute("query-status")["status"] == "inmigrate":
         time.sleep(POLL_SECONDS)
-
-
-def discard(path: Path) -> None:
-    """Remove a snapshot; another run may be doing the same."""
-    with contextlib.suppress(FileNotFoundError):
-        cache.discard(path)
-
-
-def prune() -> None:
-    """Remove all but the snapshots used last. A machine that runs keeps the files it opened."""
-    found = []
-    for path in cache.root().glob(f"{KIND}-*"):
-        with contextlib.suppress(FileNotFoundError):
-            found.append((path.stat().st_mtime, path))
-    for _, path in sorted(found, reverse=True)[KEEP:]:
-        discard(path)

@@ -7,13 +7,18 @@ import io
 import os
 import re
 import shutil
+import signal
+import subprocess
 import time
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.vm import cache, image, kernels, machine, qemu, snapshot, splats
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 TABLE = kernels.load()
 STAMP = re.compile(r"\[ *\d+\.\d+\] ")
@@ -111,6 +116,7 @@ def test_two_runs_at_once_share_the_time_and_no_random_numbers(copy: Path) -> No
     begin = int(time.time())
     with concurrent.futures.ThreadPoolExecutor() as pool:
         both = [pool.submit(run, copy, command) for _ in range(2)]
+        assert [each.result().outcome.warm for each in both] == [True, True]
         one, two = ([*each.result().stdout.splitlines()] for each in both)
     assert one[0] != two[0]
     assert one[1] != two[1]
@@ -118,7 +124,60 @@ def test_two_runs_at_once_share_the_time_and_no_random_numbers(copy: Path) -> No
         assert begin <= int(lines[2]) <= time.time()
 
 
-@pytest.mark.parametrize("fault", ["no devices", "half of the devices", "other memory"])
+# Who is a program's parent; each way that follows is not like the interpreter's.
+SERVED = r"""
+cat >who.py <<'end'
+import os
+from pathlib import Path
+print("interpreter.py" in Path(f"/proc/{os.getppid()}/cmdline").read_text())
+end
+who() { /run/warm/call python3 -m who; }
+who; PYTHONPATH=/tmp who; cd kmod; PYTHONPATH=.. who; cd ..
+umask 0; who; umask 022
+sh -c 'ulimit -n 16; /run/warm/call python3 -m who'
+LC_ALL=C who
+PYTHONOPTIMIZE=1 who
+nice -n 5 /run/warm/call python3 -m who
+setpriv --reuid=65534 --clear-groups /run/warm/call python3 -m who
+"""
+
+# A signal that comes while a caller waits for its fork.
+INTERRUPTED = r"""
+import signal, subprocess, time
+for delay in range(0, 300, 20):
+    call = ["/run/warm/call", "python3", "-m", "endless"]
+    process = subprocess.Popen(call, stderr=subprocess.DEVNULL)
+    time.sleep(delay / 1000)
+    process.send_signal(signal.SIGINT)
+    print(process.wait(20))
+"""
+
+
+def test_the_interpreter_of_the_snapshot_serves_who_is_like_it(copy: Path) -> None:
+    done = run(copy, SERVED)
+    assert done.outcome.warm
+    assert done.stdout.split() == ["True"] * 3 + ["False"] * 6
+
+
+def test_no_interrupt_is_lost_between_the_caller_and_its_fork(copy: Path) -> None:
+    (copy / "endless.py").write_text("import time\nwhile True:\n    time.sleep(1)\n")
+    (copy / "interrupted.py").write_text(INTERRUPTED)
+    done = run(copy, "python3 interrupted.py")
+    assert done.outcome.warm
+    assert done.stdout.split() == [str(-signal.SIGINT)] * 15
+
+
+def test_make_vm_begins_with_a_snapshot_unless_told_not_to(copy: Path) -> None:
+    for cold, words in (("", "under TCG, from a snapshot ("), ("1", "under TCG (")):
+        command = ["make", "-s", "-C", str(copy), "vm", "CMD=true", f"COLD={cold}"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        said = done.stderr.replace("under KVM", "under TCG")
+        assert len([line for line in said.splitlines() if words in line]) == 1
+
+
+@pytest.mark.parametrize(
+    "fault", ["no file of devices", "no devices", "half of the devices", "other memory"]
+)
 def test_an_unusable_snapshot_is_said_and_discarded_and_the_guest_boots(
     copy: Path,
     tmp_path: Path,
@@ -140,11 +199,13 @@ def test_an_unusable_snapshot_is_said_and_discarded_and_the_guest_boots(
         (broken / "ram").symlink_to(whole / "ram")
         size = (broken / "devices").stat().st_size if fault != "no devices" else 0
         os.truncate(broken / "devices", size // 2)
+    if fault == "no file of devices":
+        (broken / "devices").unlink()
     monkeypatch.setattr(snapshot, "of", lambda guest: broken)
     capsys.readouterr()
     done = run(copy, "echo booted; exit 3")
     assert (done.stdout, done.outcome.status, done.outcome.warm) == ("booted\n", 3, False)
-    said = [line for line in capsys.readouterr().err.splitlines() if "snapshot" in line]
+    said = [line for line in capsys.readouterr().err.splitlines() if "boot" in line]
     assert len(said) == 1
     assert said[0].startswith("vm: the snapshot did not come back, this is a whole boot: ")
     assert not broken.exists()
@@ -157,17 +218,26 @@ def test_a_guest_that_counts_instructions_boots(copy: Path) -> None:
 def test_all_that_a_snapshot_is_made_of_is_in_its_name(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    boot = image.Boot(Path("/boot-1/kernel"), Path("/boot-1/initrd"))
-    other = image.Boot(Path("/boot-2/kernel"), Path("/boot-2/initrd"))
-    guest = qemu.Guest(boot, "tcg", (Path("/guest-1/guest.ext4"),))
+    kernel, initrd, disk, another = (tmp_path / name for name in ("k", "i", "d", "a"))
+    for path in (kernel, initrd, disk, another):
+        path.touch()
+    guest = qemu.Guest(image.Boot(kernel, initrd), "tcg", (disk,))
     found = [
         snapshot.made_of(guest),
-        snapshot.made_of(replace(guest, boot=other)),
+        snapshot.made_of(replace(guest, boot=image.Boot(another, initrd))),
+        snapshot.made_of(replace(guest, boot=image.Boot(kernel, another))),
         snapshot.made_of(replace(guest, accelerator="kvm")),
-        snapshot.made_of(replace(guest, disks=(Path("/guest-2/guest.ext4"),))),
+        snapshot.made_of(replace(guest, disks=(another,))),
         snapshot.made_of(replace(guest, arguments="isolcpus=1")),
     ]
+    # Made anew, in the same place.
+    disk.write_text("with what is newer")
+    found.append(snapshot.made_of(guest))
     monkeypatch.setattr(qemu, "COMMAND_LINE", "quiet")
+    found.append(snapshot.made_of(guest))
+    host = tmp_path / "boot_id"
+    host.write_text("the next boot\n")
+    monkeypatch.setattr(snapshot, "HOST", host)
     found.append(snapshot.made_of(guest))
     (tmp_path / qemu.QEMU).write_text("another QEMU")
     (tmp_path / qemu.QEMU).chmod(0o755)
@@ -178,10 +248,18 @@ def test_all_that_a_snapshot_is_made_of_is_in_its_name(
 
 def test_the_snapshots_used_last_are_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    for number in range(snapshot.KEEP + 2):
-        path = cache.root() / f"{snapshot.KIND}-{number}"
-        path.mkdir(parents=True)
-        os.utime(path, (number, number))
-    snapshot.prune()
+    for name in ("k", "i", "d"):
+        (tmp_path / name).touch()
+    guest = qemu.Guest(image.Boot(tmp_path / "k", tmp_path / "i"), "tcg", (tmp_path / "d",))
+    names = [f"{snapshot.KIND}-{number}" for number in range(snapshot.KEEP + 2)]
+    monkeypatch.setattr(snapshot, "make", lambda path, guest: None)
+    of_guest = snapshot.of(guest)
+    os.utime(of_guest, (0, 0))
+    for time_s, name in enumerate(names, start=1):
+        (cache.root() / name).mkdir()
+        os.utime(cache.root() / name, (time_s, time_s))
+    # Of a run that was killed.
+    (cache.root() / f"partial-{names[0]}").mkdir()
+    assert snapshot.of(guest) == of_guest
     kept = {path.name for path in cache.root().iterdir()}
-    assert kept == {f"{snapshot.KIND}-{number}" for number in range(2, snapshot.KEEP + 2)}
+    assert kept == {"locks", of_guest.name, *names[3:]}
