@@ -117,6 +117,14 @@ def available_bytes() -> int:
     return meminfo("MemAvailable") + sum(map(int, counts)) * mmap.PAGESIZE
 
 
+def free_bytes() -> int:
+    """Free pages, and those of them in the lists that each cpu keeps: of one look at both."""
+    zones = Path("/proc/zoneinfo").read_text()
+    counts = re.findall(r"^ +(?:pages free|count:) +(\d+)$", zones, re.MULTILINE)
+    assert counts
+    return sum(map(int, counts)) * mmap.PAGESIZE
+
+
 def traces() -> dict[str, list[str]]:
     """Everything in the system that a loaded module shows up in."""
     walks = ["/dev", "/sys/class", "/sys/devices/virtual", "/sys/module", "/sys/dev/char"]

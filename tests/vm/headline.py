@@ -28,7 +28,7 @@ AT_LEAST = {
 # None of these; the drivers and tests/guest/closing.py end with a line on each.
 NONE = {
     "splats": re.compile(r"^splat: "),
-    "leaks": re.compile(r"^closing: .*unreferenced object"),
+    "leaks": re.compile(r"^closing: .*(?:unreferenced object|not given back)"),
     "torn": re.compile(r"^\w+: .*\btorn\b.*\(seed \d+\)$"),
     "lost": re.compile(r"^\w+: .*\blost\b.*\(seed \d+\)$"),
 }

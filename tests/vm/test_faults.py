@@ -6,6 +6,7 @@ patch the same drive leaves the log clean, on the same kernel.
 
 from __future__ import annotations
 
+import io
 import re
 import shutil
 import subprocess
@@ -128,6 +129,22 @@ def test_every_patch_is_used_and_applies(source: Path) -> None:
         )
     for path in checkout.files(source):
         assert (source / path).read_bytes() == (CHECKOUT / path).read_bytes()
+
+
+def test_pages_that_are_not_given_back_are_seen_when_a_suite_closes(copy: Path) -> None:
+    patch = PATCHES / "missing-memory-free.patch"
+    closing = "python3 -m tests.guest.closing"
+    command = f"{closing} before && insmod rtshm.ko size=2097152 && rmmod rtshm && {closing}"
+    said = io.BytesIO()
+    apply(copy, patch.stem)
+    try:
+        outcome = machine.run(
+            TABLE, TABLE[""], copy, command, deadline=240, sinks=machine.Sinks(stderr=said)
+        )
+    finally:
+        subprocess.run(["git", "-C", copy, "apply", "-R", patch], check=True)
+    assert outcome.status == 1
+    assert re.search(rb"^closing: 2\d\d\d KiB of pages were not given back$", said.getvalue(), re.M)
 
 
 @pytest.mark.more
