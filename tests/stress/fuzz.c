@@ -105,7 +105,9 @@ static void make(struct request *request, int family)
 	int command = dice_below(32) ? commands[dice_below(ARRAY_SIZE(commands))] :
 				       (int)dice_below(256);
 	int flags = dice_below(64) ? NLM_F_ACK : NLM_F_ACK | NLM_F_DUMP;
-	int attributes = dice_below(5);
+	/* Right but for the name, so that what fills the limits goes away again. */
+	bool plain = !dice_below(4);
+	int attributes = plain ? 0 : dice_below(5);
 	size_t head = NLMSG_LENGTH(GENL_HDRLEN);
 
 	request_begin(request, family, command, flags);
@@ -114,7 +116,7 @@ static void make(struct request *request, int family)
 	for (int i = 0; i < attributes; i++)
 		put_any(request);
 
-	if (!dice_below(2))
+	if (plain || !dice_below(2))
 		return;
 	/* Turn bits of the attributes, rarely of what says which operation. */
 	for (int bits = 1 + dice_below(4); bits; bits--) {
