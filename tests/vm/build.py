@@ -112,7 +112,7 @@ def prune(directory: Path) -> None:
     """Remove the build directories of checkouts that are no more."""
     for origin in directory.glob("*/.checkout"):
         if not Path(origin.read_text()).exists():
-            cache.discard(origin.parent)
+            cache.remove(origin.parent)
 
 
 def module_sources(source: Path) -> list[Path]:

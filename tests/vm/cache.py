@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+# Directories on their way out.
+REMOVED = "partial-removed"
+
+
 def root() -> Path:
     base = os.environ.get("XDG_CACHE_HOME", "")
     # The XDG specification wants a relative path ignored.
@@ -77,8 +81,8 @@ def artefact(
 
 
 def remove(path: Path) -> None:
-    """Take an artefact away, which another run may be doing, too: at once, as it came."""
-    gone = path.with_name(f"partial-{path.name}-{os.getpid()}-{time.monotonic_ns()}")
+    """Take what is in the cache away, which another run may be doing, too: at once, as it came."""
+    gone = root() / f"{REMOVED}-{os.getpid()}-{time.monotonic_ns()}"
     with contextlib.suppress(FileNotFoundError):
         path.rename(gone)
         discard(gone)
@@ -95,7 +99,7 @@ def prune(kind: str, keep: int) -> None:
             found.append((path.stat().st_mtime, path))
     for _, path in sorted(found, reverse=True)[keep:]:
         remove(path)
-    for path in root().glob(f"partial-{kind}-*"):
+    for path in [*root().glob(f"partial-{kind}-*"), *root().glob(f"{REMOVED}-*")]:
         name = path.name.removeprefix("partial-")
         lock = root() / "locks" / name
         lock.parent.mkdir(exist_ok=True)
