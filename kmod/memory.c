@@ -22,9 +22,9 @@ atomic64_t rtshm_bytes;
 #define RTSHM_GFP	(GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_NORETRY)
 
 /*
- * As vmalloc() would, but for this: of what it took before it failed, vmalloc()
- * gives nothing back at once (6.18), and until it does, who asked is at the limit
- * of his control group, where his next page fault gets him killed.
+ * As vmalloc() would, but for this: since 6.18 a work item gives back what
+ * vmalloc() took before it failed. Until then who asked is at the limit of his
+ * control group, where his next page fault gets him killed.
  */
 static void *rtshm_pages_get(unsigned int count)
 {
