@@ -22,9 +22,10 @@ atomic64_t rtshm_bytes;
 #define RTSHM_GFP	(GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_NORETRY)
 
 /*
- * As vmalloc() would, but for this: since 6.18 a work item gives back what
+ * As vmalloc() would, but for this: since 6.19 a work item gives back what
  * vmalloc() took before it failed. Until then who asked is at the limit of his
- * control group, where his next page fault gets him killed.
+ * control group, where his next page fault gets him killed. So no vmalloc() for
+ * the array either, on account of the group.
  */
 static void *rtshm_pages_get(unsigned int count)
 {
@@ -32,7 +33,8 @@ static void *rtshm_pages_get(unsigned int count)
 	unsigned int taken;
 	void *memory = NULL;
 
-	pages = kvmalloc_array(count, sizeof(*pages), RTSHM_GFP);
+	pages = kvmalloc_array(count, sizeof(*pages),
+			       RTSHM_GFP & ~__GFP_ACCOUNT);
 	if (!pages)
 		return NULL;
 	for (taken = 0; taken < count; taken++) {
@@ -44,14 +46,30 @@ static void *rtshm_pages_get(unsigned int count)
 			break;
 	}
 	if (taken == count)
-		memory = vmap(pages, count, VM_MAP | VM_MAP_PUT_PAGES,
-			      PAGE_KERNEL);
-	if (memory)
-		return memory;
-	while (taken--)
-		__free_page(pages[taken]);
+		memory = vmap(pages, count, VM_MAP, PAGE_KERNEL);
+	if (!memory)
+		while (taken--)
+			__free_page(pages[taken]);
 	kvfree(pages);
-	return NULL;
+	return memory;
+}
+
+/*
+ * vfree() would do so for VM_MAP_PUT_PAGES, but before the end of 2024 counted
+ * them as its own then.
+ */
+static void rtshm_pages_put(void *memory, u64 bytes)
+{
+	struct page *page, *next;
+	LIST_HEAD(pages);
+
+	for (u64 at = 0; at < bytes; at += PAGE_SIZE)
+		list_add(&vmalloc_to_page(memory + at)->lru, &pages);
+	vunmap(memory);
+	list_for_each_entry_safe(page, next, &pages, lru) {
+		__free_page(page);
+		cond_resched();
+	}
 }
 
 /* Process context, rtshm_regions_lock held. Zeroed memory, or NULL. */
@@ -61,14 +79,14 @@ void *rtshm_memory_get(u64 bytes)
 	void *memory;
 
 	/* Look first: others would pay for what is taken in vain. */
-	if (count > si_mem_available())
+	if (count > min_t(u64, si_mem_available(), UINT_MAX))
 		return NULL;
 	memory = rtshm_pages_get(count);
 	if (!memory)
 		return NULL;
 	/*
-	 * vfree() tells kmemleak, vmap() does not. One pointer to it is the
-	 * kernel's own, one is the caller's; there are none in it.
+	 * vmap() does not tell kmemleak. One pointer to it is the kernel's own,
+	 * one is the caller's; there are none in it.
 	 */
 	kmemleak_alloc(memory, bytes, 2, GFP_KERNEL);
 	kmemleak_no_scan(memory);
@@ -79,7 +97,9 @@ void *rtshm_memory_get(u64 bytes)
 /* Process context. NULL is no memory. */
 void rtshm_memory_put(void *memory, u64 bytes)
 {
-	if (memory)
-		atomic64_sub(bytes, &rtshm_bytes);
-	vfree(memory);
+	if (!memory)
+		return;
+	atomic64_sub(bytes, &rtshm_bytes);
+	kmemleak_free(memory);
+	rtshm_pages_put(memory, bytes);
 }

@@ -34,6 +34,7 @@ KEEP = 4
 # To `ready` a slow guest takes a minute.
 MAKING_SECONDS = 300.0
 SAVING_SECONDS = 60.0
+LOADING_SECONDS = 30.0
 CONSOLE_LINES = 20
 
 HOST = Path("/proc/sys/kernel/random/boot_id")
@@ -180,5 +181,8 @@ def restore(machine: qemu.Qemu, path: Path) -> None:
         monitor.execute("getfd", descriptor=file.fileno(), fdname="devices")
     monitor.execute("migrate-incoming", uri="fd:devices")
     # QEMU exits if it cannot load them, and closes the monitor.
+    deadline = time.monotonic() + LOADING_SECONDS
     while monitor.execute("query-status")["status"] == "inmigrate":
+        if time.monotonic() > deadline:
+            raise HarnessError(f"QEMU did not load the devices within {LOADING_SECONDS:g} s")
         time.sleep(POLL_SECONDS)
