@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 # Ticks of each, at each period: enough for the last of 1000 to be of several.
 TICKS = {1_000_000: 5_000, 100_000: 5_000}
-# Of the time after a region was made: its file and its events are not its tick's.
+# Left out: what makes a timer, its files and its events, is not its tick's.
 FIRST_SECONDS = 0.2
 PERCENT = 99.9
 PRIORITY = 90
@@ -41,6 +41,7 @@ SETTLED = 3.0
 
 OF_BARE = 1.05
 OF_CYCLICTEST = 0.33
+NEAR_BARE = 1.25
 WHY = (
     "a bare hrtimer, which does nothing, comes to {:.2f} of it: most of both is the time until "
     "the machine takes the interrupt"
@@ -66,8 +67,12 @@ def load() -> Iterator[None]:
             process.wait()
 
 
+def first_ticks(period_ns: int) -> int:
+    return int(FIRST_SECONDS * 1e9) // period_ns
+
+
 def of_rtshm(period_ns: int, ticks: int) -> Lateness:
-    first = int(FIRST_SECONDS * 1e9) // period_ns
+    first = first_ticks(period_ns)
     with rtshm.Control() as control:
         period = timedelta(microseconds=period_ns // 1000)
         control.create("late", period=period, record_depth=first + ticks)
@@ -81,22 +86,24 @@ def of_rtshm(period_ns: int, ticks: int) -> Lateness:
 
 
 def of_bare(period_ns: int, ticks: int) -> Lateness:
+    first = first_ticks(period_ns)
     with bare.ticking(period_ns, keep=True):
-        time.sleep(ticks * period_ns / 1e9)
-    return bare.lateness_ns()[:ticks]
+        time.sleep((first + ticks) * period_ns / 1e9)
+    return bare.lateness_ns()[first : first + ticks]
 
 
 def of_bpf(period_ns: int, ticks: int) -> Lateness:
+    first = first_ticks(period_ns)
     with bpf.Peer() as peer:
         with peer.ticking(period_ns, keep=True):
-            time.sleep(ticks * period_ns / 1e9)
-        found = min(peer.ticks(), ticks)
+            time.sleep((first + ticks) * period_ns / 1e9)
+        found = min(peer.ticks(), first + ticks)
         with peer.mapped("lateness_ns", bpf.TICKS * 8) as memory:
-            return numpy.frombuffer(memory.read(found * 8), "u8")
+            return numpy.frombuffer(memory.read(found * 8), "u8")[first:]
 
 
 def of_cyclictest(period_ns: int, ticks: int) -> Lateness:
-    """Its histogram, of which a bin is a nanosecond, spread out again."""
+    """Its histogram, of which a bin is a nanosecond, spread out again: its first loops, too."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "json")
         command = ["cyclictest", "--mlockall", f"--priority={PRIORITY}", "--quiet", "--nsecs"]
@@ -131,8 +138,9 @@ def at(figures: Figures, period_ns: int, ticks: int, when: str) -> None:
             figures.absent(f"{khz} kHz, {when}: {name}, p99.9", "the kernel has no such timer")
             continue
         if len(lateness) < 0.8 * ticks:
-            # Where time is the host's.
             why = f"{len(lateness)} ticks came in the time for {ticks}"
+            # Where time is the host's, it may be so.
+            assert os.environ.get("VM_ACCELERATOR") != "icount", f"{name}: {why}"
             figures.absent(f"{khz} kHz, {when}: {name}, p99.9", why)
             continue
         found[name] = float(numpy.percentile(lateness, PERCENT))
@@ -140,12 +148,13 @@ def at(figures: Figures, period_ns: int, ticks: int, when: str) -> None:
         figures.add(f"{khz} kHz, {when}: {name}, latest", float(lateness.max()), "ns")
     limits = {"bare hrtimer": OF_BARE if khz == 1 else None, "cyclictest": OF_CYCLICTEST}
     bare_ratio = found.get("bare hrtimer", 0) / found.get("cyclictest", 1)
-    whys = {"cyclictest": WHY.format(bare_ratio)} if bare_ratio > OF_CYCLICTEST else {}
     for name in ("bare hrtimer", "cyclictest", "BPF timer"):
         if {name, "rtshm"} <= found.keys():
             ratio = found["rtshm"] / found[name]
-            most, why = limits.get(name), whys.get(name, "")
-            figures.add(f"{khz} kHz, {when}: rtshm / {name}", ratio, most=most, why=why)
+            # No reason for what a bare hrtimer does not do as well.
+            known = name == "cyclictest" and OF_CYCLICTEST < ratio <= NEAR_BARE * bare_ratio
+            why = WHY.format(bare_ratio) if known else ""
+            figures.add(f"{khz} kHz, {when}: rtshm / {name}", ratio, most=limits.get(name), why=why)
 
 
 def measure(figures: Figures) -> None:

@@ -120,5 +120,10 @@ def measure(figures: Figures) -> None:
         ours = float(numpy.percentile(abs(of_rtshm(control)), PERCENT))
         figures.add("1 kHz, idle: servo thread, error of a period, p99.9", theirs, "ns")
         figures.add("1 kHz, idle: rtshm, error of a period, p99.9", ours, "ns")
-        figures.add("1 kHz, idle: rtshm / servo thread", ours / theirs, most=OF_SERVO, why=WHY)
+        figures.add(
+            "1 kHz, idle: rtshm / servo thread",
+            ours / theirs,
+            most=OF_SERVO,
+            why=WHY if ours < theirs else "",
+        )
         figures.add("samples from its sampler, by hal.stream", rate, "1/s")

@@ -160,6 +160,8 @@ def measure_here(figures: Figures) -> None:
             way: (write, VALUE),
         }
         found = taken(table)
+        # As it was.
+        write(0)
     for name, seconds in found.items():
         figures.add(f"{name}, time", seconds * 1e9, "ns")
     figures.add(f"publish / {way}, time", found[PUBLISH] / found[way], most=OF_A_SYSCALL)
