@@ -80,9 +80,9 @@ def gcov(files: image.Files, built: Path, counts: dict[str, bytes]) -> list[dict
         for stem, data in counts.items():
             (directory / f"{stem}.gcda").write_bytes(data)
             shutil.copy(built / "kmod" / f"{stem}.gcno", directory)
-        command = ["gcov", "--json-format", "--stdout", *(f"/counts/{stem}" for stem in counts)]
+        command = ["gcov", "--json-format", "--stdout", *(f"/build/{stem}" for stem in counts)]
         done = subprocess.run(
-            files.command(command, {directory: "/counts"}), stdout=subprocess.PIPE, check=True
+            files.command(command, {directory: "/build"}), stdout=subprocess.PIPE, check=True
         )
     return [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
 
