@@ -51,6 +51,10 @@ PACKAGES = (
     *("python3", "python3-click", "python3-construct", "python3-pyroute2", "python3-tomli-w"),
 )
 VIRTME = "virtme-ng==1.42"
+VIRTME_RUN = """\
+#!/bin/sh
+exec python3 "$PYTHONPATH/bin/virtme-run" "$@"
+"""
 
 LINE = "unloaded after"
 VERDICT = """\
@@ -68,7 +72,7 @@ class Cost:
 
 
 def peer(table: Table, kernel: Kernel) -> Path:
-    """virtme-ng in a venv, and a root for its guest with all of the kernel's modules."""
+    """virtme-ng, and a root for its guest with all of the kernel's modules."""
     release = image.files(table, kernel).release
     hook = (
         'cd "$1" && export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG" && '
@@ -82,11 +86,17 @@ def peer(table: Table, kernel: Kernel) -> Path:
         customize = f"--customize-hook={hook}"
         with step("making a root for virtme-ng", "2 minutes"):
             debian.make_tree(path / "root", kernel.suite, PACKAGES, customize, log=log)
-            run_logged([sys.executable, "-m", "venv", str(path / "venv")], log, "venv")
-            pip = [str(path / "venv/bin/python"), "-m", "pip", "install", "-qq", VIRTME]
-            run_logged(pip, log, "pip")
+            pip = [sys.executable, "-m", "pip", "install", "-qq", "--target"]
+            run_logged([*pip, str(path / "python"), VIRTME], log, "pip")
+        # pip's own begins with where it was installed, which is another place soon.
+        (path / "bin").mkdir()
+        program = path / "bin/virtme-run"
+        program.write_text(VIRTME_RUN)
+        program.chmod(0o755)
 
-    return cache.artefact("virtme", [release, PACKAGES, VIRTME, hook, kernel.suite], make)
+    return cache.artefact(
+        "virtme", [release, PACKAGES, VIRTME, VIRTME_RUN, hook, kernel.suite], make
+    )
 
 
 def ways(
@@ -105,7 +115,7 @@ def ways(
         with_virtme = peer(table, kernel)
         build.make(files, kernel, work, [])
         path = with_virtme / "root"
-        command = [str(with_virtme / "venv/bin/python"), str(with_virtme / "venv/bin/vng")]
+        command = [sys.executable, str(with_virtme / "python/bin/vng")]
         command += ["--run", str(next((path / "boot").glob("vmlinuz-*"))), "--root", str(path)]
         # Debian's 9p is a module.
         command += ["--force-9p", "--force-initramfs", f"--rodir=/mnt={work}"]
@@ -113,7 +123,11 @@ def ways(
         if accelerator == "tcg":
             command += ["--disable-kvm", "--qemu-opts=-cpu", f"--qemu-opts={qemu.TCG_CPU}"]
         verdict = VERDICT.format(rtshm="PYTHONPATH=client python3 -m rtshm")
-        return output([*command, "--exec", f"cd /mnt && {verdict}"], dict(os.environ))
+        variables = {
+            "PYTHONPATH": str(with_virtme / "python"),
+            "PATH": f"{with_virtme / 'bin'}:{os.environ['PATH']}",
+        }
+        return output([*command, "--exec", f"cd /mnt && {verdict}"], os.environ | variables)
 
     return {"virtme-ng": virtme, "cold": lambda: ours("1"), "warm": lambda: ours("")}
 

@@ -61,8 +61,9 @@ def instructions(
 ) -> float:
     """Of one tick of what `ticking()` keeps ticking; it gives a function that counts ticks.
 
-    The loop without ticks is timed beside each with them: Python may run it
-    faster from some turn on.
+    The loop without ticks is timed before and after each with them, and the shorter
+    counts: Python may run it faster from some turn on, and slower where its numbers
+    come to lie at the end of a piece of its heap.
     """
     costs = []
     for _ in range(rounds):
@@ -73,6 +74,8 @@ def instructions(
             before = ticks()
             seconds = timeit.timeit(loop, number=1)
             after = ticks()
+        time.sleep(SETTLED)
+        without = min(without, timeit.timeit(loop, number=1))
         costs.append((seconds - without) / (after - before) * 1e9 / INSTRUCTION_NS)
     found = median(costs)
     assert found > 0, f"something else ran in the loop without ticks: {costs}"
