@@ -8,7 +8,6 @@ from __future__ import annotations
 import ctypes
 import os
 import subprocess
-import time
 import timeit
 from contextlib import contextmanager
 from datetime import timedelta
@@ -35,7 +34,6 @@ NEVER = timedelta(hours=1)
 CALLS = 2000
 ROUNDS = 3
 FLAT = 1.1
-SETTLED = 3.0
 
 MODULE = Path(__file__).parents[1] / "rtshm.ko"
 PROGRAM = Path(__file__).with_name("programs") / "mappers"
@@ -107,8 +105,6 @@ def regions(control: rtshm.Control, figures: Figures) -> None:
     costs.flat("regions")
     for number in range(1, there):
         control.delete(f"r{number}")
-    # To free them goes on in the background.
-    time.sleep(SETTLED)
 
 
 def mappers(control: rtshm.Control, figures: Figures) -> None:
