@@ -3,37 +3,14 @@
 from __future__ import annotations
 
 import concurrent.futures
-import io
 import signal
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.vm import kernels, machine, splats
-
-TABLE = kernels.load()
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    outcome: machine.Outcome
-    stdout: bytes
-    stderr: bytes
-
-
-def run(source: Path, command: str, *, deadline: float = 120) -> Done:
-    stdout, stderr = io.BytesIO(), io.BytesIO()
-    outcome = machine.run(
-        TABLE,
-        TABLE[""],
-        source,
-        command,
-        deadline=deadline,
-        sinks=machine.Sinks(stdout=stdout, stderr=stderr),
-    )
-    return Done(outcome, stdout.getvalue(), stderr.getvalue())
+from tests.vm import machine, splats
+from tests.vm.ran import run
 
 
 def vm(copy: Path, command: str) -> subprocess.Popen[bytes]:

@@ -3,24 +3,25 @@
 from __future__ import annotations
 
 import concurrent.futures
-import io
 import os
 import re
 import shutil
 import signal
 import subprocess
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.vm import cache, image, kernels, machine, qemu, snapshot, splats
+from tests.vm import cache, image, qemu, ran, snapshot, splats
+from tests.vm.ran import TABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-TABLE = kernels.load()
+    from tests.vm.ran import Done
+
 STAMP = re.compile(r"\[ *\d+\.\d+\] ")
 
 # What a program can see of the guest and of itself; the module, and the client in all the
@@ -53,27 +54,10 @@ tried rmmod rtshm
 """
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
-    outcome: machine.Outcome
-    stdout: str
-    stderr: str
-
-
 def run(source: Path, command: str, *, warm: bool = True, icount: bool = False) -> Done:
-    stdout, stderr = io.BytesIO(), io.BytesIO()
-    outcome = machine.run(
-        TABLE,
-        TABLE[""],
-        source,
-        command,
-        icount=icount,
-        warm=warm,
-        deadline=300,
-        sinks=machine.Sinks(stdout=stdout, stderr=stderr),
-    )
-    assert splats.scan(outcome.log(), outcome.accelerator) == []
-    return Done(outcome, stdout.getvalue().decode(), stderr.getvalue().decode())
+    done = ran.run(source, command, deadline=300, warm=warm, icount=icount)
+    assert splats.scan(done.outcome.log(), done.outcome.accelerator) == []
+    return done
 
 
 def test_a_snapshot_and_a_boot_have_the_same_results(copy: Path) -> None:
@@ -82,7 +66,7 @@ def test_a_snapshot_and_a_boot_have_the_same_results(copy: Path) -> None:
     assert warm.stdout == cold.stdout
     assert warm.stderr == cold.stderr
     assert warm.outcome.status == cold.outcome.status == 0
-    assert warm.stdout.count("status 0\n") == 8
+    assert warm.stdout.count(b"status 0\n") == 8
     # The log has the boot, too, and every line of it once.
     for done in (warm, cold):
         log = [STAMP.sub("", line) for line in done.outcome.log()]
@@ -156,7 +140,7 @@ for delay in range(0, 300, 20):
 def test_the_interpreter_of_the_snapshot_serves_who_is_like_it(copy: Path) -> None:
     done = run(copy, SERVED)
     assert done.outcome.warm
-    assert done.stdout.split() == ["True"] * 3 + ["False"] * 6
+    assert done.stdout.split() == [b"True"] * 3 + [b"False"] * 6
 
 
 def test_no_interrupt_is_lost_between_the_caller_and_its_fork(copy: Path) -> None:
@@ -164,7 +148,7 @@ def test_no_interrupt_is_lost_between_the_caller_and_its_fork(copy: Path) -> Non
     (copy / "interrupted.py").write_text(INTERRUPTED)
     done = run(copy, "python3 interrupted.py")
     assert done.outcome.warm
-    assert done.stdout.split() == [str(-signal.SIGINT)] * 15
+    assert done.stdout.split() == [b"%d" % -signal.SIGINT] * 15
 
 
 def test_make_vm_begins_with_a_snapshot_unless_told_not_to(copy: Path) -> None:
@@ -204,7 +188,7 @@ def test_an_unusable_snapshot_is_said_and_discarded_and_the_guest_boots(
     monkeypatch.setattr(snapshot, "of", lambda guest: broken)
     capsys.readouterr()
     done = run(copy, "echo booted; exit 3")
-    assert (done.stdout, done.outcome.status, done.outcome.warm) == ("booted\n", 3, False)
+    assert (done.stdout, done.outcome.status, done.outcome.warm) == (b"booted\n", 3, False)
     said = [line for line in capsys.readouterr().err.splitlines() if "boot" in line]
     assert len(said) == 1
     assert said[0].startswith("vm: the snapshot did not come back, this is a whole boot: ")
