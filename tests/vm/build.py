@@ -13,7 +13,7 @@ from tests.vm.errors import HarnessError
 from tests.vm.progress import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
     from tests.vm.kernels import Kernel, Table
 
@@ -92,13 +92,12 @@ def seen_by_others(directory: Path, sources: dict[Path, bytes]) -> str:
 
     That is everything but rtshm's own C, of which they see what it exports.
     """
-    own = [path for path in sources if path.suffix == ".c" and not within(path, BESIDE)]
-    parts = [[str(path), data.hex()] for path, data in sorted(sources.items()) if path not in own]
+    parts = [
+        [str(path), data.hex()]
+        for path, data in sorted(sources.items())
+        if path.suffix != ".c" or any(path.is_relative_to(folder) for folder in BESIDE)
+    ]
     return cache.key(parts, (directory / "Module.symvers").read_text())
-
-
-def within(path: Path, folders: Iterable[Path]) -> bool:
-    return any(path.is_relative_to(folder) for folder in folders)
 
 
 def built(directory: Path) -> dict[str, bytes]:

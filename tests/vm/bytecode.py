@@ -5,8 +5,6 @@ To compile 40 modules takes a guest under emulation two seconds, in each run.
 
 from __future__ import annotations
 
-import contextlib
-import os
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,7 +15,6 @@ from tests.vm.errors import HarnessError
 if TYPE_CHECKING:
     from tests.vm.kernels import Table
 
-KIND = "bytecode"
 # Checkouts in use at once, and the last edits of each.
 KEEP = 16
 FOLDER = Path("client/rtshm")
@@ -44,10 +41,7 @@ def compiled(table: Table, source: Path) -> dict[str, bytes]:
         if done.returncode and not [*path.rglob("*.pyc")]:
             raise HarnessError(f"{FOLDER}: {done.stderr.decode(errors='replace').strip()}")
 
-    made = cache.artefact(KIND, [root.path.name, texts, COMPILE], build)
-    with contextlib.suppress(FileNotFoundError):
-        os.utime(made)
-    cache.prune(KIND, KEEP)
+    made = cache.artefact("bytecode", [root.path.name, texts, COMPILE], build, keep=KEEP)
     return {
         str(FOLDER / path.relative_to(made)): path.read_bytes()
         for path in sorted(made.rglob("*.pyc"))

@@ -59,25 +59,36 @@ def artefact(
     build: Callable[[Path], None],
     *,
     waiting: Callable[[], None] | None = None,
+    keep: int | None = None,
 ) -> Path:
-    """The directory of the artefact made of `parts`; `build` fills it if it is not there."""
+    """The directory of the artefact made of `parts`; `build` fills it if it is not there.
+
+    Of this kind, only the `keep` that were used last stay, or all.
+    """
     name = f"{kind}-{key(parts)}"
     final = root() / name
-    if final.is_dir():
-        return final
-    with locked(root() / "locks" / name, waiting=waiting):
-        if final.is_dir():
-            return final
-        partial = root() / f"partial-{name}"
-        discard(partial)
-        partial.mkdir(parents=True)
-        try:
-            build(partial)
-            partial.rename(final)
-        except BaseException:
-            discard(partial)
-            raise
+    if not final.is_dir():
+        with locked(root() / "locks" / name, waiting=waiting):
+            if not final.is_dir():
+                make(final, build)
+    if keep is not None:
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(final)
+        prune(kind, keep)
     return final
+
+
+def make(final: Path, build: Callable[[Path], None]) -> None:
+    """Fill the directory, whose lock is held."""
+    partial = root() / f"partial-{final.name}"
+    discard(partial)
+    partial.mkdir(parents=True)
+    try:
+        build(partial)
+        partial.rename(final)
+    except BaseException:
+        discard(partial)
+        raise
 
 
 def remove(path: Path) -> None:
@@ -89,10 +100,7 @@ def remove(path: Path) -> None:
 
 
 def prune(kind: str, keep: int) -> None:
-    """Remove the artefacts of this kind but for those used last, and what was never finished.
-
-    Who uses one sets its time.
-    """
+    """Remove the artefacts of this kind but for those used last, and what was never finished."""
     found = []
     for path in root().glob(f"{kind}-*"):
         with contextlib.suppress(FileNotFoundError):

@@ -57,13 +57,10 @@ def of(guest: Guest) -> Path:
         with step("making a snapshot of the booted guest; COLD=1 does without", "10 s"):
             make(path, guest)
 
-    path = cache.artefact(
-        KIND, parts, build, waiting=lambda: say("waiting for another run that makes the snapshot")
-    )
-    with contextlib.suppress(FileNotFoundError):
-        os.utime(path)
-    cache.prune(KIND, KEEP)
-    return path
+    def waiting() -> None:
+        say("waiting for another run that makes the snapshot")
+
+    return cache.artefact(KIND, parts, build, waiting=waiting, keep=KEEP)
 
 
 def made_of(guest: Guest) -> list[object]:
