@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.guest import module
+from tests.stress import figures
 
 STATE = Path("/run/closing.json")
 DEBUG = Path("/sys/kernel/debug")
@@ -25,8 +26,6 @@ DROP_CACHES = Path("/proc/sys/vm/drop_caches")
 STAT_REFRESH = Path("/proc/sys/vm/stat_refresh")
 SLABS = Path("/sys/kernel/slab")
 LOCKDEP = Path("/proc/lockdep_stats")
-DEBUGGING = (KMEMLEAK, KCSAN, LOCKDEP, DEBUG / "failslab", DEBUG / "gcov")
-
 PAGES_KIB = 1024
 
 # Out of the kernel's tree, and not signed.
@@ -59,11 +58,11 @@ def drop_caches() -> None:
 
 
 def look() -> dict[str, Any]:
-    found: dict[str, Any] = {"traces": module.traces()}
+    traces = module.traces()
     drop_caches()
     taken = {name: module.meminfo(name) for name in TAKERS}
     pages = module.meminfo("MemTotal") - sum(taken.values()) - module.free_bytes()
-    return {**found, "taken": {**taken, "pages": pages}}
+    return {"traces": traces, "taken": {**taken, "pages": pages}}
 
 
 def more(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:
@@ -94,7 +93,7 @@ def faults() -> list[str]:
             found += [f"{name}: gone: {entry}" for entry in sorted(was - set(entries))]
     memory = more(before, after)
     print("closing: memory in KiB:", ", ".join(f"{name} {by:+}" for name, by in memory.items()))
-    if memory["pages"] > PAGES_KIB and not any(path.exists() for path in DEBUGGING):
+    if memory["pages"] > PAGES_KIB and figures.KIND == figures.DEBIAN:
         found.append(f"{memory['pages']} KiB of pages were not given back")
     if LOCKDEP.exists():
         match = re.search(r"^ *debug_locks: +(\d)", LOCKDEP.read_text(), re.MULTILINE)
