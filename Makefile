@@ -138,7 +138,7 @@ bench: $(VENV)/stamp
 	@tests/vm/packages.sh vm
 	@$(PYTHON) -m bench $(ONLY)
 
-$(VENV)/stamp: tests/requirements.txt client/pyproject.toml
+$(VENV)/stamp: tests/requirements.txt client/pyproject.toml client/setup.py client/rtshm/_publish.c
 	@tests/vm/packages.sh tools
 	@echo "setting up the Python tools in $(VENV) (about 30 s)" >&2
 	@python3 -m venv --clear $(VENV)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import rtshm
 from rtshm.abi import WORD, announced
-from rtshm.state import publisher
+from rtshm.publisher import publisher, publisher_in_python
 
 from bench import bare, bpf
 from bench.figures import INSTRUCTION_NS, ROUNDS
@@ -38,14 +38,6 @@ NEVER = timedelta(hours=1)
 
 OF_A_STORE = 1.3
 OF_A_SYSCALL = 0.2
-WHY = (
-    "in Python the one addition that makes a word of a value costs 0.25 of the store, and "
-    "to refuse what is no C int as much again"
-)
-WHY_SYSCALL = (
-    "instructions are not time: the way into the kernel and back takes a processor far "
-    "longer than as many of Python's, for which see the column of the host"
-)
 
 # An attribute that any process may write an int to, any number of times.
 OF_PROC = Path("/proc/self/timerslack_ns")
@@ -97,6 +89,7 @@ def ways(region: rtshm.Region, live: mmap.mmap) -> Ways:
         COMPOSED: (store_composed, VALUE),
         PUBLISH: (region.publish, VALUE),
         "publish, negative": (region.publish, -VALUE),
+        "publish, where nothing is compiled": (publisher_in_python(live), VALUE),
         "some_int = and ready =, two stores": (two_stores, VALUE),
         "view.field =": (field, VALUE),
         "write, a record of three fields": (write, VALUE),
@@ -156,7 +149,7 @@ def measure_here(figures: Figures) -> None:
         way = f"os.write to {OF_PROC}"
         table: Ways = {
             FINISHED: (store, announced(VALUE)),
-            PUBLISH: (publisher(cell), VALUE),
+            PUBLISH: (publisher(live), VALUE),
             way: (write, VALUE),
         }
         found = taken(table)
@@ -178,8 +171,8 @@ def measure(figures: Figures) -> None:
     for name, seconds in found.items():
         figures.add(name, seconds * 1e9 / INSTRUCTION_NS, "instructions")
     publish = found[PUBLISH]
-    figures.add("publish / ctypes store", publish / found[FINISHED], most=OF_A_STORE, why=WHY)
+    figures.add("publish / ctypes store", publish / found[FINISHED], most=OF_A_STORE)
     figures.add("publish / ctypes store, word put together", publish / found[COMPOSED], most=1.0)
     fastest = min(peers, key=found.__getitem__)
     name = f"publish / fastest system call ({fastest})"
-    figures.add(name, publish / found[fastest], most=OF_A_SYSCALL, why=WHY_SYSCALL)
+    figures.add(name, publish / found[fastest], most=OF_A_SYSCALL)

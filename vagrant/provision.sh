@@ -35,7 +35,7 @@ END
 fi
 
 # Where the packages are too old for the client, pip takes others from PyPI.
-packages dkms make python3-venv python3-hatchling \
+packages dkms make python3-dev python3-setuptools python3-venv python3-wheel \
 	python3-click python3-construct python3-pyroute2 python3-tomli-w
 
 cd "$source"

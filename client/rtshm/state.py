@@ -10,12 +10,13 @@ import stat
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 
 from rtshm import record
-from rtshm.abi import DEVICES, INT_MAX, INT_MIN, LAYOUT_OFFSET, Cell, Word, announced
+from rtshm.abi import DEVICES, LAYOUT_OFFSET, Word
 from rtshm.errors import ClosedError, LayoutError, add_remedy, region_remedy
 from rtshm.layout import Layout, as_layout
+from rtshm.publisher import publisher
 
 if TYPE_CHECKING:
     import ctypes
@@ -73,11 +74,13 @@ class Mapped:
     size: int
     """Bytes, a multiple of the page size."""
 
-    publish: Callable[[int], None]
+    publish: Callable[[SupportsIndex], None]
     """publish(value) stores the value and announces it, in one aligned 8-byte store.
 
     The next tick takes it and clears `ready`. Raises OverflowError out of the
-    range of a C int and TypeError for what is no int, with nothing stored.
+    range of a C int and TypeError for what is no integer, with nothing stored.
+    Where the package was built with its C, a tick that takes the value also has
+    what this thread stored through the mapping before; without, so it is on x86.
     """
 
     def __init__(self, path: Path, readonly: bool) -> None:
@@ -96,7 +99,7 @@ class Mapped:
             self.publish = _refuser(_read_only, self.path)
         else:
             self._word = Word.from_buffer(self._memory)
-            self.publish = publisher(Cell.from_buffer(self._memory))
+            self.publish = publisher(self._memory)
 
     @property
     def word(self) -> ctypes.Structure:
@@ -350,36 +353,10 @@ def _read_only(path: Path) -> PermissionError:
     return PermissionError(errno.EACCES, "opened read-only", str(path))
 
 
-def _refuser(error: Callable[[Path], Exception], path: Path) -> Callable[[int], NoReturn]:
+def _refuser(error: Callable[[Path], Exception], path: Path) -> Callable[[SupportsIndex], NoReturn]:
     """A publish() that refuses. No method of the region, which would hold itself by it."""
 
-    def refuse(value: int) -> NoReturn:
+    def refuse(value: SupportsIndex) -> NoReturn:
         raise error(path)
 
     return refuse
-
-
-def _out_of_range(value: object) -> OverflowError:
-    return OverflowError(f"{value} is not a C int; give {INT_MIN} to {INT_MAX}")
-
-
-def publisher(cell: ctypes.c_int64) -> Callable[[int], None]:
-    """Region.publish for one mapping: bench/publish.py has what other ways cost.
-
-    The words that announce 0, 1, 2, ... are consecutive numbers, and so are
-    those that announce ..., -2, -1: one addition makes a word of a value.
-    value >> 31 is 0 for the first and -1 for the second, and something else
-    for what is no C int.
-    """
-    from_zero = announced(0)
-    below_zero = announced(-1) + 1
-
-    def publish(value: int) -> None:
-        if not value >> 31:
-            cell.value = value + from_zero
-        elif value >> 31 == -1:
-            cell.value = value + below_zero
-        else:
-            raise _out_of_range(value)
-
-    return publish

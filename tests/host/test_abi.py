@@ -6,11 +6,19 @@ import ctypes
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
-from rtshm import abi
-from rtshm.state import publisher
+from rtshm import _publish, abi, publisher
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import SupportsIndex
+
+    Publisher = Callable[[bytearray], Callable[[SupportsIndex], None]]
 
 CHECKOUT = Path(__file__).parents[2]
 INCLUDE = CHECKOUT / "kmod/include/uapi"
@@ -66,24 +74,72 @@ def test_probe_sees_a_header_that_drifted(tmp_path: Path) -> None:
     assert probe(tmp_path, tmp_path) != python_word()
 
 
-@pytest.mark.parametrize("value", [0, 1, 42, -1, -42, 2**31 - 1, -(2**31)])
-def test_published_word_is_the_one_that_construct_builds(value: int) -> None:
-    cell = abi.Cell(0)
-    publisher(cell)(value)
-    assert bytes(cell) == abi.WORD.build({"some_int": value, "ready": 1})
+in_both = pytest.mark.parametrize("made", [_publish.publisher, publisher.publisher_in_python])
 
 
+def seven() -> bytearray:
+    return bytearray(abi.WORD.build({"some_int": 7, "ready": 0}))
+
+
+@in_both
+@pytest.mark.parametrize("value", [0, 1, 42, -1, -42, 2**31 - 1, -(2**31), True, np.int16(-3)])
+def test_published_word_is_the_one_that_construct_builds(
+    made: Publisher, value: SupportsIndex
+) -> None:
+    memory = seven()
+    made(memory)(value)
+    assert memory == abi.WORD.build({"some_int": int(value), "ready": 1})
+
+
+@in_both
 @pytest.mark.parametrize("value", [2**31, 2**32, 2**63, -(2**31) - 1, -(2**64)])
-def test_value_that_is_no_int_is_refused_and_not_stored(value: int) -> None:
-    cell = abi.Cell(7)
-    with pytest.raises(OverflowError, match=f"{value} is not a C int; give -2147483648 to"):
-        publisher(cell)(value)
-    assert cell.value == 7
+def test_value_that_is_no_int_is_refused_and_not_stored(made: Publisher, value: int) -> None:
+    memory = seven()
+    with pytest.raises(OverflowError, match=f"{value} is not a C int; give -2147483648 to 2147483"):
+        made(memory)(value)
+    assert memory == seven()
 
 
-@pytest.mark.parametrize("value", [1.0, "1", None])
-def test_what_is_no_integer_is_a_type_error(value: object) -> None:
-    cell = abi.Cell(7)
-    with pytest.raises(TypeError):
-        publisher(cell)(value)  # type: ignore[arg-type]
-    assert cell.value == 7
+@in_both
+@pytest.mark.parametrize("value", [1.0, "1", None, np.float64(1)])
+def test_what_is_no_integer_is_a_type_error(made: Publisher, value: object) -> None:
+    memory = seven()
+    with pytest.raises(TypeError, match="object cannot be interpreted as an integer"):
+        made(memory)(value)  # type: ignore[arg-type]
+    assert memory == seven()
+
+
+@in_both
+def test_memory_that_has_no_word_to_write_is_refused(made: Publisher) -> None:
+    with pytest.raises((TypeError, BufferError)):
+        made(b"read-only")  # type: ignore[arg-type]
+    with pytest.raises(ValueError):
+        made(bytearray(7))
+
+
+def test_memory_that_is_not_aligned_is_refused_in_c() -> None:
+    """Where ctypes would store to it: not in one store, on some processors."""
+    with pytest.raises(ValueError, match="no aligned word of 8 bytes"):
+        _publish.publisher(memoryview(bytearray(16))[4:])
+
+
+@in_both
+def test_memory_is_let_go_with_the_last_publish(made: Publisher) -> None:
+    memory = seven()
+    publish = made(memory)
+    with pytest.raises(BufferError):
+        memory.append(0)
+    del publish
+    memory.append(0)
+
+
+def test_what_is_compiled_is_used() -> None:
+    assert publisher.publisher is _publish.publisher
+
+
+def test_without_what_is_compiled_python_does_it() -> None:
+    script = (
+        "import sys; sys.modules['rtshm._publish'] = None; from rtshm import publisher; "
+        "assert publisher.publisher is publisher.publisher_in_python"
+    )
+    subprocess.run([sys.executable, "-c", script], check=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -66,14 +68,21 @@ def test_make_install_takes_all_sources_and_headers(tmp_path: Path) -> None:
     assert (local / "lib/udev/rules.d/60-rtshm.rules").exists()
 
 
-def test_wheel_is_whole_and_works_in_a_clean_venv(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compiler", ["cc", "false"])
+def test_client_is_built_with_its_c_and_without_a_compiler(tmp_path: Path, compiler: str) -> None:
+    for name in listed("client"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / name, tmp_path / name)
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "-q", "--no-deps"]
-    subprocess.run([*pip, "-w", str(tmp_path), str(CHECKOUT / "client")], check=True)
+    command = [*pip, "-w", str(tmp_path), str(tmp_path / "client")]
+    subprocess.run(command, env={**os.environ, "CC": compiler}, check=True)
     (wheel,) = tmp_path.glob("*.whl")
-    assert wheel.name == f"rtshm-{rtshm.__version__}-py3-none-any.whl"
+    # For every later Python.
+    assert wheel.name.startswith(f"rtshm-{rtshm.__version__}-cp311-abi3-linux_")
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if name.startswith("rtshm/")}
-    assert names == {name.removeprefix("client/") for name in listed("client/rtshm")}
+    compiled = {"rtshm/_publish.abi3.so"} if compiler == "cc" else set()
+    assert names == {name.removeprefix("client/") for name in listed("client/rtshm")} | compiled
 
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)
@@ -85,3 +94,7 @@ def test_wheel_is_whole_and_works_in_a_clean_venv(tmp_path: Path) -> None:
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert "rtshm" in done.stdout
+    script = "from rtshm import publisher as p; print(p.publisher is not p.publisher_in_python)"
+    command = [str(venv / "bin/python"), "-c", script]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{bool(compiled)}\n"

@@ -25,10 +25,12 @@ WANTED = (
     "make",
     "python3-click",
     "python3-construct",
-    "python3-hatchling",
+    "python3-dev",
     "python3-pyroute2",
+    "python3-setuptools",
     "python3-tomli-w",
     "python3-venv",
+    "python3-wheel",
 )
 PACKAGES = (
     *WANTED,

@@ -71,7 +71,7 @@ def write(
                 add(tar, full, mode=mode, data=full.read_bytes())
         for file, data in extra.items():
             # A program, unless it is a module of the kernel's or of Python's.
-            mode = 0o644 if file.endswith((".ko", ".pyc")) else 0o755
+            mode = 0o644 if file.endswith((".ko", ".pyc", ".so")) else 0o755
             add(tar, checkout / file, mode=mode, data=data)
         # devtmpfs has the devices and not these links.
         for name, link in (

@@ -1,4 +1,4 @@
-"""What a checkout has in C for the guest: the stress drivers, and what bench/ needs.
+"""What a checkout has in C for the guest: the client's, the stress drivers, and bench/'s.
 
 Compiled in the root that the guest's disk is made of: what takes a second here
 takes a guest under emulation a minute.
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 HEADERS = Path("kmod/include/uapi")
 CC = ("gcc", "-O1", "-Wall", "-Werror", "-I", f"/build/{HEADERS}")
+# As setuptools builds it; the headers are in a folder named after Python's version.
+EXTENSION = (
+    *("sh", "-c"),
+    'exec gcc -O2 -Wall -Werror -shared -fPIC $(python3-config --includes) "$@"',
+    "gcc",
+)
 # As libbpf's own examples: the headers of this architecture are below its triplet.
 BPF = (
     *("clang", "-O2", "-g", "-Wall", "-Werror", "-target", "bpf", "-c"),
@@ -40,6 +46,7 @@ class Program:
 
 
 PROGRAMS = (
+    Program(Path("client/rtshm"), "_publish.abi3.so", "_publish.c", EXTENSION),
     Program(Path("tests/stress"), "stress", "*.[ch]", CC),
     Program(Path("bench/programs"), "mappers", "mappers.c", CC, "libbpf-dev"),
     Program(Path("bench/programs"), "peer.bpf.o", "peer.bpf.c", BPF, "libbpf-dev"),

@@ -34,6 +34,7 @@ GUEST_PACKAGES = (
     "python3",
     "python3-click",
     "python3-construct",
+    "python3-dev",
     "python3-jsonschema",
     "python3-matplotlib",
     "python3-numpy",

@@ -25,12 +25,13 @@ BUILD_PACKAGES = (
     "gcc-multilib",
     "lintian",
     "pybuild-plugin-pyproject",
-    "python3-all",
+    "python3-all-dev",
     "python3-click",
     "python3-construct",
-    "python3-hatchling",
     "python3-pyroute2",
+    "python3-setuptools",
     "python3-tomli-w",
+    "python3-wheel",
 )
 
 # What of the checkout the packages are made of.
@@ -91,7 +92,8 @@ def build(source: Path, wanted: str = "") -> Path:
             target.write_text(text, encoding="utf-8")
         (path / "source/debian/rules").chmod(0o755)
         script = (
-            "cd /build/source && dpkg-buildpackage -us -uc -b && cd .. && "
+            "cd /build/source && "
+            "DEB_BUILD_OPTIONS=noautodbgsym dpkg-buildpackage -us -uc -b && cd .. && "
             "lintian --allow-root *.changes >lintian.txt || test -s lintian.txt"
         )
         with step("building the Debian packages", "30 s"):

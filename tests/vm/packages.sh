@@ -46,6 +46,10 @@ tools)
 		want python3-venv "the Python tools go into .venv" /nonexistent
 	fi
 	want gcc "a host test compiles the ABI header" cc
+	if ! python3 -c 'import os, sysconfig; os.stat(sysconfig.get_path("include") + "/Python.h")' \
+		2>/dev/null; then
+		want python3-dev "the Python client has C in it" /nonexistent
+	fi
 	want g++ "a host test compiles layout headers as C++" g++
 	want libc6-dev "a host test compiles the ABI header" /usr/include/stdio.h
 	want perl "runs checkpatch" perl

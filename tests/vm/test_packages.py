@@ -44,6 +44,7 @@ def test_package_has_the_command_and_its_manual_page(tmp_path: Path) -> None:
         {deb.parent: "/mnt", tmp_path: "/build"},
     ).splitlines()
     assert "usr/bin/rtshm" in found
+    assert "usr/lib/python3/dist-packages/rtshm/_publish.abi3.so" in found
     assert page in found
     assert ".Dt RTSHM 1" in found
 

@@ -1,0 +1,44 @@
+"""publish() for the word of a mapping: rtshm.Region.publish.
+
+In C (_publish.c) where the package was built with a compiler and Python's headers,
+otherwise in Python: the same but for the time it takes, bench/publish.py, and for the
+order of stores on processors that are not x86's.
+"""
+
+from __future__ import annotations
+
+from operator import index
+from typing import TYPE_CHECKING, SupportsIndex
+
+from rtshm.abi import INT_MAX, INT_MIN, Cell, announced
+
+if TYPE_CHECKING:
+    import mmap
+    from collections.abc import Callable
+
+    Memory = mmap.mmap | bytearray | memoryview
+
+
+def publisher_in_python(memory: Memory) -> Callable[[SupportsIndex], None]:
+    """publish(value) for the word at the head of `memory`.
+
+    The words that announce 0, 1, 2, ... are consecutive numbers, and so are
+    those that announce ..., -2, -1: one addition makes a word of a value.
+    """
+    cell = Cell.from_buffer(memory)
+    from_zero = announced(0)
+    below_zero = announced(-1) + 1
+
+    def publish(value: SupportsIndex) -> None:
+        number = index(value)
+        if not INT_MIN <= number <= INT_MAX:
+            raise OverflowError(f"{number} is not a C int; give {INT_MIN} to {INT_MAX}")
+        cell.value = number + (below_zero if number < 0 else from_zero)
+
+    return publish
+
+
+try:
+    from rtshm._publish import publisher as publisher
+except ImportError:
+    publisher = publisher_in_python
