@@ -45,6 +45,8 @@ static char rtshm_texts[RTSHM_TEXTS][100] = {
 	[RTSHM_TEXT_PHASE_PERIOD] = "period-ns: a region with a phase keeps its period",
 	[RTSHM_TEXT_START] = "start-ns: give it or phase-ns, not both",
 	[RTSHM_TEXT_START_TIME] = "start-ns: give a time to come on its clock, a day ahead at most",
+	[RTSHM_TEXT_LEAD] = "lead-ns: give at most 100000, and a quarter of period-ns",
+	[RTSHM_TEXT_LEADS] = "lead-ns: the leads of all regions may come to 250 ms in a second",
 	[RTSHM_TEXT_BUDGET] = "task-budget-ns: give at most 3600000000000",
 	[RTSHM_TEXT_PHYS_RAM] =
 		"phys: this is the kernel's own RAM; set some aside with memmap= at boot",
@@ -127,6 +129,11 @@ int rtshm_settings_check(const struct rtshm_config *config, u64 size,
 	if (config->period_ns < rtshm_limits.period_min_ns ||
 	    config->period_ns > RTSHM_PERIOD_MAX_NS) {
 		rtshm_refuse(extack, RTSHM_TEXT_PERIOD);
+		return -ERANGE;
+	}
+	if (config->lead_ns > RTSHM_LEAD_MAX_NS ||
+	    config->lead_ns > config->period_ns / 4) {
+		rtshm_refuse(extack, RTSHM_TEXT_LEAD);
 		return -ERANGE;
 	}
 	if (config->task_budget_ns > RTSHM_PERIOD_MAX_NS) {
@@ -261,6 +268,7 @@ void rtshm_settings_of(struct rtshm_config *config,
 {
 	rtshm_config_init(config, rtshm_name(region));
 	config->period_ns = region->period_ns;
+	config->lead_ns = region->lead_ns;
 	config->task_budget_ns = region->task_budget_ns;
 	config->task_long_max = region->task_long_max;
 	config->print = region->print;

@@ -150,6 +150,7 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_PHASE_NS, region->phase_ns)) ||
 	    (region->start_ns != RTSHM_NONE &&
 	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_START_NS, region->start_ns)) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_LEAD_NS, region->lead_ns) ||
 	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_TASK_BUDGET_NS,
 			     region->task_budget_ns) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_TASK_LONG_MAX,
@@ -393,6 +394,8 @@ static int rtshm_nl_config(struct rtshm_config *config, const struct sk_buff *sk
 		config->phase_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_PHASE_NS]);
 	if (attrs[RTSHM_A_REGION_START_NS])
 		config->start_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_START_NS]);
+	if (attrs[RTSHM_A_REGION_LEAD_NS])
+		config->lead_ns = nla_get_u64(attrs[RTSHM_A_REGION_LEAD_NS]);
 	config->keep = nla_get_flag(attrs[RTSHM_A_REGION_KEEP]);
 	rtshm_nl_settings(config, attrs);
 	return attrs[RTSHM_A_REGION_PHYS] ? rtshm_nl_phys(config, skb, info) : 0;

@@ -16,7 +16,7 @@ const struct nla_policy rtshm_region_get_nl_policy[RTSHM_A_REGION_NAME + 1] = {
 };
 
 /* RTSHM_CMD_REGION_NEW - do */
-const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_KEEP + 1] = {
+const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_LEAD_NS + 1] = {
 	[RTSHM_A_REGION_NAME] = { .type = NLA_NUL_STRING, },
 	[RTSHM_A_REGION_SIZE] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_PERIOD_NS] = { .type = NLA_U64, },
@@ -35,6 +35,7 @@ const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_KEEP + 1] = {
 	[RTSHM_A_REGION_TASK_LONG_MAX] = { .type = NLA_U32, },
 	[RTSHM_A_REGION_PHYS] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_KEEP] = { .type = NLA_FLAG, },
+	[RTSHM_A_REGION_LEAD_NS] = { .type = NLA_U64, },
 };
 
 /* RTSHM_CMD_REGION_DEL - do */
@@ -66,7 +67,7 @@ const struct genl_ops rtshm_nl_ops[4] = {
 		.cmd		= RTSHM_CMD_REGION_NEW,
 		.doit		= rtshm_nl_region_new_doit,
 		.policy		= rtshm_region_new_nl_policy,
-		.maxattr	= RTSHM_A_REGION_KEEP,
+		.maxattr	= RTSHM_A_REGION_LEAD_NS,
 	},
 	{
 		.cmd		= RTSHM_CMD_REGION_DEL,

@@ -13,7 +13,7 @@
 
 extern const struct nla_policy rtshm_region_get_nl_policy[RTSHM_A_REGION_NAME + 1];
 
-extern const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_KEEP + 1];
+extern const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_LEAD_NS + 1];
 
 extern const struct nla_policy rtshm_region_del_nl_policy[RTSHM_A_REGION_NAME + 1];
 

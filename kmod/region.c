@@ -145,6 +145,7 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
 	region->clock = config->clock;
 	region->phase_ns = config->phase_ns;
 	region->start_ns = config->start_ns;
+	region->lead_ns = config->lead_ns;
 	region->period_ns = config->period_ns;
 	region->task_budget_ns = config->task_budget_ns;
 	region->task_long_max = config->task_long_max;

@@ -2,8 +2,8 @@
 /*
  * All regions: finding, making, changing and removing them.
  *
- * rtshm_regions_lock guards the list, its generation, the sum of the rates, and
- * the settings of every region in the list. A region in the list is alive; the
+ * rtshm_regions_lock guards the list, its generation, the sums of the rates and the
+ * leads, and the settings of every region in the list. A region in the list is alive; the
  * list holds a reference to it.
  */
 
@@ -21,6 +21,7 @@ u32 rtshm_generation = 1;
 static const struct file_operations *rtshm_state, *rtshm_samples;
 static unsigned int rtshm_regions_count;
 static u64 rtshm_rate_hz;
+static u64 rtshm_leads_ns;	/* in a second */
 static u32 rtshm_last_id;
 static u64 rtshm_removed_ticks, rtshm_removed_missed;
 
@@ -29,15 +30,30 @@ static u64 rtshm_rate(u64 period_ns)
 	return DIV64_U64_ROUND_UP(NSEC_PER_SEC, period_ns);
 }
 
-/* Whether there is room for a rate in the place of another one, or of none. */
-static int rtshm_rate_check(u64 period_ns, u64 before_hz,
+/* Whether there is room for the ticks of a region, which has before_hz of it already. */
+static int rtshm_rate_check(const struct rtshm_config *config, u64 before_hz,
 			    struct netlink_ext_ack *extack)
 {
-	if (rtshm_rate_hz - before_hz + rtshm_rate(period_ns) <=
-	    rtshm_limits.rate_max_hz)
-		return 0;
-	rtshm_refuse(extack, RTSHM_TEXT_RATE);
-	return -ENOSPC;
+	u64 rate_hz = rtshm_rate(config->period_ns);
+
+	if (rtshm_rate_hz - before_hz + rate_hz > rtshm_limits.rate_max_hz) {
+		rtshm_refuse(extack, RTSHM_TEXT_RATE);
+		return -ENOSPC;
+	}
+	/* All may be on one cpu, which is to have time for something else. */
+	if (rtshm_leads_ns - before_hz * config->lead_ns +
+	    rate_hz * config->lead_ns > RTSHM_LEADS_MAX_NS) {
+		rtshm_refuse(extack, RTSHM_TEXT_LEADS);
+		return -ENOSPC;
+	}
+	return 0;
+}
+
+/* The rate of a region, 0 if it is new or goes, becomes another. */
+static void rtshm_rate_change(const struct rtshm_region *region, u64 before_hz, u64 rate_hz)
+{
+	rtshm_rate_hz += rate_hz - before_hz;
+	rtshm_leads_ns += (rate_hz - before_hz) * region->lead_ns;
 }
 
 /* What a region takes of the kernel's memory. */
@@ -64,7 +80,7 @@ static int rtshm_room_check(const struct rtshm_config *config,
 		rtshm_refuse(extack, RTSHM_TEXT_BYTES);
 		return -ENOSPC;
 	}
-	return rtshm_rate_check(config->period_ns, 0, extack);
+	return rtshm_rate_check(config, 0, extack);
 }
 
 /*
@@ -172,7 +188,7 @@ struct rtshm_region *rtshm_region_add(const struct rtshm_config *config,
 
 	rtshm_last_id++;
 	rtshm_regions_count++;
-	rtshm_rate_hz += rtshm_rate(region->period_ns);
+	rtshm_rate_change(region, 0, rtshm_rate(region->period_ns));
 	list_add_tail(&region->list, &rtshm_regions);
 	rtshm_regions_changed();
 	return region;
@@ -244,7 +260,7 @@ int rtshm_region_change(struct rtshm_region *region,
 	lockdep_assert_held(&rtshm_regions_lock);
 	err = rtshm_settings_check(config, region->size, extack);
 	if (!err)
-		err = rtshm_rate_check(config->period_ns, rate_before_hz, extack);
+		err = rtshm_rate_check(config, rate_before_hz, extack);
 	if (err)
 		return err;
 	/* The ticks of another period would be at another phase. */
@@ -267,7 +283,7 @@ int rtshm_region_change(struct rtshm_region *region,
 		if (err)
 			return err;
 	}
-	rtshm_rate_hz += rtshm_rate(config->period_ns) - rate_before_hz;
+	rtshm_rate_change(region, rate_before_hz, rtshm_rate(config->period_ns));
 	/* Loaded by the next tick, each by itself. */
 	WRITE_ONCE(region->period_ns, config->period_ns);
 	WRITE_ONCE(region->task_budget_ns, config->task_budget_ns);
@@ -287,7 +303,7 @@ void rtshm_region_remove(struct rtshm_region *region)
 	lockdep_assert_held(&rtshm_regions_lock);
 	list_del(&region->list);
 	rtshm_regions_count--;
-	rtshm_rate_hz -= rtshm_rate(region->period_ns);
+	rtshm_rate_change(region, rtshm_rate(region->period_ns), 0);
 	rtshm_regions_changed();
 	rtshm_region_shut(region);
 	rtshm_tasks_gone(region);

@@ -54,6 +54,9 @@
 /* Most tasks of a region: what netlink tells of them has room in one message. */
 #define RTSHM_TASKS_MAX		8
 
+/* What all regions may wait in a second, each before its ticks. */
+#define RTSHM_LEADS_MAX_NS	(NSEC_PER_SEC / 4)
+
 /* rtshm_config.cpu and rtshm_region.cpu: no cpu in particular. */
 #define RTSHM_CPU_ANY	(-1)
 
@@ -90,6 +93,8 @@ enum rtshm_text {
 	RTSHM_TEXT_PHASE_PERIOD,
 	RTSHM_TEXT_START,
 	RTSHM_TEXT_START_TIME,
+	RTSHM_TEXT_LEAD,
+	RTSHM_TEXT_LEADS,
 	RTSHM_TEXT_BUDGET,
 	RTSHM_TEXT_PHYS,
 	RTSHM_TEXT_PHYS_RAM,
@@ -110,6 +115,7 @@ struct rtshm_config {
 	u64			period_ns;
 	u64			phase_ns;	/* RTSHM_NONE: now is the first tick */
 	u64			start_ns;	/* RTSHM_NONE: as soon as may be */
+	u64			lead_ns;
 	u64			phys;		/* RTSHM_NONE: memory of the kernel's */
 	u64			task_budget_ns;
 	u32			task_long_max;
@@ -214,6 +220,7 @@ struct rtshm_region {
 	u8			clock;		/* enum rtshm_clock */
 	u64			phase_ns;
 	u64			start_ns;
+	u64			lead_ns;	/* the timer expires before the tick is due */
 	umode_t			mode;
 	kuid_t			uid;
 	kgid_t			gid;

@@ -3,9 +3,9 @@
  * The periodic task of a region.
  *
  * rtshm_tick() runs in hard interrupt context, on PREEMPT_RT too: constant
- * time, raw locks only, no allocation, no wake-up, no printing. What may sleep
- * or take long is left to rtshm_report(), an irq_work: interrupt context on
- * ordinary kernels, a thread on PREEMPT_RT.
+ * time after the region's lead, raw locks only, no allocation, no wake-up, no
+ * printing. What may sleep or take long is left to rtshm_report(), an irq_work:
+ * interrupt context on ordinary kernels, a thread on PREEMPT_RT.
  */
 
 #include <linux/cpuhotplug.h>
@@ -130,14 +130,46 @@ ktime_t rtshm_clock_now(u8 clock)
 	return rtshm_on_clock(clock, ktime_get());
 }
 
+/* Any context. How long since the tick that the timer is set for was due. */
+static s64 rtshm_since_due_ns(const struct rtshm_region *region, ktime_t now)
+{
+	return ktime_sub(rtshm_on_clock(region->clock, now),
+			 hrtimer_get_expires(&region->timer)) - region->lead_ns;
+}
+
+/*
+ * Hard interrupt, which came before the tick is due if nothing kept it: until it
+ * is. The region's clock is asked once, since it may be set meanwhile: for as long
+ * as that the cpu does nothing else, and never longer than the lead.
+ */
+static void rtshm_wait_due(const struct rtshm_region *region)
+{
+	ktime_t begin = ktime_get();
+	s64 left_ns = -rtshm_since_due_ns(region, begin);
+
+	/* Set back before: see rtshm_forward(). */
+	if (left_ns > (s64)region->lead_ns)
+		return;
+	while (ktime_sub(ktime_get(), begin) < left_ns)
+		cpu_relax();
+}
+
 /*
  * Hard interrupt. now: CLOCK_MONOTONIC. Not a second look at the clock: the
  * time of a sample less its lateness is when the tick was due.
  */
 static u64 rtshm_lateness_ns(const struct rtshm_region *region, ktime_t now)
 {
-	return max_t(s64, 0, ktime_sub(rtshm_on_clock(region->clock, now),
-				       hrtimer_get_expires(&region->timer)));
+	return max_t(s64, 0, rtshm_since_due_ns(region, now));
+}
+
+/* Moves the timer to the next tick that is due after now: how many periods that is. */
+static u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now, u64 period_ns)
+{
+	ktime_t late = rtshm_on_clock(region->clock, now);
+
+	return hrtimer_forward(&region->timer, ktime_sub_ns(late, region->lead_ns),
+			       ns_to_ktime(period_ns));
 }
 
 /*
@@ -146,9 +178,7 @@ static u64 rtshm_lateness_ns(const struct rtshm_region *region, ktime_t now)
  */
 static u64 rtshm_forward(struct rtshm_region *region, ktime_t now, u64 period_ns)
 {
-	u64 periods = hrtimer_forward(&region->timer,
-				      rtshm_on_clock(region->clock, now),
-				      ns_to_ktime(period_ns));
+	u64 periods = rtshm_periods_over(region, now, period_ns);
 
 	if (periods)
 		return periods - 1;
@@ -177,6 +207,9 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 	u64 missed;
 
 	WRITE_ONCE(region->timer_cpu, smp_processor_id());	/* rtshm_cpu_down() */
+	/* Without the lock, for which others would wait with it. */
+	if (region->lead_ns)
+		rtshm_wait_due(region);
 	scoped_guard(raw_spinlock, &region->lock) {
 		/* Here, so that nobody's copy counts as a task's time. */
 		now = ktime_get();
@@ -330,7 +363,8 @@ static void rtshm_timer_start(void *data)
 	/* Not later than rtshm_cpu_down() may look for it. */
 	guard(preempt)();
 	WRITE_ONCE(region->timer_cpu, smp_processor_id());
-	hrtimer_start(&region->timer, rtshm_first_tick(region),
+	hrtimer_start(&region->timer,
+		      ktime_sub_ns(rtshm_first_tick(region), region->lead_ns),
 		      HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
@@ -376,8 +410,8 @@ void rtshm_tick_stop(struct rtshm_region *region)
 		cpuhp_state_remove_instance_nocalls(rtshm_cpuhp_state,
 						    &region->cpuhp);
 		hrtimer_cancel(&region->timer);
-		region->counters.missed += hrtimer_forward_now(&region->timer,
-					ns_to_ktime(region->period_ns));
+		region->counters.missed +=
+			rtshm_periods_over(region, ktime_get(), region->period_ns);
 	}
 	irq_work_sync(&region->report);
 	rtshm_print_withhold(region);

@@ -150,6 +150,9 @@ class RegionInfo:
     access_default: bool = False
     """Whether it was made without mode, uid, gid and phys, so that the machine's udev rule may
     say who uses it."""
+    lead_ns: int = 0
+    """So many ns before a tick is due its cpu waits for it; 0: what keeps the interrupt makes the
+    tick late."""
 
     @property
     def period(self) -> timedelta:
@@ -253,6 +256,7 @@ class Control:
         task_long_max: int | None = None,
         phys: int | None = None,
         keep: bool = False,
+        lead: timedelta | int | None = None,
     ) -> RegionInfo:
         """Make a region; what is None is the kernel's default. Its device node is there on return.
 
@@ -260,12 +264,14 @@ class Control:
         name that is taken, EINVAL and ERANGE for what is not allowed, with the
         limit, ENOSPC and ENOMEM when there is no room for it, EPERM.
 
-        `period`, `phase` and `task_budget` are a timedelta, or an int of ns;
-        `start_ns` is a time of `clock`, as time.clock_gettime_ns() has it;
+        `period`, `phase`, `task_budget` and `lead` are a timedelta, or an int of
+        ns; `start_ns` is a time of `clock`, as time.clock_gettime_ns() has it;
         `size` is bytes, a multiple of the page size; `layout` is kept as its
         text, a str as it is; `mode`, `uid` and `gid` are the device node's;
         `phys` is the physical address of raw memory that the kernel was told to
         leave alone, which takes CAP_SYS_RAWIO too, and is zeroed unless `keep`.
+        For `lead` the cpu waits before each tick is due, 100 us and a quarter of
+        the period at most, so that what keeps the interrupt makes no tick late.
         """
         return self._one(
             Command.REGION_NEW,
@@ -287,6 +293,7 @@ class Control:
             task_long_max=task_long_max,
             phys=phys,
             keep=keep or None,
+            lead_ns=_nanoseconds(lead),
         )
 
     def delete(self, name: str) -> None:

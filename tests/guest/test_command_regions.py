@@ -84,6 +84,7 @@ def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
         "phys": None,
         "keep": False,
         "access-default": False,
+        "lead-ns": 0,
     }
 
     assert done("set", "motor", "--period", "1500us", "--print", "off") == ""

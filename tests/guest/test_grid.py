@@ -1,4 +1,4 @@
-"""When the ticks are due: phase, start, clock."""
+"""When the ticks are due: phase, start, clock, lead."""
 
 from __future__ import annotations
 
@@ -87,6 +87,8 @@ def test_region_that_has_not_started_can_be_deleted(control: rtshm.Control) -> N
         ({"start_ns": 2**64 - 1}, errno.ERANGE, "start-ns: give a time to come on its clock"),
         ({"phase": 2**64 - 1}, errno.ERANGE, "phase-ns: give less than period-ns"),
         ({"start_ns": 2**62, "phase": 0}, errno.EINVAL, "start-ns: give it or phase-ns, not both"),
+        ({"lead": 100_001}, errno.ERANGE, "lead-ns: give at most 100000, and a quarter of period"),
+        ({"lead": 2**64 - 1}, errno.ERANGE, "lead-ns: give at most 100000, and a quarter of"),
         ({"task_budget": 2**63}, errno.ERANGE, "task-budget-ns: give at most 3600000000000"),
     ],
 )
@@ -126,9 +128,11 @@ def test_clock_that_is_set_ahead_misses_and_goes_on(control: rtshm.Control) -> N
             set_ahead(-days * 86400)
 
 
-def test_clock_that_is_set_back_delays_and_goes_on(control: rtshm.Control) -> None:
-    """Also while a tick runs: it must not come again and again until the clock is there."""
-    control.create("r", period=100_000, clock=Clock.REALTIME, print=rtshm.PrintMode.OFF)
+@pytest.mark.parametrize("lead", [0, 25_000])
+def test_clock_that_is_set_back_delays_and_goes_on(control: rtshm.Control, lead: int) -> None:
+    """Also while a tick runs, or is waited for: it must neither come again and again until the
+    clock is there, nor be waited for as long."""
+    control.create("r", period=100_000, clock=Clock.REALTIME, lead=lead)
     begin = time.monotonic()
     back = 0
     try:
@@ -166,3 +170,73 @@ def test_start_by_the_command(control: rtshm.Control) -> None:
     command = ["rtshm", "create", "s", "--start-ns", str(start_ns), "--clock", "monotonic"]
     subprocess.run(command, check=True)
     assert control.get("s").start_ns == start_ns
+
+
+@pytest.mark.parametrize("clock", list(Clock))
+def test_no_tick_is_before_it_is_due_with_a_lead(control: rtshm.Control, clock: Clock) -> None:
+    """An early one would be off the grid: it has no lateness to be taken off."""
+    info = control.create(
+        "l", period=PERIOD_NS, clock=clock, phase=0, lead=100_000, record_depth=64
+    )
+    assert info.lead_ns == 100_000
+    ahead, error = offset_ns(clock) if clock is not Clock.MONOTONIC else (0, 0)
+    for sample in samples("l", 30):
+        due = sample.time_ns - sample.lateness_ns + ahead
+        assert abs((due + PERIOD_NS // 2) % PERIOD_NS - PERIOD_NS // 2) <= error
+
+
+def test_every_period_is_a_tick_or_missed_with_a_lead(control: rtshm.Control) -> None:
+    """Not those whose interrupt was asked for already when the region went."""
+    period_ns, lead_ns = 400_000, 100_000
+    for _ in range(10):
+        start_ns = time.monotonic_ns() + 300_000_000
+        with control.watch(timeout=PATIENCE) as events:
+            control.create("l", period=period_ns, start_ns=start_ns, lead=lead_ns)
+            while time.monotonic_ns() < start_ns + 20_000_000:
+                time.sleep(0.01)
+            before_ns = time.monotonic_ns()
+            control.delete("l")
+            after_ns = time.monotonic_ns()
+            next(events)
+            counters = next(events).region.counters  # type: ignore[union-attr]
+        least, most = ((at - start_ns) // period_ns + 1 for at in (before_ns, after_ns))
+        assert least <= counters.ticks + counters.missed <= most
+
+
+def test_lead_is_a_quarter_of_the_period_at_most(control: rtshm.Control) -> None:
+    control.create("l", period=400_000, lead=100_000)
+    for period_ns in (399_999, 100_000):
+        with pytest.raises(OSError, match="lead-ns: give at most 100000, and a quarter") as caught:
+            control.set("l", period=period_ns)
+        assert caught.value.errno == errno.ERANGE
+    assert control.get("l").period_ns == 400_000
+    assert control.set("l", period=PERIOD_NS).lead_ns == 100_000
+
+
+def test_leads_of_all_regions_leave_a_cpu_three_quarters_of_its_time(
+    control: rtshm.Control,
+) -> None:
+    def refused() -> None:
+        with pytest.raises(OSError, match="leads of all regions may come to 250 ms") as caught:
+            control.create("more", period=1_000_000, lead=1)
+        assert caught.value.errno == errno.ENOSPC
+
+    control.create("half", period=800_000, lead=100_000)
+    control.create("rest", period=400_000, lead=50_000)
+    refused()
+    # What a region gives back, by its end or by a longer period, another may have.
+    control.set("half", period=1_000_000)
+    control.create("more", period=1_000_000, lead=25_000)
+    with pytest.raises(OSError, match="leads of all regions may come to 250 ms") as caught:
+        control.set("half", period=999_999)
+    assert caught.value.errno == errno.ENOSPC
+    control.delete("more")
+    control.set("half", period=800_000)
+    refused()
+    control.delete("rest")
+    control.create("more", period=400_000, lead=50_000)
+
+
+def test_lead_by_the_command(control: rtshm.Control) -> None:
+    subprocess.run(["rtshm", "create", "l", "--period", "1ms", "--lead", "4us"], check=True)
+    assert control.get("l").lead_ns == 4_000

@@ -30,6 +30,7 @@ MOTOR = region(
     counters=counters({9: 5}),
     clock=Clock.TAI,
     phase_ns=250_000,
+    lead_ns=12_500,
     task_budget_ns=20_000,
     task_long_max=10,
     phys=0x4000_0000,
@@ -51,6 +52,7 @@ group = "root"
 cpu = "any"
 clock = "monotonic"
 phase = "none"
+lead = "0ns"
 phys = "none"
 keep = false
 task-budget = "0ns"
@@ -69,6 +71,7 @@ group = "root"
 cpu = 0
 clock = "tai"
 phase = "250us"
+lead = "12.5us"
 phys = "0x40000000"
 keep = true
 task-budget = "20us"
@@ -104,6 +107,7 @@ def test_what_save_wrote_makes_the_same_regions() -> None:
         "cpu": 0,
         "clock": "tai",
         "phase": 250_000,
+        "lead": 12_500,
         "phys": 0x4000_0000,
         "keep": True,
         "task_budget": 20_000,

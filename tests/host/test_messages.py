@@ -167,7 +167,7 @@ def test_control_takes_what_the_requests_of_the_spec_take() -> None:
     }.items():
         _, *parameters = inspect.signature(method).parameters
         # Times, which may be a timedelta.
-        times = {name: f"{name}-ns" for name in ("period", "phase", "task-budget")}
+        times = {name: f"{name}-ns" for name in ("period", "phase", "task-budget", "lead")}
         taken = [times.get(_dashed(name), _dashed(name)) for name in parameters]
         assert taken == ynl.operation(spec, name)["do"]["request"]["attributes"]
 
@@ -246,6 +246,7 @@ REGION = (
     attribute(21, u32(8)),
     attribute(23, u64(2**40)),
     attribute(24, b""),
+    attribute(26, u64(9)),
     *(attribute(22 | NESTED, b"".join(task)) for task in TASKS),
     attribute(15 | NESTED, b"".join(COUNTERS)),
 )
@@ -273,6 +274,7 @@ INFO = RegionInfo(
     tasks=(Task("pid", 0, 1, 2, False), Task("log", 2**64 - 1, 2**64 - 1, 2**64 - 1, True)),
     phys=2**40,
     keep=True,
+    lead_ns=9,
 )
 
 
@@ -303,8 +305,9 @@ def test_request_is_the_bytes_built_by_hand() -> None:
         task_long_max=8,
         phys=2**40,
         keep=True,
+        lead_ns=9,
     )
-    assert every == message(2, REGION[0], *REGION[2:12], *REGION[14:21])
+    assert every == message(2, REGION[0], *REGION[2:12], *REGION[14:22])
 
 
 def test_reply_built_by_hand_is_the_region() -> None:

@@ -46,6 +46,7 @@ static int width_of(int type)
 	case RTSHM_A_REGION_START_NS:
 	case RTSHM_A_REGION_TASK_BUDGET_NS:
 	case RTSHM_A_REGION_PHYS:
+	case RTSHM_A_REGION_LEAD_NS:
 		return 8;
 	case RTSHM_A_REGION_PRINT:
 	case RTSHM_A_REGION_CLOCK:

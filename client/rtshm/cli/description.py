@@ -128,6 +128,7 @@ KEYS: Mapping[str, Key[Any]] = {
         _phase,
         lambda phase: "none" if phase is None else units.time_text(phase),
     ),
+    "lead": Key("lead_ns", "lead", _time, units.time_text),
     "phys": Key(
         "phys",
         "phys",

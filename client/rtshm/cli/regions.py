@@ -103,6 +103,11 @@ def events(as_json: bool) -> None:
     callback=parsed(parse_count),
     help="When the first tick is due, on the clock; at once if not given.",
 )
+@time_option(
+    "--lead",
+    help="Have the cpu wait so long for each tick to be due, so that less makes it late; 0ns if "
+    "not given.",
+)
 @click.option(
     "--phys",
     metavar="ADDRESS",

@@ -95,11 +95,13 @@ def _raw_memory(region: RegionInfo) -> str:
 
 def _grid(region: RegionInfo) -> str:
     """When the ticks are due."""
+    since = "from the first tick on"
     if region.phase_ns is not None:
-        return f"{region.clock}, phase {time_text(region.phase_ns)}"
-    if region.start_ns is not None:
-        return f"{region.clock}, from {region.start_ns} ns on"
-    return f"{region.clock}, from the first tick on"
+        since = f"phase {time_text(region.phase_ns)}"
+    elif region.start_ns is not None:
+        since = f"from {region.start_ns} ns on"
+    lead = f", waited for {time_text(region.lead_ns)}" if region.lead_ns else ""
+    return f"{region.clock}, {since}{lead}"
 
 
 def task_list(region: RegionInfo) -> list[str]:
