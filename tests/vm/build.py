@@ -58,6 +58,7 @@ def modules(
         begin = time.monotonic()
         try:
             make(files, kernel, directory, variables)
+            strip(files, directory)
             needs = seen_by_others(directory, sources)
             beside = directory / ".beside"
             # Each make takes kbuild a second, to find that there is nothing to do.
@@ -67,6 +68,7 @@ def modules(
                     # Or kbuild does not look again at the symbols' versions in rtshm's.
                     (directory / path / "Module.symvers").unlink(missing_ok=True)
                     make(files, kernel, directory, variables, path)
+                strip(files, directory)
                 beside.write_text(needs)
         except BaseException:
             # What was compiled with a warning would be up to date, and silent, next time.
@@ -175,6 +177,13 @@ def make(
     if done.returncode != 0 or output:
         why = f"status {done.returncode}" if done.returncode else "warnings are errors here"
         raise HarnessError(f"{output}\n{beside or MODULE} for {kernel.name}: {why}")
+
+
+def strip(files: image.Files, directory: Path) -> None:
+    """Take the debugging information off: 4 MB a module, which the guest has nothing to do with."""
+    modules = [f"/build/{path.relative_to(directory)}" for path in directory.rglob("*.ko")]
+    command = files.command(["strip", "--strip-debug", *modules], {directory: "/build"})
+    subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
 
 
 def of_rtshm(tree: str) -> list[str]:
