@@ -12,7 +12,7 @@ import shlex
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from tests.vm.errors import HarnessError
 
@@ -51,7 +51,10 @@ def write(
     environment: Mapping[str, str],
     extra: Mapping[str, bytes],
 ) -> None:
-    """Write the archive: the checkout at its own path, `extra` files in it, the job in /run/vm."""
+    """Write the archive: the checkout at its own path, `extra` files in it, the job in /run/vm.
+
+    What is built of the checkout has one of its own: write_built().
+    """
     with tarfile.open(target, "w", format=tarfile.GNU_FORMAT) as tar:
         # An unprivileged user of the guest must get here, even below /root.
         for parent in reversed([checkout, *checkout.parents][:-1]):
@@ -69,10 +72,7 @@ def write(
                 # The modes that git knows.
                 mode = 0o755 if full.stat().st_mode & 0o100 else 0o644
                 add(tar, full, mode=mode, data=full.read_bytes())
-        for file, data in extra.items():
-            # A program, unless it is a module of the kernel's or of Python's.
-            mode = 0o644 if file.endswith((".ko", ".pyc", ".so")) else 0o755
-            add(tar, checkout / file, mode=mode, data=data)
+        add_made(tar, checkout, extra)
         # devtmpfs has the devices and not these links.
         for name, link in (
             ("fd", "/proc/self/fd"),
@@ -94,6 +94,19 @@ def write(
         ):
             mode = 0o755 if name.startswith("bin/") else 0o644
             add(tar, JOB / name, mode=mode, data=text.encode(errors="surrogateescape"))
+
+
+def write_built(target: BinaryIO, checkout: Path, built: Mapping[str, bytes]) -> None:
+    """Write an archive of what was built of the checkout, from where `target` is."""
+    with tarfile.open(fileobj=target, mode="w", format=tarfile.GNU_FORMAT) as tar:
+        add_made(tar, checkout, built)
+
+
+def add_made(tar: tarfile.TarFile, checkout: Path, files: Mapping[str, bytes]) -> None:
+    for name, data in files.items():
+        # A program, unless it is a module of the kernel's or of Python's.
+        mode = 0o644 if name.endswith((".ko", ".pyc", ".so")) else 0o755
+        add(tar, checkout / name, mode=mode, data=data)
 
 
 def add(

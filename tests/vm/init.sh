@@ -40,7 +40,7 @@ mount -t tmpfs -o mode=1777 none /root/dev/shm
 	echo ready
 	while read -r word bytes now seed && [ "$word" = warm ]; do
 		cp -R /warm /root/run/warm
-		mkfifo /root/run/warm/seed /root/run/warm/seeded
+		mkfifo /root/run/warm/seed /root/run/warm/seeded /root/run/warm/client
 		{
 			LC_ALL=C.UTF-8 chroot /root /usr/bin/python3 /run/warm/interpreter.py </dev/null 2>&1 ||
 				echo gone >/root/run/warm/seeded

@@ -1,9 +1,10 @@
 """In a snapshot of the guest: an interpreter with imports done, which forks for each caller.
 
 Under emulation the imports take most of the time of a short program. What it has
-imported is of the guest's disk alone; a program's own modules come from the checkout of
-the run. A caller (call.c) that a fork of this process would not be like gets none, and
-starts an interpreter of its own.
+imported in the snapshot is of the guest's disk alone. The client comes from the checkout
+of the run: it is imported when that is there, while the host still builds, and again in
+a fork whose caller would get another. A caller (call.c) that a fork of this process would
+not be like gets none, and starts an interpreter of its own.
 """
 
 from __future__ import annotations
@@ -26,6 +27,8 @@ from typing import NamedTuple
 
 # What the command `rtshm` imports before it does anything, and what pyroute2 does for it.
 IMPORTS = ("click", "construct", "dataclasses", "json", "pyroute2", "tomli_w")
+CLIENT = "rtshm"
+CLIENT_IMPORTS = ("rtshm.cli.commands", "rtshm.control", "rtshm.state")
 HERE = Path("/run/warm")
 RNDRESEEDCRNG = 0x5207  # linux/random.h
 
@@ -58,9 +61,16 @@ def main() -> list[str]:
     (HERE / "seeded").write_text("seeded\n")
     poll = select.poll()
     poll.register(listener, select.POLLIN)
+    # Where the checkout's client is, once: guest.sh.
+    told = os.open(HERE / "client", os.O_RDWR)
+    poll.register(told, select.POLLIN)
+    client: Client | None = None
     workers: dict[int, Worker] = {}
     while True:
         for descriptor, _ in poll.poll():
+            if descriptor == told:
+                client = Client(os.read(told, 4096).decode().strip())
+                break
             if descriptor in workers:
                 worker = workers[descriptor]
                 # The caller sends nothing: it hands on its signals itself, until it is killed.
@@ -82,6 +92,9 @@ def main() -> list[str]:
             if pid == 0:
                 connection.close()
                 listener.close()
+                os.close(told)
+                if client is not None and not client.is_what_this_would_import():
+                    Client.forget()
                 return arguments
             if pid > 0:
                 worker = Worker(pid, os.pidfd_open(pid), connection)
@@ -92,6 +105,57 @@ def main() -> list[str]:
                     connection.send(struct.pack("i", pid))
             else:
                 connection.close()
+
+
+class Client:
+    """The modules of the checkout's client that are imported here, in the place of who will call.
+
+    While nobody calls there is time for it, which nobody else wants: it is not urgent.
+    """
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        sys.path.insert(0, folder)
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
+        try:
+            for module in CLIENT_IMPORTS:
+                importlib.import_module(module)
+        except Exception:
+            # Who calls will be told why.
+            self.forget()
+        finally:
+            os.setpriority(os.PRIO_PROCESS, 0, 0)
+            sys.path.remove(folder)
+        self._files = self.files()
+        gc.freeze()
+
+    def is_what_this_would_import(self) -> bool:
+        """Whether a caller with this directory and this path would get the same modules."""
+        return (
+            sys.path[1] == self._folder
+            and not any(Path(CLIENT + end).exists() for end in ("", ".py"))
+            and self._files == self.files()
+        )
+
+    @staticmethod
+    def modules() -> list[str]:
+        return [name for name in sys.modules if name.split(".")[0] == CLIENT]
+
+    @classmethod
+    def files(cls) -> dict[str, tuple[int, ...]]:
+        """Of each module its source, as it is now."""
+        found: dict[str, tuple[int, ...]] = {}
+        for name in cls.modules():
+            path = sys.modules[name].__file__ or ""
+            with contextlib.suppress(OSError):
+                status = os.stat(path)
+                found[path] = status.st_ino, status.st_size, status.st_mtime_ns
+        return found
+
+    @classmethod
+    def forget(cls) -> None:
+        for name in cls.modules():
+            del sys.modules[name]
 
 
 class Worker(NamedTuple):

@@ -7,6 +7,7 @@ import os
 import selectors
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -18,6 +19,7 @@ from tests.vm import (
     checkout,
     drivers,
     image,
+    job,
     kmsg,
     qemu,
     runs,
@@ -90,74 +92,91 @@ def run(
 ) -> Outcome:
     """Run `command` by `sh -c` in the guest, in a copy of the checkout `source`.
 
-    The module is built first, with these variables of kbuild. `deadline` is in
-    seconds from the start of QEMU. `warm` is to begin with a snapshot of the booted
-    guest, which is made if there is none; a guest that counts instructions always boots.
+    The module is built with these variables of kbuild, while the machine comes up; not
+    so where the guest counts instructions, which nothing may come between. `deadline` is
+    in seconds from the start of QEMU, without what the guest waits for the build. `warm`
+    is to begin with a snapshot of the booted guest, which is made if there is none; a
+    guest that counts instructions always boots.
     `arguments` go to the kernel, behind those that all have. `disk` is another than the
     guest's usual one; `extra` are files for the copy.
     """
     sinks = sinks or Sinks()
     boot = image.boot_files(table, kernel)
     release = image.files(table, kernel).release
-    built = build.modules(table, kernel, source, variables=variables)
-    programs = {**drivers.program(table, source), **bytecode.compiled(table, source)}
-    if icount:
-        accelerator, why = "icount", "ICOUNT=1: TCG, virtual time is instructions executed"
-    else:
-        accelerator, why = accel.choose(boot)
-    guest = qemu.Guest(boot, accelerator, (disk or image.guest_image(table),), arguments)
-    kept = None
-    # A snapshot has a history of its own, which virtual time is to be free of.
-    if warm and not icount:
-        try:
-            kept = snapshot.of(guest)
-        except HarnessError as error:
-            say(f"no snapshot, this is a whole boot: {error.args[0]}")
-    begun = ", from a snapshot" if kept is not None else ""
-    say(f"{kernel.name} ({release}) under {accelerator.upper()}{begun} ({why})")
-    with runs.directory() as directory:
-        job = directory / "job.tar"
-        told = {"VM_KERNEL": kernel.name, "VM_ACCELERATOR": accelerator}
-        checkout.write(
-            job,
-            source,
-            command=command,
-            environment={**told, **(environment or {})},
-            extra={**built, **programs, **(extra or {})},
-        )
-        try:
-            size = snapshot.pad(job)
-            guest = snapshot.with_job(guest, job)
-            if kept is not None:
-                went = converse(directory, guest, size, sinks, deadline, kept)
-                if went.asleep:
-                    say(f"the snapshot did not come back, this is a whole boot: {went.lost}")
-                    cache.remove(kept)
-                    kept = None
-                    for file in [*directory.iterdir()]:
-                        if file != job:
-                            file.rename(directory / f"snapshot-{file.name}")
-                    deadline -= time.monotonic() - went.begin
-            if kept is None:
-                went = converse(directory, guest, size, sinks, deadline)
-        finally:
-            job.unlink()
-        return Outcome(
-            status=LOST_STATUS if went.status is None else went.status,
-            lost=went.lost,
-            dmesg=directory / LOG,
-            release=release,
-            accelerator=accelerator,
-            warm=kept is not None,
-            boot_seconds=went.boot_seconds,
-            seconds=time.monotonic() - went.begin,
-        )
+    with ThreadPoolExecutor(1) as pool:
+        built = pool.submit(build.modules, table, kernel, source, variables=variables)
+        programs = {**drivers.program(table, source), **bytecode.compiled(table, source)}
+        if icount:
+            accelerator, why = "icount", "ICOUNT=1: TCG, virtual time is instructions executed"
+            built.result()
+        else:
+            accelerator, why = accel.choose(boot)
+        guest = qemu.Guest(boot, accelerator, (disk or image.guest_image(table),), arguments)
+        kept = None
+        # A snapshot has a history of its own, which virtual time is to be free of.
+        if warm and not icount:
+            try:
+                kept = snapshot.of(guest)
+            except HarnessError as error:
+                say(f"no snapshot, this is a whole boot: {error.args[0]}")
+        begun = ", from a snapshot" if kept is not None else ""
+        say(f"{kernel.name} ({release}) under {accelerator.upper()}{begun} ({why})")
+        with runs.directory() as directory:
+            path = directory / "job.tar"
+            told = {"VM_KERNEL": kernel.name, "VM_ACCELERATOR": accelerator}
+            checkout.write(
+                path,
+                source,
+                command=command,
+                environment={**told, **(environment or {})},
+                extra={**programs, **(extra or {})},
+            )
+            try:
+                with contextlib.closing(job.Job(path, source, built)) as work:
+                    went = on_its_way(directory, guest, work, sinks, deadline, kept)
+            finally:
+                path.unlink()
+            # If it was not built, that is what there is to say.
+            built.result()
+            return Outcome(
+                status=LOST_STATUS if went.status is None else went.status,
+                lost=went.lost,
+                dmesg=directory / LOG,
+                release=release,
+                accelerator=accelerator,
+                warm=went.restored,
+                boot_seconds=went.boot_seconds,
+                seconds=time.monotonic() - went.begin,
+            )
+
+
+def on_its_way(
+    directory: Path,
+    guest: qemu.Guest,
+    work: job.Job,
+    sinks: Sinks,
+    deadline: float,
+    kept: Path | None,
+) -> Conversation:
+    """Have a machine do its job; by a boot, if the snapshot in `kept` does not come back."""
+    guest = snapshot.with_job(guest, work.path)
+    if kept is not None:
+        went = converse(directory, guest, work, sinks, deadline, kept)
+        if not went.asleep or work.failed:
+            return went
+        say(f"the snapshot did not come back, this is a whole boot: {went.lost}")
+        cache.remove(kept)
+        for file in [*directory.iterdir()]:
+            if file != work.path:
+                file.rename(directory / f"snapshot-{file.name}")
+        deadline -= time.monotonic() - went.begin
+    return converse(directory, guest, work, sinks, deadline)
 
 
 def converse(
     directory: Path,
     guest: qemu.Guest,
-    size: int,
+    work: job.Job,
     sinks: Sinks,
     deadline: float,
     kept: Path | None = None,
@@ -169,7 +188,7 @@ def converse(
         machine = qemu.start(directory, guest, ram=ram)
         sinks.started(machine)
         try:
-            conversation = Conversation(machine, file, sinks, size, deadline)
+            conversation = Conversation(machine, file, sinks, work, deadline)
             if kept is not None:
                 conversation.resume(kept)
             conversation.run()
@@ -187,7 +206,7 @@ class Conversation:
     """Reads the ports until the guest reports the command's end, or no longer can."""
 
     def __init__(
-        self, machine: qemu.Qemu, dmesg: BinaryIO, sinks: Sinks, size: int, deadline: float
+        self, machine: qemu.Qemu, dmesg: BinaryIO, sinks: Sinks, work: job.Job, deadline: float
     ) -> None:
         self.status: int | None = None
         self.lost: str | None = None
@@ -196,22 +215,23 @@ class Conversation:
         self._machine = machine
         self._log = kmsg.Log(dmesg, sinks.log_line)
         self._sinks = sinks
-        self._size = size
+        self._work = work
+        self._waits_since: float | None = None
         self._deadline = self.begin + deadline
         self._seconds = deadline
         self._words = b""
-        self._restored = False
+        self.restored = False
         self._awake = False
         self._late = False
 
     @property
     def asleep(self) -> bool:
         """Whether the machine had its time and did not go on from the snapshot."""
-        return self._restored and not self._awake and not self._late
+        return self.restored and not self._awake and not self._late
 
     def resume(self, kept: Path) -> None:
         """Have the machine go on from the snapshot in `kept`."""
-        self._restored = True
+        self.restored = True
         try:
             snapshot.restore(self._machine, kept)
             # The whole log, as of a boot: what is of before the snapshot, too.
@@ -221,24 +241,39 @@ class Conversation:
         self._go()
 
     def _go(self) -> None:
-        words = ["go", str(self._size), str(int(time.time()))]
-        words += [os.urandom(32).hex()] * self._restored
+        words = ["go", self._work.size, int(time.time())]
+        words += [os.urandom(32).hex()] * self.restored
+        self._tell(*words)
+
+    def _tell(self, *words: object) -> None:
         # If it is gone, run() finds so, with the reason.
         with contextlib.suppress(OSError):
-            self._machine.ports["status"].sendall(" ".join(words).encode() + b"\n")
+            self._machine.ports["status"].sendall(" ".join(map(str, words)).encode() + b"\n")
+
+    def _bring(self) -> None:
+        """What is built, when the guest waits for it and it is there."""
+        if self._waits_since is not None and self._work.built.done():
+            self._tell("built", *self._work.bring())
+            self._deadline += self._waited()
+            self._waits_since = None
+
+    def _waited(self) -> float:
+        """Seconds that the guest has had nothing to do, since it waits for what is built."""
+        return time.monotonic() - self._waits_since if self._waits_since is not None else 0.0
 
     def run(self) -> None:
         with selectors.DefaultSelector() as selector:
             for name, port in self._machine.ports.items():
                 selector.register(port, selectors.EVENT_READ, name)
             selector.register(self._machine.pidfd, selectors.EVENT_READ, "process")
+            selector.register(self._work, selectors.EVENT_READ, "build")
             while not self._finished():
-                left = self._deadline - time.monotonic()
+                left = self._deadline + self._waited() - time.monotonic()
                 if left <= 0:
                     self.lost = f"no end within the deadline of {self._seconds:g} s"
                     self._late = True
                     break
-                if self._restored and not self._awake:
+                if self.restored and not self._awake:
                     left = min(left, self.begin + AWAKE_SECONDS - time.monotonic())
                     if left <= 0:
                         self.lost = f"no word from it within {AWAKE_SECONDS:g} s"
@@ -248,8 +283,13 @@ class Conversation:
                     self.lost = "it stopped without a status"
                     break
                 for key, _ in events:
-                    if key.data != "process" and not self._read(key.data):
+                    if key.data == "build":
                         selector.unregister(key.fileobj)
+                        # A guest without what it is for has no more to do.
+                        self._work.built.result()
+                    elif key.data != "process" and not self._read(key.data):
+                        selector.unregister(key.fileobj)
+                self._bring()
         if self.status is not None:
             self.lost = None
         self._machine.stop()
@@ -288,6 +328,8 @@ class Conversation:
                 self._go()
             elif word == b"awake":
                 self._awake = True
+            elif word == b"unbuilt":
+                self._waits_since = time.monotonic()
             elif word == b"run":
                 self.boot_seconds = time.monotonic() - self.begin
             elif word.startswith(b"exit "):

@@ -13,14 +13,13 @@ places of what was running already.
 from __future__ import annotations
 
 import contextlib
-import os
 import selectors
 import time
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.vm import cache, qemu
+from tests.vm import cache, job, qemu
 from tests.vm.errors import HarnessError
 from tests.vm.monitor import Monitor
 from tests.vm.progress import say, step
@@ -40,10 +39,6 @@ CONSOLE_LINES = 20
 HOST = Path("/proc/sys/kernel/random/boot_id")
 
 POLL_SECONDS = 0.01
-
-# Guest kernels see a disk's size only once, when they find it. So all jobs have this size;
-# the file is sparse.
-JOB_BYTES = 1 << 30
 
 
 def of(guest: Guest) -> Path:
@@ -75,16 +70,16 @@ def made_of(guest: Guest) -> list[object]:
     return [command, qemu.identity(qemu.binary()), files, HOST.read_text().strip()]
 
 
-def with_job(guest: Guest, job: Path) -> Guest:
-    return replace(guest, disks=(*guest.disks, job))
+def with_job(guest: Guest, disk: Path) -> Guest:
+    return replace(guest, disks=(*guest.disks, disk))
 
 
 def make(path: Path, guest: Guest) -> None:
-    job = path / "job"
-    job.touch()
-    pad(job)
+    disk = path / "job"
+    disk.touch()
+    job.pad(disk)
     ram = qemu.Ram(path / "ram", saved=False)
-    machine = qemu.start(path, with_job(guest, job), ram=ram)
+    machine = qemu.start(path, with_job(guest, disk), ram=ram)
     try:
         log = ready(machine)
         save(machine, path / "devices")
@@ -95,17 +90,8 @@ def make(path: Path, guest: Guest) -> None:
         raise HarnessError("\n".join([machine.reason(str(error)), *console])) from error
     finally:
         machine.close()
-    job.unlink()
+    disk.unlink()
     (path / "log").write_bytes(log)
-
-
-def pad(job: Path) -> int:
-    """Give a job's disk the size that all have; the size it had."""
-    size = job.stat().st_size
-    if size > JOB_BYTES:
-        raise HarnessError(f"the checkout has {size} bytes; a guest takes {JOB_BYTES} at most")
-    os.truncate(job, JOB_BYTES)
-    return size
 
 
 def ready(machine: qemu.Qemu) -> bytes:

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import concurrent.futures
+import hashlib
 import signal
 import subprocess
+import threading
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.vm import machine, splats
-from tests.vm.ran import run
+from tests.vm import build, machine, qemu, splats
+from tests.vm.errors import HarnessError
+from tests.vm.ran import TABLE, run
+
+PATIENCE = 60.0
 
 
 def vm(copy: Path, command: str) -> subprocess.Popen[bytes]:
@@ -98,6 +105,47 @@ def test_deadline_loses_the_machine_and_keeps_what_came_before(copy: Path) -> No
 def test_command_that_exits_255_is_not_a_lost_machine(copy: Path) -> None:
     done = run(copy, "exit 255")
     assert (done.outcome.status, done.outcome.lost) == (255, None)
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_module_that_does_not_compile_is_said_and_no_machine_lost(
+    copy: Path, capsys: pytest.CaptureFixture[str], warm: bool
+) -> None:
+    path = copy / "kmod/main.c"
+    before = path.read_text()
+    path.write_text(before + "static int unused;\n")
+    try:
+        with pytest.raises(HarnessError, match=r"kmod/main\.c:\d+.*unused"):
+            run(copy, "echo never", warm=warm)
+    finally:
+        path.write_text(before)
+    assert "boot: " not in capsys.readouterr().err
+
+
+def test_the_machine_comes_up_while_the_module_is_built_and_waits_for_it(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it waits is not of its deadline; what it gets is whole."""
+    modules, start = build.modules, qemu.start
+    seconds = 20.0
+    started = threading.Event()
+
+    def start_and_tell(*arguments: Any, **options: Any) -> qemu.Qemu:
+        started.set()
+        return start(*arguments, **options)
+
+    def slow(*arguments: Any, **options: Any) -> dict[str, bytes]:
+        assert started.wait(PATIENCE), "no machine was started before the module was built"
+        time.sleep(seconds)
+        return modules(*arguments, **options)
+
+    expected = modules(TABLE, TABLE[""], copy)
+    monkeypatch.setattr(build, "modules", slow)
+    monkeypatch.setattr(qemu, "start", start_and_tell)
+    done = run(copy, "sha256sum rtshm.ko tests/modules/probe/rtshm_probe.ko", deadline=seconds)
+    assert (done.outcome.status, done.outcome.lost) == (0, None)
+    for name in ("rtshm.ko", "tests/modules/probe/rtshm_probe.ko"):
+        assert f"{hashlib.sha256(expected[name]).hexdigest()}  {name}" in done.stdout.decode()
 
 
 def test_two_machines_at_once_do_not_meet(copy: Path) -> None:

@@ -151,6 +151,29 @@ def test_no_interrupt_is_lost_between_the_caller_and_its_fork(copy: Path) -> Non
     assert done.stdout.split() == [b"%d" % -signal.SIGINT] * 15
 
 
+# Whether a fork has the client already; each way that follows would import another, or
+# another version of a file.
+SEEN = r"""
+cat >seen.py <<'end'
+import sys
+print("rtshm.state" in sys.modules)
+end
+seen() { /run/warm/call python3 -m seen; }
+seen
+PYTHONPATH=/tmp seen
+mkdir -p sub/rtshm; cd sub; PYTHONPATH="$PYTHONPATH:.." seen; cd ..
+echo 'print("another version")' >>client/rtshm/cli/state.py
+seen
+rtshm --help | head -n 1
+"""
+
+
+def test_the_client_of_the_checkout_is_there_as_long_as_it_is_the_callers(copy: Path) -> None:
+    done = run(copy, SEEN)
+    assert done.outcome.warm
+    assert done.stdout.decode().splitlines() == ["True", *["False"] * 3, "another version"]
+
+
 def test_make_vm_begins_with_a_snapshot_unless_told_not_to(copy: Path) -> None:
     for cold, words in (("", "under TCG, from a snapshot ("), ("1", "under TCG (")):
         command = ["make", "-s", "-C", str(copy), "vm", "CMD=true", f"COLD={cold}"]
