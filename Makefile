@@ -136,6 +136,7 @@ kernels:
 
 bench: $(VENV)/stamp
 	@tests/vm/packages.sh vm
+	@tests/vm/packages.sh bench
 	@$(PYTHON) -m bench $(ONLY)
 
 $(VENV)/stamp: tests/requirements.txt client/pyproject.toml client/setup.py client/rtshm/_publish.c

@@ -44,13 +44,16 @@ class Machine:
     groups: tuple[str, ...]
     icount: bool = True
     packages: tuple[str, ...] = PACKAGES
+    memory: str = qemu.MEMORY
 
 
 MACHINES = (
     Machine("6.12", ("publish", "tick", "history", "control")),
     Machine("6.12", ("lateness",)),
-    Machine("6.12", ("growth",)),
+    # The largest region is 1 GiB.
+    Machine("6.12", ("growth",), memory="3G"),
     Machine("6.12-rt", ("lateness",)),
+    Machine("6.12", ("linuxcnc",), packages=LINUXCNC),
     Machine("6.12-rt", ("linuxcnc",), packages=LINUXCNC),
     Machine("6.12", ("publish", "lateness"), icount=False),
 )
@@ -74,6 +77,7 @@ def take(wanted: Machine, deadline: float) -> Run | None:
         CHECKOUT,
         COMMAND + " ".join(wanted.groups),
         icount=wanted.icount,
+        memory=wanted.memory,
         deadline=deadline,
         sinks=machine.Sinks(stdout=found),
     )

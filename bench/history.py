@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 import rtshm
 
-from bench import bpf
+from bench import bpf, tracing
 from bench.figures import seconds
 
 if TYPE_CHECKING:
@@ -90,6 +90,16 @@ def by_bpf(figures: Figures, rate: float) -> None:
     figures.add("read_array / BPF ring buffer by hand, samples/s", rate / found[1])
 
 
+def by_tracing(control: rtshm.Control, figures: Figures, rate: float) -> None:
+    """The ticks of a region by its tracepoint, which has the value and no record."""
+    period_ns = round(TICK.total_seconds() * 1e9)
+    control.create("traced", period=period_ns)
+    found = tracing.rate(BY_BPF, period_ns)
+    control.delete("traced")
+    figures.add("ticks from trace_pipe_raw, decoded by hand", found, "1/s")
+    figures.add("read_array / trace_pipe_raw, samples/s", rate / found)
+
+
 def polled(samples: list[rtshm.Samples], most: int) -> Iterator[tuple[rtshm.Samples, int, int]]:
     """Whoever has samples, by read_array: it, its first tick and its last."""
     poll = select.poll()
@@ -136,5 +146,6 @@ def measure(figures: Figures) -> None:
     with rtshm.Control() as control:
         rate = reading(control, figures)
         by_bpf(figures, rate)
+        by_tracing(control, figures, rate)
         keeping_up(control, figures, TICK, 1)
         keeping_up(control, figures, timedelta(milliseconds=1), 8)

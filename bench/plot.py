@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.figures import Run
 
 # Figures of `lateness` by way, and those of `growth` by what grows.
-WAYS = ("rtshm", "bare hrtimer", "BPF timer", "cyclictest")
+WAYS = ("rtshm with a lead of 10 us", "rtshm", "bare hrtimer", "BPF timer", "cyclictest")
 GROWTH = {"regions": "regions", "processes": "processes that map it"}
 
 

@@ -30,6 +30,7 @@ DEPTH = 65_536
 # As short as can be without a tick missed: what else interrupts the loop counts less.
 TICK = timedelta(microseconds=20)
 TICK_NS = 20_000
+LEAD = timedelta(microseconds=5)
 # So many turns of an empty loop that some thousand ticks fall into them.
 TURNS = 400_000
 ROUNDS = 5
@@ -83,11 +84,18 @@ def instructions(
 
 
 def of_rtshm(
-    control: rtshm.Control, *, depth: int = 0, readers: int = 0, task: bool = False
+    control: rtshm.Control,
+    *,
+    depth: int = 0,
+    readers: int = 0,
+    task: bool = False,
+    lead: timedelta | None = None,
 ) -> Callable[[], AbstractContextManager[Callable[[], int]]]:
     @contextmanager
     def ticking() -> Iterator[Callable[[], int]]:
-        control.create("loop", period=TICK, record_depth=depth, record_bytes=RECORD_BYTES)
+        control.create(
+            "loop", period=TICK, record_depth=depth, record_bytes=RECORD_BYTES, lead=lead
+        )
         if task:
             PROBE.write_text("add 9 loop")
         files = [rtshm.Samples("loop") for _ in range(readers)]
@@ -130,6 +138,7 @@ def measure(figures: Figures) -> None:
             of_rtshm(control, depth=DEPTH, readers=8),
         )
         task = add("a tick with an empty task", of_rtshm(control, task=True))
+        add("a tick that is waited for 5 us", of_rtshm(control, lead=LEAD))
         EVENT.write_text("1")
         add("a tick with the tracepoint on", of_rtshm(control))
         EVENT.write_text("0")

@@ -87,6 +87,7 @@ def run(
     sinks: Sinks | None = None,
     variables: Sequence[str] = (),
     arguments: str = "",
+    memory: str = qemu.MEMORY,
     disk: Path | None = None,
     extra: Mapping[str, bytes] | None = None,
 ) -> Outcome:
@@ -97,8 +98,8 @@ def run(
     in seconds from the start of QEMU, without what the guest waits for the build. `warm`
     is to begin with a snapshot of the booted guest, which is made if there is none; a
     guest that counts instructions always boots.
-    `arguments` go to the kernel, behind those that all have. `disk` is another than the
-    guest's usual one; `extra` are files for the copy.
+    `arguments` go to the kernel, behind those that all have. `memory` is QEMU's `-m`. `disk`
+    is another than the guest's usual one; `extra` are files for the copy.
     """
     sinks = sinks or Sinks()
     boot = image.boot_files(table, kernel)
@@ -111,7 +112,8 @@ def run(
             built.result()
         else:
             accelerator, why = accel.choose(boot)
-        guest = qemu.Guest(boot, accelerator, (disk or image.guest_image(table),), arguments)
+        disks = (disk or image.guest_image(table),)
+        guest = qemu.Guest(boot, accelerator, disks, arguments, memory)
         kept = None
         # A snapshot has a history of its own, which virtual time is to be free of.
         if warm and not icount:

@@ -1,6 +1,6 @@
 #!/bin/sh
 # Sees that the Debian packages are there that the commands of the Makefile need:
-# packages.sh vm|tools|vagrant. Says what is missing and why before it installs anything;
+# packages.sh vm|tools|bench|vagrant. Says what is missing and why before it installs anything;
 # says nothing, and does nothing, if all is there.
 set -eu
 packages=
@@ -61,6 +61,10 @@ tools)
 	want shellcheck "make lint reads the shell scripts with it" shellcheck
 	want groff-base "a host test formats the manual page" groff
 	want mandoc "a host test checks the manual page" mandoc
+	;;
+bench)
+	want kmod "virtme-ng finds modules with it" modprobe
+	want busybox-static "virtme-ng makes an initramfs of it" busybox
 	;;
 vagrant)
 	want vagrant "what is tested" vagrant

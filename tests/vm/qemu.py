@@ -65,7 +65,7 @@ PANIC = re.compile(r"Kernel panic - not syncing: (.*)")
 
 @dataclass(frozen=True, slots=True)
 class Guest:
-    """What a machine is made of: raw disks, which are vda, vdb, and a kernel's arguments.
+    """What a machine is made of: raw disks, which are vda, vdb, a kernel's arguments, memory.
 
     The arguments come behind those that all have.
     """
@@ -74,6 +74,7 @@ class Guest:
     accelerator: str
     disks: tuple[Path, ...] = ()
     arguments: str = ""
+    memory: str = MEMORY
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,12 +166,12 @@ def command_line(
 ) -> list[str]:
     accelerator = guest.accelerator
     command = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
-    command += ["-M", "q35", "-m", MEMORY, "-smp", "1" if accelerator == "icount" else "2"]
+    command += ["-M", "q35", "-m", guest.memory, "-smp", "1" if accelerator == "icount" else "2"]
     command += ACCELERATORS[accelerator]
     if ram is not None:
         # Saved: private, so that what the guest writes stays in this QEMU.
         how = "share=off" if ram.saved else "share=on"
-        backend = f"memory-backend-file,id=ram,size={MEMORY},mem-path={ram.path},{how}"
+        backend = f"memory-backend-file,id=ram,size={guest.memory},mem-path={ram.path},{how}"
         command += ["-object", backend, "-machine", "memory-backend=ram"]
         command += ["-incoming", "defer"] if ram.saved else []
     command += ["-kernel", str(guest.boot.kernel), "-initrd", str(guest.boot.initrd)]
