@@ -47,6 +47,7 @@ static char rtshm_texts[RTSHM_TEXTS][100] = {
 	[RTSHM_TEXT_START_TIME] = "start-ns: give a time to come on its clock, a day ahead at most",
 	[RTSHM_TEXT_LEAD] = "lead-ns: give at most 100000, and a quarter of period-ns",
 	[RTSHM_TEXT_LEADS] = "lead-ns: the leads of all regions may come to 250 ms in a second",
+	[RTSHM_TEXT_LEAD_CLOCK] = "lead-ns: this kernel's timers are not of high resolution",
 	[RTSHM_TEXT_BUDGET] = "task-budget-ns: give at most 3600000000000",
 	[RTSHM_TEXT_PHYS_RAM] =
 		"phys: this is the kernel's own RAM; set some aside with memmap= at boot",
@@ -135,6 +136,11 @@ int rtshm_settings_check(const struct rtshm_config *config, u64 size,
 	    config->lead_ns > config->period_ns / 4) {
 		rtshm_refuse(extack, RTSHM_TEXT_LEAD);
 		return -ERANGE;
+	}
+	/* Its clock may be one that stands while its cpu waits, with interrupts off. */
+	if (config->lead_ns && hrtimer_resolution > 1) {
+		rtshm_refuse(extack, RTSHM_TEXT_LEAD_CLOCK);
+		return -EOPNOTSUPP;
 	}
 	if (config->task_budget_ns > RTSHM_PERIOD_MAX_NS) {
 		rtshm_refuse(extack, RTSHM_TEXT_BUDGET);

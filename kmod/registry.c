@@ -30,30 +30,39 @@ static u64 rtshm_rate(u64 period_ns)
 	return DIV64_U64_ROUND_UP(NSEC_PER_SEC, period_ns);
 }
 
-/* Whether there is room for the ticks of a region, which has before_hz of it already. */
-static int rtshm_rate_check(const struct rtshm_config *config, u64 before_hz,
+/* What a region waits for its ticks in a second. */
+static u64 rtshm_lead(u64 period_ns, u64 lead_ns)
+{
+	return div64_u64(lead_ns * NSEC_PER_SEC, period_ns);
+}
+
+/* Whether there is room for the ticks of a region beside all others. */
+static int rtshm_rate_check(const struct rtshm_config *config,
 			    struct netlink_ext_ack *extack)
 {
-	u64 rate_hz = rtshm_rate(config->period_ns);
-
-	if (rtshm_rate_hz - before_hz + rate_hz > rtshm_limits.rate_max_hz) {
+	if (rtshm_rate_hz + rtshm_rate(config->period_ns) > rtshm_limits.rate_max_hz) {
 		rtshm_refuse(extack, RTSHM_TEXT_RATE);
 		return -ENOSPC;
 	}
 	/* All may be on one cpu, which is to have time for something else. */
-	if (rtshm_leads_ns - before_hz * config->lead_ns +
-	    rate_hz * config->lead_ns > RTSHM_LEADS_MAX_NS) {
+	if (rtshm_leads_ns + rtshm_lead(config->period_ns, config->lead_ns) >
+	    RTSHM_LEADS_MAX_NS) {
 		rtshm_refuse(extack, RTSHM_TEXT_LEADS);
 		return -ENOSPC;
 	}
 	return 0;
 }
 
-/* The rate of a region, 0 if it is new or goes, becomes another. */
-static void rtshm_rate_change(const struct rtshm_region *region, u64 before_hz, u64 rate_hz)
+static void rtshm_rate_take(const struct rtshm_region *region)
 {
-	rtshm_rate_hz += rate_hz - before_hz;
-	rtshm_leads_ns += (rate_hz - before_hz) * region->lead_ns;
+	rtshm_rate_hz += rtshm_rate(region->period_ns);
+	rtshm_leads_ns += rtshm_lead(region->period_ns, region->lead_ns);
+}
+
+static void rtshm_rate_give(const struct rtshm_region *region)
+{
+	rtshm_rate_hz -= rtshm_rate(region->period_ns);
+	rtshm_leads_ns -= rtshm_lead(region->period_ns, region->lead_ns);
 }
 
 /* What a region takes of the kernel's memory. */
@@ -80,7 +89,7 @@ static int rtshm_room_check(const struct rtshm_config *config,
 		rtshm_refuse(extack, RTSHM_TEXT_BYTES);
 		return -ENOSPC;
 	}
-	return rtshm_rate_check(config, 0, extack);
+	return rtshm_rate_check(config, extack);
 }
 
 /*
@@ -188,7 +197,7 @@ struct rtshm_region *rtshm_region_add(const struct rtshm_config *config,
 
 	rtshm_last_id++;
 	rtshm_regions_count++;
-	rtshm_rate_change(region, 0, rtshm_rate(region->period_ns));
+	rtshm_rate_take(region);
 	list_add_tail(&region->list, &rtshm_regions);
 	rtshm_regions_changed();
 	return region;
@@ -254,13 +263,16 @@ int rtshm_region_change(struct rtshm_region *region,
 			const struct rtshm_config *config,
 			struct netlink_ext_ack *extack)
 {
-	u64 rate_before_hz = rtshm_rate(region->period_ns);
 	int err;
 
 	lockdep_assert_held(&rtshm_regions_lock);
 	err = rtshm_settings_check(config, region->size, extack);
-	if (!err)
-		err = rtshm_rate_check(config, rate_before_hz, extack);
+	if (err)
+		return err;
+	/* In the place of what it has. */
+	rtshm_rate_give(region);
+	err = rtshm_rate_check(config, extack);
+	rtshm_rate_take(region);
 	if (err)
 		return err;
 	/* The ticks of another period would be at another phase. */
@@ -283,9 +295,10 @@ int rtshm_region_change(struct rtshm_region *region,
 		if (err)
 			return err;
 	}
-	rtshm_rate_change(region, rate_before_hz, rtshm_rate(config->period_ns));
+	rtshm_rate_give(region);
 	/* Loaded by the next tick, each by itself. */
 	WRITE_ONCE(region->period_ns, config->period_ns);
+	rtshm_rate_take(region);
 	WRITE_ONCE(region->task_budget_ns, config->task_budget_ns);
 	WRITE_ONCE(region->task_long_max, config->task_long_max);
 	if (config->print != region->print)
@@ -303,7 +316,7 @@ void rtshm_region_remove(struct rtshm_region *region)
 	lockdep_assert_held(&rtshm_regions_lock);
 	list_del(&region->list);
 	rtshm_regions_count--;
-	rtshm_rate_change(region, rtshm_rate(region->period_ns), 0);
+	rtshm_rate_give(region);
 	rtshm_regions_changed();
 	rtshm_region_shut(region);
 	rtshm_tasks_gone(region);

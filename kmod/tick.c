@@ -40,7 +40,8 @@ bool rtshm_announced(const struct rtshm_region *region)
  * Hard interrupt, region->lock held. @seen is the word as this tick saw it;
  * true when the announcement in it was taken. One attempt: against a writer
  * that comes in between, the newer announcement stays, and the next tick has
- * it.
+ * it. The exchange, if it succeeds, pairs with the writer's release, such as that
+ * of the client's publish(): what was stored before it, this tick sees.
  */
 static bool rtshm_take(struct rtshm_region *region, union rtshm_word_bits *seen)
 {
@@ -166,9 +167,9 @@ static u64 rtshm_lateness_ns(const struct rtshm_region *region, ktime_t now)
 /* Moves the timer to the next tick that is due after now: how many periods that is. */
 static u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now, u64 period_ns)
 {
-	ktime_t late = rtshm_on_clock(region->clock, now);
+	ktime_t due_by = rtshm_on_clock(region->clock, now);
 
-	return hrtimer_forward(&region->timer, ktime_sub_ns(late, region->lead_ns),
+	return hrtimer_forward(&region->timer, ktime_sub_ns(due_by, region->lead_ns),
 			       ns_to_ktime(period_ns));
 }
 

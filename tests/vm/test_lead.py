@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from typing import TYPE_CHECKING
+
+from tests.vm import machine
+from tests.vm.suites import CHECKOUT, TABLE
 
 if TYPE_CHECKING:
     from tests.vm.conftest import Program
@@ -10,3 +14,19 @@ if TYPE_CHECKING:
 
 def test_what_keeps_the_interrupt_makes_no_tick_late_up_to_the_lead(guest_program: Program) -> None:
     guest_program("lead", icount=True)
+
+
+def test_lead_is_refused_where_the_clock_may_stand_while_the_cpu_waits() -> None:
+    said = io.BytesIO()
+    outcome = machine.run(
+        TABLE,
+        TABLE[""],
+        CHECKOUT,
+        "insmod rtshm.ko print=0 && rtshm create l --period 1s && "
+        "rtshm create w --period 1s --lead 1us",
+        deadline=120,
+        sinks=machine.Sinks(stderr=said),
+        arguments="highres=off",
+    )
+    assert (outcome.lost, outcome.status) == (None, 1)
+    assert "lead-ns: this kernel's timers are not of high resolution" in said.getvalue().decode()
