@@ -154,6 +154,7 @@ clean:
 
 distclean: clean
 	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf client/build client/rtshm.egg-info client/rtshm/*.so
 	@echo "downloads and images stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/rtshm"
 
 help:

@@ -52,7 +52,11 @@ modprobe rtshm
 udevadm settle
 
 python3 -m venv --system-site-packages "$venv"
-"$venv/bin/pip" install -q --no-build-isolation ./client
+# Of a copy: what setuptools leaves would be root's, and among the user's sources.
+copy=$(mktemp -d)
+cp -R client "$copy"
+"$venv/bin/pip" install -q --no-build-isolation "$copy/client"
+rm -r "$copy"
 ln -sf "$venv/bin/rtshm" /usr/local/bin/rtshm
 
 # The kernel says its value at every tick.

@@ -3,10 +3,11 @@
  * publish() of a mapping: value and flag in one store.
  *
  * rtshm/publisher.py does the same in Python where this was not built. Here it
- * takes a fifth of the time, and the store is a release on every processor: a
- * tick that sees the flag sees what was stored through the mapping before.
+ * takes less time, and the store is a release on every processor: a tick that
+ * takes the value sees what was stored through the mapping before.
  *
- * With the limited API of Python 3.11 one build is for all later ones.
+ * With the limited API of Python 3.11 one build is for all later ones that have
+ * it: not for those without the GIL.
  */
 
 #define Py_LIMITED_API 0x030b0000
@@ -23,7 +24,7 @@ union word {
 	uint64_t	bits;
 };
 
-/* self: a capsule with the word. The store pairs with rtshm_load() in rtshm_take(). */
+/* self: a capsule with the word. The store pairs with rtshm_cmpxchg() in rtshm_take(). */
 static PyObject *publish(PyObject *self, PyObject *value)
 {
 	union word announced = { .ready = 1 };

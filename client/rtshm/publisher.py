@@ -40,5 +40,5 @@ def publisher_in_python(memory: Memory) -> Callable[[SupportsIndex], None]:
 
 try:
     from rtshm._publish import publisher as publisher
-except ImportError:
+except ModuleNotFoundError:
     publisher = publisher_in_python
