@@ -116,7 +116,9 @@ def ways(
         return (work / "rtshm.ko").read_bytes().decode(errors="replace")
 
     def ours(cold: str) -> str:
-        variables = {"KERNEL": kernel.name, "ICOUNT": "", "COLD": cold}
+        # The Python that runs this, which virtme-ng has, too.
+        path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+        variables = {"KERNEL": kernel.name, "ICOUNT": "", "COLD": cold, "PATH": path}
         return output(
             [str(work / "tests/vm/run"), VERDICT.format(rtshm="rtshm")], os.environ | variables
         )

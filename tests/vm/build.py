@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import subprocess
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,7 +16,8 @@ from tests.vm.errors import HarnessError
 from tests.vm.progress import say
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
+    from concurrent.futures import Future
 
     from tests.vm.kernels import Kernel, Table
 
@@ -37,6 +41,7 @@ def modules(
     *,
     variables: Sequence[str] = (),
     files: image.Files | None = None,
+    compiler: Compiler | None = None,
 ) -> dict[str, bytes]:
     """The built modules by their paths; an error or any warning of the compiler is a HarnessError.
 
@@ -44,6 +49,7 @@ def modules(
     them changed. The build directory stays, so that kbuild compiles only what changed.
     """
     files = files or image.files(table, kernel)
+    compiler = compiler or Compiler()
     directory = directory_of(kernel, source, files, variables)
     prune(directory.parent)
     with cache.locked(cache.root() / "locks" / f"build-{directory.name}"):
@@ -57,8 +63,8 @@ def modules(
         (directory / ".checkout").write_text(str(source))
         begin = time.monotonic()
         try:
-            make(files, kernel, directory, variables)
-            strip(files, directory)
+            make(files, kernel, directory, variables, compiler=compiler)
+            strip(files, directory, compiler)
             needs = seen_by_others(directory, sources)
             beside = directory / ".beside"
             # Each make takes kbuild a second, to find that there is nothing to do.
@@ -67,8 +73,8 @@ def modules(
                 for path in BESIDE:
                     # Or kbuild does not look again at the symbols' versions in rtshm's.
                     (directory / path / "Module.symvers").unlink(missing_ok=True)
-                    make(files, kernel, directory, variables, path)
-                strip(files, directory)
+                    make(files, kernel, directory, variables, path, compiler)
+                strip(files, directory, compiler)
                 beside.write_text(needs)
         except BaseException:
             # What was compiled with a warning would be up to date, and silent, next time.
@@ -79,6 +85,22 @@ def modules(
         say(f"built {names} for {kernel.name} in {time.monotonic() - begin:.1f} s")
         stamp.write_text(state)
         return found
+
+
+@contextlib.contextmanager
+def begun(
+    table: Table, kernel: Kernel, source: Path, variables: Sequence[str]
+) -> Iterator[Future[dict[str, bytes]]]:
+    """What modules() will give; the build ends with the block, or by what is raised in it."""
+    compiler = Compiler()
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            yield pool.submit(
+                modules, table, kernel, source, variables=variables, compiler=compiler
+            )
+        except BaseException:
+            compiler.end()
+            raise
 
 
 def directory_of(
@@ -151,6 +173,7 @@ def make(
     directory: Path,
     variables: Sequence[str],
     beside: Path | None = None,
+    compiler: Compiler | None = None,
 ) -> None:
     """Run kbuild; raise with its output if it fails or prints anything that is not progress."""
     command = [
@@ -163,27 +186,62 @@ def make(
         *variables,
         "modules",
     ]
-    done = subprocess.run(
-        files.command(command, {directory: "/build"}),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        check=False,
-    )
-    # Names as in the checkout, so that an editor finds them.
-    text = done.stdout.decode(errors="replace").replace("/build/", "")
-    lines = [line for line in text.splitlines() if not HARMLESS.fullmatch(line)]
-    output = "\n".join(lines).strip()
-    if done.returncode != 0 or output:
-        why = f"status {done.returncode}" if done.returncode else "warnings are errors here"
-        raise HarnessError(f"{output}\n{beside or MODULE} for {kernel.name}: {why}")
+    run(files, directory, command, f"{beside or MODULE} for {kernel.name}", compiler or Compiler())
 
 
-def strip(files: image.Files, directory: Path) -> None:
+def strip(files: image.Files, directory: Path, compiler: Compiler) -> None:
     """Take the debugging information off: 4 MB a module, which the guest has nothing to do with."""
     modules = [f"/build/{path.relative_to(directory)}" for path in directory.rglob("*.ko")]
-    command = files.command(["strip", "--strip-debug", *modules], {directory: "/build"})
-    subprocess.run(command, stdin=subprocess.DEVNULL, check=True)
+    run(files, directory, ["strip", "--strip-debug", *modules], "strip", compiler)
+
+
+def run(
+    files: image.Files, directory: Path, command: Sequence[str], what: str, compiler: Compiler
+) -> None:
+    status, output = compiler.run(files.command(command, {directory: "/build"}))
+    # Names as in the checkout, so that an editor finds them.
+    text = output.decode(errors="replace").replace("/build/", "")
+    lines = [line for line in text.splitlines() if not HARMLESS.fullmatch(line)]
+    said = "\n".join(lines).strip()
+    if status != 0 or said:
+        why = f"status {status}" if status else "warnings are errors here"
+        raise HarnessError(f"{said}\n{what}: {why}")
+
+
+class Compiler:
+    """Runs the programs that build, one after the other; another thread may end them."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._ended = False
+
+    def run(self, command: Sequence[str]) -> tuple[int, bytes]:
+        """The status, and what was printed."""
+        with self._lock:
+            if self._ended:
+                raise HarnessError("the build was ended before its end")
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+            )
+        with self._process as process:
+            try:
+                output, _ = process.communicate()
+            except BaseException:
+                process.kill()
+                raise
+        return process.returncode, output
+
+    def end(self) -> None:
+        with self._lock:
+            self._ended = True
+            # By sudo it may be somebody else's, and ends when it has built.
+            if self._process is not None:
+                with contextlib.suppress(PermissionError):
+                    self._process.kill()
 
 
 def of_rtshm(tree: str) -> list[str]:

@@ -22,7 +22,13 @@ export PYTHONPATH="$VM_CHECKOUT/client"
 	echo unbuilt
 	read -r word skip count
 } <>/dev/vport0p1 >&0
-busybox dd if=/dev/vdb bs=10240 skip="$skip" count="$count" 2>/dev/null | busybox tar -x -C /
+if [ "$word" != built ] ||
+	! busybox dd if=/dev/vdb of=/run/vm/built bs=10240 skip="$skip" count="$count" 2>/dev/null ||
+	! busybox tar -x -C / -f /run/vm/built; then
+	echo "rtshm-vm: what was built for the checkout did not come" >/dev/kmsg
+	exec busybox poweroff -f
+fi
+rm /run/vm/built
 
 # The command gets pipes, as from any shell: a port can be opened only once, so
 # that `echo >/dev/stderr` would fail on it.

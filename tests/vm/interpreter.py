@@ -2,9 +2,9 @@
 
 Under emulation the imports take most of the time of a short program. What it has
 imported in the snapshot is of the guest's disk alone. The client comes from the checkout
-of the run: it is imported when that is there, while the host still builds, and again in
-a fork whose caller would get another. A caller (call.c) that a fork of this process would
-not be like gets none, and starts an interpreter of its own.
+of the run: it is imported when that is there, while the host still builds, and a fork
+whose caller would get another becomes an interpreter of its own. A caller (call.c) that a
+fork of this process would not be like gets none, and starts one.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ import signal
 import socket
 import struct
 import sys
+import tempfile
+import traceback
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,7 +96,7 @@ def main() -> list[str]:
                 listener.close()
                 os.close(told)
                 if client is not None and not client.is_what_this_would_import():
-                    Client.forget()
+                    os.execv(sys.executable, [sys.executable, "-m", *arguments])
                 return arguments
             if pid > 0:
                 worker = Worker(pid, os.pidfd_open(pid), connection)
@@ -115,19 +117,33 @@ class Client:
 
     def __init__(self, folder: str) -> None:
         self._folder = folder
-        sys.path.insert(0, folder)
         os.setpriority(os.PRIO_PROCESS, 0, 19)
-        try:
-            for module in CLIENT_IMPORTS:
-                importlib.import_module(module)
-        except Exception:
-            # Who calls will be told why.
-            self.forget()
-        finally:
-            os.setpriority(os.PRIO_PROCESS, 0, 0)
-            sys.path.remove(folder)
-        self._files = self.files()
+        said = self._import()
+        os.setpriority(os.PRIO_PROCESS, 0, 0)
+        # What goes wrong, or is said, is for who calls to see: none of this is what it gets.
+        self._files = None if said else self.files()
         gc.freeze()
+
+    def _import(self) -> bytes:
+        """Import the client; what it printed, or why it could not be."""
+        streams = [os.dup(1), os.dup(2)]
+        with tempfile.TemporaryFile() as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+            sys.path.insert(0, self._folder)
+            try:
+                for module in CLIENT_IMPORTS:
+                    importlib.import_module(module)
+            except Exception:
+                traceback.print_exc()
+            sys.path.remove(self._folder)
+            sys.stdout.flush()
+            sys.stderr.flush()
+            for number, stream in enumerate(streams, start=1):
+                os.dup2(stream, number)
+                os.close(stream)
+            file.seek(0)
+            return file.read()
 
     def is_what_this_would_import(self) -> bool:
         """Whether a caller with this directory and this path would get the same modules."""
@@ -138,24 +154,17 @@ class Client:
         )
 
     @staticmethod
-    def modules() -> list[str]:
-        return [name for name in sys.modules if name.split(".")[0] == CLIENT]
-
-    @classmethod
-    def files(cls) -> dict[str, tuple[int, ...]]:
+    def files() -> dict[str, tuple[int, ...]]:
         """Of each module its source, as it is now."""
         found: dict[str, tuple[int, ...]] = {}
-        for name in cls.modules():
-            path = sys.modules[name].__file__ or ""
-            with contextlib.suppress(OSError):
-                status = os.stat(path)
-                found[path] = status.st_ino, status.st_size, status.st_mtime_ns
+        for name, module in sys.modules.items():
+            if name.split(".")[0] == CLIENT:
+                path = module.__file__ or ""
+                with contextlib.suppress(OSError):
+                    status = os.stat(path)
+                    times = status.st_mtime_ns, status.st_ctime_ns
+                    found[path] = status.st_dev, status.st_ino, status.st_size, *times
         return found
-
-    @classmethod
-    def forget(cls) -> None:
-        for name in cls.modules():
-            del sys.modules[name]
 
 
 class Worker(NamedTuple):

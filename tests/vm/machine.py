@@ -7,7 +7,6 @@ import os
 import selectors
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -104,8 +103,7 @@ def run(
     sinks = sinks or Sinks()
     boot = image.boot_files(table, kernel)
     release = image.files(table, kernel).release
-    with ThreadPoolExecutor(1) as pool:
-        built = pool.submit(build.modules, table, kernel, source, variables=variables)
+    with build.begun(table, kernel, source, variables) as built:
         programs = {**drivers.program(table, source), **bytecode.compiled(table, source)}
         if icount:
             accelerator, why = "icount", "ICOUNT=1: TCG, virtual time is instructions executed"
@@ -256,7 +254,9 @@ class Conversation:
         """What is built, when the guest waits for it and it is there."""
         if self._waits_since is not None and self._work.built.done():
             self._tell("built", *self._work.bring())
-            self._deadline += self._waited()
+            waited = self._waited()
+            self._deadline += waited
+            self.boot_seconds -= waited
             self._waits_since = None
 
     def _waited(self) -> float:
@@ -333,7 +333,7 @@ class Conversation:
             elif word == b"unbuilt":
                 self._waits_since = time.monotonic()
             elif word == b"run":
-                self.boot_seconds = time.monotonic() - self.begin
+                self.boot_seconds += time.monotonic() - self.begin
             elif word.startswith(b"exit "):
                 self.status = int(word.removeprefix(b"exit "))
 

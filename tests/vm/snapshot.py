@@ -67,7 +67,8 @@ def made_of(guest: Guest) -> list[object]:
     files = [qemu.identity(each) for each in (guest.boot.kernel, guest.boot.initrd, *guest.disks)]
     # The host's boot stands for its kernel and its processor, which KVM's guest has; and
     # after a crash of the host no file here need be whole.
-    return [command, qemu.identity(qemu.binary()), files, HOST.read_text().strip()]
+    host = HOST.read_text().strip()
+    return [command, job.BYTES, qemu.identity(qemu.binary()), files, host]
 
 
 def with_job(guest: Guest, disk: Path) -> Guest:

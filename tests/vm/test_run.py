@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.vm import build, machine, qemu, splats
+from tests.vm import build, drivers, machine, qemu, splats
 from tests.vm.errors import HarnessError
 from tests.vm.ran import TABLE, run
 
@@ -153,6 +153,33 @@ def test_two_machines_at_once_do_not_meet(copy: Path) -> None:
         command = "echo %s >/etc/who; sync; sleep 2; cat /etc/who"
         both = [pool.submit(run, copy, command % name) for name in ("one", "two")]
         assert [future.result().stdout for future in both] == [b"one\n", b"two\n"]
+
+
+def test_what_goes_wrong_meanwhile_ends_the_compiler(
+    copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And so does a signal, which is raised in the same place."""
+    statuses = []
+    compilers: list[build.Compiler] = []
+
+    def compile_for_ever(*arguments: Any, compiler: build.Compiler, **options: Any) -> None:
+        compilers.append(compiler)
+        statuses.append(compiler.run(["sleep", "600"])[0])
+        with pytest.raises(HarnessError, match="ended before its end"):
+            compiler.run(["true"])
+        raise HarnessError("not what is told")
+
+    def fail(*arguments: Any) -> dict[str, bytes]:
+        deadline = time.monotonic() + PATIENCE
+        while not (compilers and compilers[0]._process):
+            assert time.monotonic() < deadline, "nothing is compiled"
+        raise HarnessError("something else")
+
+    monkeypatch.setattr(build, "modules", compile_for_ever)
+    monkeypatch.setattr(drivers, "program", fail)
+    with pytest.raises(HarnessError, match="something else"):
+        run(copy, "echo never")
+    assert statuses == [-signal.SIGKILL]
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.vm import cache, image, qemu, ran, snapshot, splats
+from tests.vm import cache, image, job, qemu, ran, snapshot, splats
 from tests.vm.ran import TABLE
 
 if TYPE_CHECKING:
@@ -161,9 +161,10 @@ end
 seen() { /run/warm/call python3 -m seen; }
 seen
 PYTHONPATH=/tmp seen
-mkdir -p sub/rtshm; cd sub; PYTHONPATH="$PYTHONPATH:.." seen; cd ..
-echo 'print("another version")' >>client/rtshm/cli/state.py
+mkdir -p sub/rtshm; echo >sub/rtshm/__init__.py; cd sub; PYTHONPATH="$PYTHONPATH:.." seen; cd ..
+touch client/rtshm/cli/state.py
 seen
+echo 'print("another version")' >>client/rtshm/cli/state.py
 rtshm --help | head -n 1
 """
 
@@ -172,6 +173,18 @@ def test_the_client_of_the_checkout_is_there_as_long_as_it_is_the_callers(copy: 
     done = run(copy, SEEN)
     assert done.outcome.warm
     assert done.stdout.decode().splitlines() == ["True", *["False"] * 3, "another version"]
+
+
+def test_what_the_client_says_as_it_is_imported_is_said_to_its_caller(copy: Path) -> None:
+    path = copy / "client/rtshm/cli/state.py"
+    text = path.read_text()
+    path.write_text(text + 'print("imported")\n')
+    try:
+        done = run(copy, "rtshm --help; rtshm --help")
+    finally:
+        path.write_text(text)
+    assert done.outcome.warm
+    assert done.stdout.decode().splitlines().count("imported") == 2
 
 
 def test_make_vm_begins_with_a_snapshot_unless_told_not_to(copy: Path) -> None:
@@ -241,6 +254,8 @@ def test_all_that_a_snapshot_is_made_of_is_in_its_name(
     disk.write_text("with what is newer")
     found.append(snapshot.made_of(guest))
     monkeypatch.setattr(qemu, "COMMAND_LINE", "quiet")
+    found.append(snapshot.made_of(guest))
+    monkeypatch.setattr(job, "BYTES", 2 << 30)
     found.append(snapshot.made_of(guest))
     host = tmp_path / "boot_id"
     host.write_text("the next boot\n")
