@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.guest.conftest import Load
 
 MS = 1_000_000
+LEAD_NS = 20_000
 PERIOD_MAX_NS = 3_600_000_000_000
 CPU1 = Path("/sys/devices/system/cpu/cpu1/online")
 
@@ -100,7 +101,7 @@ def test_ticks_go_on_while_a_cpu_comes_and_goes(figures: list[int], load: Load) 
     load(print=0, period_ns=MS)
     with Control() as control, ExitStack() as files:
         for cpu in (None, 0, 1):
-            control.create(f"cpu{cpu}".lower(), period=MS, cpu=cpu, record_depth=64)
+            control.create(f"cpu{cpu}".lower(), period=MS, cpu=cpu, record_depth=64, lead=LEAD_NS)
         names = ["default", "cpunone", "cpu0", "cpu1"]
 
         def publish() -> None:
@@ -127,7 +128,7 @@ def test_ticks_go_on_while_a_cpu_comes_and_goes(figures: list[int], load: Load) 
 def test_locks_nest_as_they_may_in_an_interrupt_of_preempt_rt(
     figures: list[int], load: Load
 ) -> None:
-    """Ticks that take, print, record and wake, with pollers, readers and events."""
+    """Ticks that take, print, record and wake, are waited for, with pollers, readers and events."""
     (seconds,) = figures
     load(print=2, period_ns=MS)
     deadline = time.monotonic() + seconds
@@ -146,13 +147,15 @@ def test_locks_nest_as_they_may_in_an_interrupt_of_preempt_rt(
                 os.read(fd, 65536)
 
     with Control() as control, ExitStack() as children:
-        control.create("a", period=MS, record_depth=256, print=rtshm.PrintMode.CHANGES)
+        control.create(
+            "a", period=MS, record_depth=256, print=rtshm.PrintMode.CHANGES, lead=LEAD_NS
+        )
         children.enter_context(killed(lambda: poll("/dev/rtshm/default", True)))
         children.enter_context(killed(lambda: poll("/dev/rtshm/a", True)))
         children.enter_context(killed(lambda: poll("/dev/rtshm/a.samples", False)))
         with control.watch(timeout=LIFETIME) as events:
             while time.monotonic() < deadline:
-                control.create("b", period=MS, cpu=1)
+                control.create("b", period=MS, cpu=1, lead=LEAD_NS)
                 control.delete("b")
                 assert isinstance(next(events), rtshm.Created)
                 assert isinstance(next(events), rtshm.Deleted)
