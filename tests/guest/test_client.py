@@ -7,7 +7,6 @@ import errno
 import gc
 import os
 import select
-import time
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 import rtshm
 
-from tests.guest import child, module
+from tests.guest import child, first, module
 from tests.guest.module import DEVICE, PATIENCE
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ def test_value_out_of_range_is_refused_and_nothing_stored(load: Load, value: int
 
 def test_wait_taken_gives_up_at_its_timeout(load: Load) -> None:
     load(period_ns=NEVER_NS, print=0)
-    time.sleep(0.1)  # the first tick has been
+    first.tick()
     with rtshm.open() as region:
         region.publish(1)
         for timeout in (0.1, timedelta(milliseconds=100), 0, -1):

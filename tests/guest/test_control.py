@@ -11,7 +11,6 @@ import signal
 import socket
 import struct
 import threading
-import time
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +24,7 @@ from rtshm.messages import Command
 from rtshm.netlink import Link
 
 from tests import spec as ynl
-from tests.guest import child, module
+from tests.guest import child, first, module
 from tests.guest.genl import NEW, Genl, attrs
 from tests.guest.module import LIFETIME, PATIENCE
 
@@ -796,12 +795,8 @@ def test_module_that_went_during_an_overrun_ends_the_watch(load: Load) -> None:
 @pytest.fixture
 def motor(control: rtshm.Control) -> rtshm.RegionInfo:
     """A region whose first tick has been, and that has no other."""
-    region = control.create("motor", period=NEVER)
-    deadline = time.monotonic() + PATIENCE
-    while not region.counters.ticks:
-        assert time.monotonic() < deadline
-        region = control.get("motor")
-    return region
+    control.create("motor", period=NEVER)
+    return first.tick("motor")
 
 
 def test_waiting_for_a_region_that_is_deleted_ends_at_once(

@@ -19,7 +19,7 @@ import rtshm
 from rtshm import Control, PrintMode
 from rtshm.kmsg import KernelLog
 
-from tests.guest import ftrace, genl, libc, module, raw
+from tests.guest import first, ftrace, genl, libc, module, raw
 from tests.guest.child import killed
 from tests.guest.genl import DEL, NEW, Genl, Refused, attrs
 from tests.guest.libc import PAGE
@@ -143,8 +143,8 @@ def test_users_are_open_files_and_a_mapping_holds_its_file(control: Control) -> 
 
 def test_delete_hangs_up_on_who_waits(control: Control) -> None:
     control.create("a", period=HOUR_NS)
+    first.tick("a")
     with rtshm.open("a") as region:
-        region.wait_taken(PATIENCE)  # the first tick has been
         region.publish(1)
         poll = select.poll()
         poll.register(region.fileno(), select.POLLOUT)
@@ -157,8 +157,8 @@ def test_delete_hangs_up_on_who_waits(control: Control) -> None:
 
 def test_delete_is_seen_by_select_and_by_every_exclusive_waiter(control: Control) -> None:
     control.create("a", period=HOUR_NS)
+    first.tick("a")
     with rtshm.open("a") as region:
-        region.wait_taken(PATIENCE)
         region.publish(1)
         waiters = [select.epoll() for _ in range(2)]
         for waiter in waiters:

@@ -20,7 +20,7 @@ import pytest
 import rtshm
 from rtshm import Control
 
-from tests.guest import libc, module
+from tests.guest import first, libc, module
 from tests.guest.child import killed
 from tests.guest.libc import PAGE
 from tests.guest.module import PATIENCE
@@ -328,7 +328,7 @@ def test_delete_ends_the_waiting_of_readers_and_pollers(
     control: Control, opened: Callable[..., int]
 ) -> None:
     control.create("a", period=HOUR_NS, record_depth=10)
-    time.sleep(0.1)  # the first tick, at once, has been
+    first.tick("a")
     fd = opened()
     got: list[bytes] = []
     waiting = threading.Thread(target=lambda: got.append(os.read(fd, STRIDE)))

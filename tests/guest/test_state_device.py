@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.guest import child, libc, raw
+from tests.guest import child, first, libc, raw
 from tests.guest.genl import Genl
 from tests.guest.libc import EXEC, PAGE, PRIVATE, READ, SHARED, WRITE
 from tests.guest.module import DEVICE, PATIENCE, PERIOD_MIN_NS
@@ -225,8 +225,8 @@ def events(fd: int, timeout_ms: int = 0) -> int:
 
 
 def test_poll_is_writable_unless_an_announcement_waits(load: Load) -> None:
-    load(period_ns=3_600_000_000_000, print=0)  # after the first tick, none
-    time.sleep(0.1)
+    load(period_ns=3_600_000_000_000, print=0)
+    first.tick()
     fd = os.open(DEVICE, os.O_RDWR)
     assert events(fd) == select.POLLIN | select.POLLOUT
     announce(fd)
