@@ -42,9 +42,16 @@ echo run >/dev/vport0p1
 ) </dev/null >/run/vm/out 2>/run/vm/err
 status=$?
 
-# What the command left in the background may hold its pipes open for ever.
+# What the command left in the background may hold its pipes open for ever. Who waits for
+# more has had all that was written; on a busy machine that takes its time.
 (
 	busybox sleep 2
+	tries=0
+	until [ "$(busybox grep -c pipe_read /proc/$out/wchan /proc/$err/wchan | busybox grep -c :1)" = 2 ] ||
+		[ $tries = 60 ]; do
+		busybox sleep 0.5
+		tries=$((tries + 1))
+	done
 	kill "$out" "$err"
 ) 2>/dev/null &
 wait "$out" "$err"

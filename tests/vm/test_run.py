@@ -61,6 +61,21 @@ def test_guest_has_the_checkout_and_keeps_output_apart(copy: Path) -> None:
     assert done.stderr.endswith(b"late\n")
 
 
+def test_what_was_written_comes_whole_however_long_it_takes(copy: Path) -> None:
+    """The copier of standard output stands still for longer than the pipes may be held open."""
+    done = run(
+        copy,
+        """
+        copier=$(pgrep -f 'cat /run/vm/out')
+        kill -STOP $copier
+        (sleep 5; kill -CONT $copier) >/dev/null 2>&1 &
+        sleep 60 &
+        seq 10000
+        """,
+    )
+    assert done.stdout == b"".join(b"%d\n" % number for number in range(1, 10001))
+
+
 def test_make_hands_over_quotes_dollars_and_newlines(copy: Path) -> None:
     command = "echo \"$((6 * 7))\" 'a  b' `echo $0`\n# $(shell false)\nprintf '%s' '$x \\'"
     done = subprocess.run(
