@@ -81,7 +81,7 @@ def take(wanted: Machine, deadline: float) -> Run | None:
         deadline=deadline,
         sinks=machine.Sinks(stdout=found),
     )
-    if machine.report(outcome) != 0:
+    if machine.report(outcome) != 0 or not found.getvalue():
         return None
     return Run.from_json(json.loads(found.getvalue()))
 

@@ -19,7 +19,7 @@ import numpy
 import rtshm
 
 from bench.figures import INSTRUCTION_NS
-from bench.lateness import LEAD, WAITED, load
+from bench.lateness import LEAD, WAITED, first_ticks, load
 from bench.publish import VALUE, taken
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     from bench.figures import Figures
 
 PERIOD_NS = 1_000_000
-TICKS = 2_000
+TICKS = 5_000
+# Left out of each, as by lateness.
+FIRST = first_ticks(PERIOD_NS)
 PERCENT = 99.9
 OF_SERVO = 0.33
 OF_PIN = 1.0
@@ -78,28 +80,27 @@ def halcmd(*words: str) -> None:
 def sampled(stream: Any) -> tuple[numpy.ndarray[Any, numpy.dtype[Any]], float]:
     """The errors of `TICKS` periods in ns, and how many samples a second were read."""
     halcmd("start")
-    time.sleep((TICKS + 100) * PERIOD_NS / 1e9)
+    time.sleep((FIRST + TICKS + 100) * PERIOD_NS / 1e9)
     halcmd("stop")
     begin = time.perf_counter()
-    errors = numpy.array([stream.read()[0] for _ in range(TICKS)])
-    return errors, TICKS / (time.perf_counter() - begin)
+    errors = numpy.array([stream.read()[0] for _ in range(FIRST + TICKS)])
+    return errors[FIRST:], (FIRST + TICKS) / (time.perf_counter() - begin)
 
 
 def of_rtshm(
     control: rtshm.Control, lead: timedelta | None = None
 ) -> numpy.ndarray[Any, numpy.dtype[Any]]:
     period = timedelta(microseconds=PERIOD_NS // 1000)
-    control.create("late", period=period, record_depth=TICKS, lead=lead)
-    time.sleep(TICKS * PERIOD_NS / 1e9)
+    control.create("late", period=period, record_depth=FIRST + TICKS, lead=lead)
+    time.sleep((FIRST + TICKS) * PERIOD_NS / 1e9)
     with rtshm.Samples("late", oldest=True) as samples:
-        times = samples.read_array(TICKS)["time_ns"].astype("i8")
+        times = samples.read_array(FIRST + TICKS)["time_ns"].astype("i8")
     control.delete("late")
-    return numpy.diff(times) - PERIOD_NS
+    return numpy.diff(times)[FIRST:] - PERIOD_NS
 
 
 def p999(errors: numpy.ndarray[Any, numpy.dtype[Any]]) -> float:
-    """The first period of theirs has none before it: two of each are left out."""
-    return float(numpy.percentile(abs(errors[2:]), PERCENT))
+    return float(numpy.percentile(abs(errors), PERCENT))
 
 
 def periods(control: rtshm.Control, stream: Any, figures: Figures, when: str) -> None:
