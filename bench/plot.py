@@ -43,9 +43,9 @@ def draw(runs: Sequence[Run], path: Path) -> None:
             bars(axes, {name: value for name, value in found.items() if " / " not in name})
         axes.set_title(title)
     into.set_xscale("log")
+    late.set_yscale("log")
     lateness(late, values(runs, "lateness"))
     late.set_title("Lateness at 1 kHz: p99.9 in us")
-    late.set_yscale("log")
     for found in values(runs, "growth").values():
         lines(growth, found)
     growth.set_title("As it grows: instructions")
@@ -72,9 +72,13 @@ def lateness(axes: Any, found: dict[str, dict[str, float]]) -> None:
         ]
         axes.bar([x + number * width for x in range(len(places))], heights, width, label=way)
     middle = width * (len(WAYS) - 1) / 2
-    labels = [f"{machine}\n{when}" for machine, when in places]
+    # All of what repeats is by icount.
+    labels = [f"{machine.partition(',')[0]}\n{when}" for machine, when in places]
     axes.set_xticks([x + middle for x in range(len(places))], labels)
-    axes.legend()
+    # Above the bars.
+    _, highest = axes.get_ylim()
+    axes.set_ylim(top=highest * 30)
+    axes.legend(loc="upper left", fontsize="small")
 
 
 def lines(axes: Any, found: dict[str, float]) -> None:
