@@ -28,6 +28,11 @@ SLABS = Path("/sys/kernel/slab")
 LOCKDEP = Path("/proc/lockdep_stats")
 PAGES_KIB = 1024
 
+# See look().
+LOOKS = 20
+BETWEEN_SECONDS = 0.2
+ALIKE_BYTES = 64 << 10
+
 # Out of the kernel's tree, and not signed.
 TAINT = (1 << 12) | (1 << 13)
 
@@ -58,11 +63,28 @@ def drop_caches() -> None:
 
 
 def look() -> dict[str, Any]:
+    """As it is when two looks in a row say the same.
+
+    The kernel's counts are read one after the other: pages that go from a cpu's list to the
+    others' meanwhile, 1 MiB at a time, are counted twice or not at all.
+    """
     traces = module.traces()
+    last: dict[str, int] = {}
+    for _ in range(LOOKS):
+        now = taken()
+        if last and all(abs(now[name] - was) <= ALIKE_BYTES for name, was in last.items()):
+            break
+        last = now
+        time.sleep(BETWEEN_SECONDS)
+    return {"traces": traces, "taken": now}
+
+
+def taken() -> dict[str, int]:
+    """The memory by who has it, in bytes."""
     drop_caches()
-    taken = {name: module.meminfo(name) for name in TAKERS}
-    pages = module.meminfo("MemTotal") - sum(taken.values()) - module.free_bytes()
-    return {"traces": traces, "taken": {**taken, "pages": pages}}
+    found = {name: module.meminfo(name) for name in TAKERS}
+    pages = module.meminfo("MemTotal") - sum(found.values()) - module.free_bytes()
+    return {**found, "pages": pages}
 
 
 def more(before: dict[str, Any], after: dict[str, Any]) -> dict[str, int]:
