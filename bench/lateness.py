@@ -75,7 +75,8 @@ def first_ticks(period_ns: int) -> int:
     return int(FIRST_SECONDS * 1e9) // period_ns
 
 
-def of_rtshm(period_ns: int, ticks: int, lead: timedelta | None = None) -> Lateness:
+def recorded(period_ns: int, ticks: int, lead: timedelta | None = None) -> Lateness:
+    """The samples of so many ticks of a region, but for the first."""
     first = first_ticks(period_ns)
     with rtshm.Control() as control:
         period = timedelta(microseconds=period_ns // 1000)
@@ -83,10 +84,14 @@ def of_rtshm(period_ns: int, ticks: int, lead: timedelta | None = None) -> Laten
         try:
             time.sleep((first + ticks) * period_ns / 1e9)
             with rtshm.Samples("late", oldest=True) as samples:
-                found: Lateness = samples.read_array(first + ticks)["lateness_ns"].copy()
+                found: Lateness = samples.read_array(first + ticks)
         finally:
             control.delete("late")
     return found[first:]
+
+
+def of_rtshm(period_ns: int, ticks: int, lead: timedelta | None = None) -> Lateness:
+    return recorded(period_ns, ticks, lead)["lateness_ns"].copy()
 
 
 def of_bare(period_ns: int, ticks: int) -> Lateness:

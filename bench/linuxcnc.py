@@ -19,7 +19,7 @@ import numpy
 import rtshm
 
 from bench.figures import INSTRUCTION_NS
-from bench.lateness import LEAD, WAITED, first_ticks, load
+from bench.lateness import LEAD, WAITED, first_ticks, load, recorded
 from bench.publish import VALUE, taken
 
 if TYPE_CHECKING:
@@ -87,29 +87,23 @@ def sampled(stream: Any) -> tuple[numpy.ndarray[Any, numpy.dtype[Any]], float]:
     return errors[FIRST:], (FIRST + TICKS) / (time.perf_counter() - begin)
 
 
-def of_rtshm(
-    control: rtshm.Control, lead: timedelta | None = None
-) -> numpy.ndarray[Any, numpy.dtype[Any]]:
-    period = timedelta(microseconds=PERIOD_NS // 1000)
-    control.create("late", period=period, record_depth=FIRST + TICKS, lead=lead)
-    time.sleep((FIRST + TICKS) * PERIOD_NS / 1e9)
-    with rtshm.Samples("late", oldest=True) as samples:
-        times = samples.read_array(FIRST + TICKS)["time_ns"].astype("i8")
-    control.delete("late")
-    return numpy.diff(times)[FIRST:] - PERIOD_NS
+def of_rtshm(lead: timedelta | None) -> numpy.ndarray[Any, numpy.dtype[Any]]:
+    """The errors of as many periods: the difference of one tick more."""
+    times = recorded(PERIOD_NS, TICKS + 1, lead)["time_ns"].astype("i8")
+    return numpy.diff(times) - PERIOD_NS
 
 
 def p999(errors: numpy.ndarray[Any, numpy.dtype[Any]]) -> float:
     return float(numpy.percentile(abs(errors), PERCENT))
 
 
-def periods(control: rtshm.Control, stream: Any, figures: Figures, when: str) -> None:
+def periods(stream: Any, figures: Figures, when: str) -> None:
     """How far off the periods are of a servo thread, of a region, and of one with a lead."""
     errors, rate = sampled(stream)
     theirs = p999(errors)
     figures.add(f"1 kHz, {when}: servo thread, error of a period, p99.9", theirs, "ns")
     for name, lead in (("rtshm", None), (WAITED, LEAD)):
-        ours = p999(of_rtshm(control, lead))
+        ours = p999(of_rtshm(lead))
         figures.add(f"1 kHz, {when}: {name}, error of a period, p99.9", ours, "ns")
         figures.add(
             f"1 kHz, {when}: {name} / servo thread",
@@ -140,6 +134,6 @@ def measure(figures: Figures) -> None:
             called = {"pin": "a pin of LinuxCNC's hal", "publish": "publish beside it"}[name]
             figures.add(called, found[name] * 1e9 / INSTRUCTION_NS, "instructions")
         figures.add("publish / a hal pin", found["publish"] / found["pin"], most=OF_PIN)
-        periods(control, stream, figures, "idle")
+        periods(stream, figures, "idle")
         with load():
-            periods(control, stream, figures, "loaded")
+            periods(stream, figures, "loaded")

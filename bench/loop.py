@@ -181,7 +181,7 @@ def measure(act: Callable[[], str], words: str) -> Cost:
     said = act()
     wall = time.monotonic() - begin
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    if f"{words} " not in said:
+    if f"rtshm: {words} " not in said:
         print(said, file=sys.stderr)
         raise HarnessError(f"no {words!r} in what was printed")
     cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime

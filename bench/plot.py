@@ -10,6 +10,7 @@ matplotlib.use("agg")
 
 from matplotlib import pyplot
 
+from bench.lateness import WAYS
 from bench.table import column
 
 if TYPE_CHECKING:
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 
     from bench.figures import Run
 
-# Figures of `lateness` by way, and those of `growth` by what grows.
-WAYS = ("rtshm with a lead of 10 us", "rtshm", "bare hrtimer", "BPF timer", "cyclictest")
+# Figures of `growth` by what grows.
 GROWTH = {"regions": "regions", "processes": "processes that map it"}
 
 

@@ -18,6 +18,7 @@ import rtshm
 
 from bench import bare, bpf
 from bench.figures import INSTRUCTION_NS
+from tests.guest.ftrace import EVENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -38,7 +39,6 @@ ROUNDS = 5
 SETTLED = 0.05
 # Its task number 9 does nothing.
 PROBE = Path("/sys/module/rtshm_probe/parameters/run")
-EVENT = Path("/sys/kernel/tracing/events/rtshm/rtshm_tick/enable")
 
 RECORDING = 1.5
 OF_BARE = 1.5
@@ -139,9 +139,9 @@ def measure(figures: Figures) -> None:
         )
         task = add("a tick with an empty task", of_rtshm(control, task=True))
         add("a tick that is waited for 5 us", of_rtshm(control, lead=LEAD))
-        EVENT.write_text("1")
+        (EVENT / "enable").write_text("1")
         add("a tick with the tracepoint on", of_rtshm(control))
-        EVENT.write_text("0")
+        (EVENT / "enable").write_text("0")
         of_a_bpf_timer = add("a tick of a BPF timer that takes a mapped word", of_bpf)
     figures.add("an idle tick / a bare hrtimer's", idle / nothing, most=OF_BARE)
     figures.add("an idle tick / a BPF timer's", idle / of_a_bpf_timer, most=OF_BPF)

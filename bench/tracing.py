@@ -10,20 +10,18 @@ import os
 import re
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
 from bench.figures import seconds
+from tests.guest.ftrace import EVENT, TRACEFS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     Array = numpy.ndarray[Any, numpy.dtype[Any]]
 
-TRACEFS = Path("/sys/kernel/tracing")
-EVENT = TRACEFS / "events/rtshm/rtshm_tick"
 PAGE = os.sysconf("SC_PAGE_SIZE")
 HEAD = 16
 KILOBYTES = 8192
