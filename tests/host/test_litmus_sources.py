@@ -11,9 +11,11 @@ import pytest
 CHECKOUT = Path(__file__).parents[2]
 FILES = sorted((CHECKOUT / "tests/litmus").glob("*.litmus"))
 
-# ` * tick.c: rtshm_take: statement`: file in kmod, function, what stands in it. A header
-# comment has no function.
-QUOTED = re.compile(r"^ \* (?P<file>[\w/]+\.[ch]): (?:(?P<function>\w+): )?(?P<code>.*)$", re.M)
+# ` * tick.c: rtshm_take: statement`: file in kmod or the client, function, what stands in
+# it. A header comment has no function.
+QUOTED = re.compile(
+    r"^ \* (?P<file>(?:\.\./client/)?[\w/]+\.[ch]): (?:(?P<function>\w+): )?(?P<code>.*)$", re.M
+)
 
 # What orders, or is a claim by one processor before another.
 BARRIER = re.compile(
