@@ -7,7 +7,6 @@ tests/vm/test_lead.py.
 from __future__ import annotations
 
 import os
-import signal
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 import rtshm
 
 from tests.guest import module
+from tests.guest.child import killed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,18 +32,15 @@ NEXT_LOOK_NS = 300
 def switching() -> Iterator[None]:
     """Two processes that wake each other, again and again: interrupts are off for a switch."""
     there, back = os.pipe(), os.pipe()
-    pids = []
-    for (read, _), (_, write) in ((there, back), (back, there)):
-        pids.append(os.fork())
-        if pids[-1] == 0:
-            while True:
-                os.read(read, 1)
-                os.write(write, b".")
-    os.write(there[1], b".")
-    yield
-    for pid in pids:
-        os.kill(pid, signal.SIGKILL)
-        os.waitpid(pid, 0)
+
+    def wake(read: int, write: int) -> None:
+        while True:
+            os.read(read, 1)
+            os.write(write, b".")
+
+    with killed(lambda: wake(there[0], back[1])), killed(lambda: wake(back[0], there[1])):
+        os.write(there[1], b".")
+        yield
 
 
 def lateness_ns(control: rtshm.Control, lead_ns: int) -> np.ndarray[Any, np.dtype[np.int64]]:
