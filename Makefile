@@ -9,8 +9,10 @@ DKMS_FILES := dkms.conf Kbuild $(wildcard $(addprefix kmod/,*.[ch] include/*.h \
 	include/uapi/linux/*.h netlink/*.yaml examples/*/*.[ch] examples/*/Kbuild examples/*/Makefile))
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-SCRIPTS := tests $(wildcard bench docs/*.py)
-SHELL_SCRIPTS := .ci/run .ci/kvm tests/vm/run $(wildcard tests/vm/*.sh tests/vagrant/*.sh vagrant/*.sh)
+SCRIPTS := vm tools tests demo $(wildcard bench docs/*.py)
+SHELL_SCRIPTS := .ci/run .ci/kvm vm/run $(wildcard vm/*.sh vm/*/*.sh tools/*.sh demo/*.sh \
+	tests/vagrant/*.sh vagrant/*.sh)
+SETUP := vm/setup.sh tools/needs.sh
 
 # As typed: make would expand the dollars in it.
 export VM_CMD := $(value CMD)
@@ -18,7 +20,7 @@ unexport CMD
 export KERNEL ICOUNT COLD DEADLINE
 
 .PHONY: all install install-files uninstall vm demo demo-control
-.PHONY: test test-host test-more test-all test-vagrant coverage lint ynl docs man kernels bench clean distclean help
+.PHONY: test test-host test-vm test-more test-all test-vagrant coverage lint ynl docs man kernels bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
@@ -58,55 +60,61 @@ uninstall:
 	@echo "The group rtshm stays (groupdel rtshm), and the module if it is loaded (rmmod rtshm)."
 
 vm:
-	@tests/vm/run
+	@vm/run
 
 demo:
-	@tests/vm/packages.sh vm
-	@python3 -m tests.vm demo
+	@vm/setup.sh
+	@python3 -m demo
 
 demo-control: $(VENV)/stamp
-	@tests/vm/packages.sh vm
-	@ICOUNT=1 tests/vm/run 'sh tests/vm/demo_control.sh' >step.npz
+	@vm/setup.sh
+	@ICOUNT=1 vm/run 'sh demo/control.sh' >step.npz
 	@$(PYTHON) client/examples/control.py --from step.npz step.png
 	@echo "step.png: the step and the lateness of the ticks"
 
 # Suites in the guest, and the faults that a kernel is to catch.
-OF_KERNEL := tests/vm/test_guest.py tests/vm/test_faults.py
+OF_KERNEL := tests/boots/test_suites.py tests/boots/test_faults.py
 
 test: $(VENV)/stamp
-	@tests/vm/packages.sh vm
-	@tests/vm/packages.sh tools
+	@vm/setup.sh
+	@$(SETUP) tools
 	@$(PYTHON) -m pytest $(if $(KERNEL),$(OF_KERNEL),-m 'not more')
 
 # What `make test KERNEL=...` leaves, for all kernels: what is tested on the host.
 test-host: $(VENV)/stamp
-	@tests/vm/packages.sh vm
-	@tests/vm/packages.sh tools
+	@vm/setup.sh
+	@$(SETUP) tools
 	@$(PYTHON) -m pytest -m 'not more' $(addprefix --ignore ,$(OF_KERNEL))
+
+# The machine's own tests, of vm/.
+test-vm: $(VENV)/stamp
+	@vm/setup.sh
+	@$(SETUP) tools
+	@$(PYTHON) -m pytest vm/tests
 
 # What test-all has over test.
 test-more: $(VENV)/stamp
-	@tests/vm/packages.sh vm
-	@tests/vm/packages.sh tools
+	@vm/setup.sh
+	@$(SETUP) tools
 	@$(PYTHON) -m pytest -m more
 
 test-all: test test-more
 
 # vagrant up and all that, on boxes made here.
 test-vagrant: $(VENV)/stamp
-	@tests/vm/packages.sh vm
-	@tests/vm/packages.sh vagrant
+	@vm/setup.sh
+	@$(SETUP) vagrant
 	@$(PYTHON) -m pytest -s -v -x tests/vagrant
 
 # On a kernel that is built first, and all tests on it: half an hour.
 coverage: $(VENV)/stamp
-	@tests/vm/packages.sh vm
-	@$(PYTHON) -m tests.vm coverage
+	@vm/setup.sh
+	@$(PYTHON) -m tools coverage
 
 lint: $(VENV)/stamp docs
-	@tests/vm/packages.sh vm
-	@tests/vm/packages.sh tools
-	@$(PYTHON) -m tests.vm lint
+	@vm/setup.sh
+	@$(SETUP) tools
+	@$(PYTHON) -m tools lint
 	@shellcheck --shell=dash --exclude=SC1091 $(filter %.sh,$(SHELL_SCRIPTS))
 	@shellcheck $(filter-out %.sh,$(SHELL_SCRIPTS))
 	@$(PYTHON) -m ruff check --output-format concise client $(SCRIPTS)
@@ -117,8 +125,8 @@ lint: $(VENV)/stamp docs
 	@$(VENV)/bin/zizmor -q --offline --no-progress .github
 
 ynl: $(VENV)/stamp
-	@tests/vm/packages.sh vm
-	@$(PYTHON) -m tests.vm ynl
+	@vm/setup.sh
+	@$(PYTHON) -m tools ynl
 
 # -E: what is generated depends on more than the files that Sphinx looks at.
 docs: $(VENV)/stamp man
@@ -132,15 +140,15 @@ man: $(VENV)/stamp
 
 # The kernels that have tests, as JSON.
 kernels:
-	@python3 -m tests.vm kernels
+	@python3 -m tests.lib.suites
 
 bench: $(VENV)/stamp
-	@tests/vm/packages.sh vm
-	@tests/vm/packages.sh bench
+	@vm/setup.sh
+	@$(SETUP) bench
 	@$(PYTHON) -m bench $(ONLY)
 
 $(VENV)/stamp: tests/requirements.txt client/pyproject.toml client/setup.py client/rtshm/_publish.c
-	@tests/vm/packages.sh tools
+	@$(SETUP) tools
 	@echo "setting up the Python tools in $(VENV) (about 30 s)" >&2
 	@python3 -m venv --clear $(VENV)
 	@$(PYTHON) -m pip install -qq -r tests/requirements.txt -e client
@@ -150,19 +158,20 @@ clean:
 	@find . -path ./$(VENV) -prune -o -path ./.git -prune -o -type f \( -name '*.o' \
 		-o -name '*.ko' -o -name '*.mod' -o -name '*.mod.c' -o -name '.*.cmd' \
 		-o -name Module.symvers -o -name modules.order \) -exec rm {} +
-	@find client tests -name __pycache__ -prune -exec rm -r {} +
+	@find client tests vm tools bench demo -name __pycache__ -prune -exec rm -r {} +
 
 distclean: clean
 	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache
 	rm -rf client/build client/rtshm.egg-info client/rtshm/*.so
-	@echo "downloads and images stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/rtshm"
+	@echo "downloads and images stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/kernel-vm"
 
 help:
 	@echo "make demo       load the module in a virtual machine, write 42 and 7, watch the log"
 	@echo "make demo-control   a controller in the tick: a step through it, drawn in step.png"
 	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel"
-	@echo "make test-all   all tests, on every kernel of tests/vm/kernels.toml, some built first"
+	@echo "make test-all   all tests, on every kernel of vm/kernels.toml, some built first"
 	@echo "make test-host  of them those that are not suites in the guest"
+	@echo "make test-vm    the tests of the virtual machine itself"
 	@echo "make test-vagrant  as root: vagrant up, ssh, reload and destroy, on boxes made here"
 	@echo "make coverage   which lines of the module the tests run"
 	@echo "make lint       compiler warnings, sparse, checkpatch, shellcheck, ruff, mypy and so on"
@@ -174,10 +183,10 @@ help:
 	@echo "make install    as root: the module through DKMS, its headers, the udev rule"
 	@echo "make uninstall  and away with them"
 	@echo "make vm CMD='dmesg | tail'   run a command in the guest, in a copy of this checkout"
-	@echo "    KERNEL=6.12-rt   another kernel of tests/vm/kernels.toml"
+	@echo "    KERNEL=6.12-rt   another kernel of vm/kernels.toml"
 	@echo "    ICOUNT=1         virtual time is instructions executed: timing is repeatable"
 	@echo "    COLD=1           a whole boot in place of the snapshot of one"
 	@echo "    DEADLINE=60      seconds until the machine counts as lost; 600 if not given"
-	@echo "  make fails with its own status 2; tests/vm/run 'CMD' has the command's, 255 for a"
+	@echo "  make fails with its own status 2; vm/run 'CMD' has the command's, 255 for a"
 	@echo "  lost machine (panic, no status, deadline) and 125 where none could be started."
 	@echo "make clean, make distclean"

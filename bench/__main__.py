@@ -23,10 +23,11 @@ from pathlib import Path
 
 from bench import loop, publish, table
 from bench.figures import Figures, Run
-from tests.vm import kernels, machine, qemu
-from tests.vm.errors import HarnessError
+from tests.lib import payload
+from tests.lib.payload import CHECKOUT
+from vm.host import machine, qemu
+from vm.host.errors import HarnessError
 
-CHECKOUT = Path(__file__).resolve().parents[1]
 RESULTS = CHECKOUT / "bench/results.json"
 PLOT = CHECKOUT / "bench/results.png"
 DOCUMENT = CHECKOUT / "docs/performance.md"
@@ -70,11 +71,15 @@ exec python3 -m bench.inside """
 def take(wanted: Machine, deadline: float) -> Run | None:
     """What a machine finds; None if it was lost, or did not come to its end."""
     found = io.BytesIO()
-    rows = dataclasses.replace(kernels.load(), packages=wanted.packages)
+    packages = (*payload.SPACE.packages, *wanted.packages)
+    rows = dataclasses.replace(
+        payload.TABLE, space=dataclasses.replace(payload.SPACE, packages=packages)
+    )
+    kernel = rows[wanted.kernel]
     outcome = machine.run(
         rows,
-        rows[wanted.kernel],
-        CHECKOUT,
+        kernel,
+        payload.of(CHECKOUT, kernel, table=rows),
         COMMAND + " ".join(wanted.groups),
         icount=wanted.icount,
         memory=wanted.memory,
@@ -128,7 +133,7 @@ def main() -> int:
     if "publish" in wanted:
         runs.append(here())
     if "loop" in wanted:
-        runs.append(loop.run(kernels.load()))
+        runs.append(loop.run(payload.TABLE))
     results = {"conditions": conditions(), "runs": [run.to_json() for run in runs]}
     print(table.markdown(runs))
     if not arguments.groups:

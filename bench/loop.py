@@ -29,14 +29,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.figures import Figures, Run
-from tests.vm import accel, build, cache, checkout, debian, image, qemu
-from tests.vm.errors import HarnessError
-from tests.vm.progress import run_logged, step
+from vm.host import accel, cache, checkout, debian, image, kbuild, qemu
+from vm.host.errors import HarnessError
+from vm.host.progress import run_logged, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from tests.vm.kernels import Kernel, Table
+    from vm.host.kernels import Kernel, Table
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 KERNEL = "6.12-rt"
@@ -112,16 +112,14 @@ def ways(
     with_virtme = peer(table, kernel)
 
     def make() -> str:
-        build.make(files, kernel, work, [])
+        kbuild.make(files, kernel, work, [])
         return (work / "rtshm.ko").read_bytes().decode(errors="replace")
 
     def ours(cold: str) -> str:
         # The Python that runs this, which virtme-ng has, too.
         path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
         variables = {"KERNEL": kernel.name, "ICOUNT": "", "COLD": cold, "PATH": path}
-        return output(
-            [str(work / "tests/vm/run"), VERDICT.format(rtshm="rtshm")], os.environ | variables
-        )
+        return output([str(work / "vm/run"), VERDICT.format(rtshm="rtshm")], os.environ | variables)
 
     def virtme() -> str:
         make()

@@ -46,7 +46,7 @@
 /* Most regions: with a history, each has two nodes. */
 #define RTSHM_REGIONS_MAX	4096
 
-/* Ticks, and samples, before the first: tests/vm/test_month.py has another. */
+/* Ticks, and samples, before the first: tests/boots/test_month.py has another. */
 #ifndef RTSHM_TICKS_BEFORE
 #define RTSHM_TICKS_BEFORE	0ULL
 #endif

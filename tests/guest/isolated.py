@@ -1,7 +1,7 @@
 """Ticks on a cpu that the scheduler leaves alone: `python3 -m tests.guest.isolated CPU`.
 
 A program, and no test of this suite: it takes a kernel with isolcpus=CPU, see
-tests/vm/test_isolated.py.
+tests/boots/test_isolated.py.
 """
 
 from __future__ import annotations

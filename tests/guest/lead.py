@@ -1,7 +1,7 @@
 """What a lead does for how late ticks are: `python3 -m tests.guest.lead`.
 
 A program, and no test of this suite: it takes time that counts instructions, see
-tests/vm/test_lead.py.
+tests/boots/test_lead.py.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Raw memory before and after the kernel is locked down: `python3 -m tests.guest.lockdown`.
 
-Only a boot leads back, so tests/vm/test_lockdown.py gives it a machine of its own.
+Only a boot leads back, so tests/boots/test_lockdown.py gives it a machine of its own.
 """
 
 from __future__ import annotations

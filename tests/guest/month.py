@@ -1,7 +1,7 @@
 """The history of a region whose tick counter is about to pass a multiple of 2**32.
 
 A program, and no test of this suite: it takes a module that was built to begin
-so, see tests/vm/test_month.py.
+so, see tests/boots/test_month.py.
 
     python3 -m tests.guest.month TICKS      that the module has before its first
 """

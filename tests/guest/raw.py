@@ -1,4 +1,4 @@
-"""The raw memory that every boot of the guest sets aside: memmap= of tests/vm/qemu.py."""
+"""The raw memory that every boot of the guest sets aside: memmap= of tests/lib/payload.py."""
 
 from __future__ import annotations
 

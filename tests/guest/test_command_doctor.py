@@ -1,6 +1,6 @@
 """rtshm doctor: each finding is caused, and is gone when its cause is.
 
-What takes another boot is in tests/vm/test_secure_boot.py, and udev's part in
+What takes another boot is in tests/boots/test_secure_boot.py, and udev's part in
 tests/install. No frequency of a cpu is set in a virtual machine: tests/host/test_doctor.py
 has what is made of a governor.
 """

@@ -1,6 +1,6 @@
 """docs/guide.md, typed as it stands there: what is root's and what is Python's.
 
-What is the user's, before that, builds what is in the guest already: tests/vm/test_guide.py.
+What is the user's, before that, builds what is in the guest already: tests/boots/test_guide.py.
 """
 
 from __future__ import annotations

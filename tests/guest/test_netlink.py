@@ -230,7 +230,7 @@ MALFORMED = {
 @pytest.fixture
 def malformed() -> Iterator[None]:
     """The name under which the kernel's parser logs a number of the wrong width: it does so
-    for every family, and tests/vm/splats.py allows it for this name only."""
+    for every family, and tests/lib/payload.py allows it for this name only."""
     comm = Path("/proc/self/comm")
     name = comm.read_text().strip()
     comm.write_text("malformed")

@@ -31,7 +31,7 @@ pytestmark = pytest.mark.kernel
 
 PROBE = module.CHECKOUT / "tests/modules/probe/rtshm_probe.ko"
 
-# Of the machine that tests/vm/qemu.py makes; the kernel has its end from the processor.
+# Of the machine that tests/lib/payload.py makes; the kernel has its end from the processor.
 _bits = re.search(
     r"^address sizes\s*: (\d+) bits physical", Path("/proc/cpuinfo").read_text(), re.M
 )

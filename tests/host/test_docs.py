@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-PLACES = "host|install|stress|vagrant|vm"
-NAMED = re.compile(rf"`((?:tests/(?:{PLACES})/)?test_\w+\.py)?(?:::(test_\w+))?`")
+PLACES = "tests/host|tests/boots|tests/install|tests/stress|tests/vagrant|tools/tests|vm/tests"
+NAMED = re.compile(rf"`((?:(?:{PLACES})/)?test_\w+\.py)?(?:::(test_\w+))?`")
 
 
 def limits() -> dict[str, str]:

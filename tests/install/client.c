@@ -5,7 +5,7 @@
  *     client VALUE    publishes VALUE in the region "default", waits until a tick took
  *                     it, and prints the value of the sample that says so
  *
- * Compiled on the host, gcc -m32: tests/vm/packages.py.
+ * Compiled on the host, gcc -m32: tests/lib/deb.py.
  */
 #include <err.h>
 #include <fcntl.h>

@@ -17,7 +17,7 @@ OTHER_KO = CHECKOUT / "bench/modules/bare/rtshm_bare.ko"
 NODE = Path("/dev/rtshm/default")
 
 # Without the checkout's command and package, and with what was compiled on the host:
-# see tests/vm/packages.py.
+# see tests/lib/deb.py.
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
     "HOME": "/root",

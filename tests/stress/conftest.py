@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Stress = Callable[..., dict[str, int]]
 
-# tests/vm/drivers.py compiled the drivers into it.
+# tests/lib/payload.py compiled the drivers into it.
 PROGRAM = Path(__file__).with_name("stress")
 
 # The life of a driver, in seconds; what it waits for has deadlines of its own.

@@ -11,8 +11,9 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.vm import cache, debian, image
-from tests.vm.progress import step
+from tests.lib.payload import TABLE
+from vm.host import cache, debian, image
+from vm.host.progress import step
 
 HERE = Path(__file__).parent
 
@@ -60,7 +61,7 @@ printf 'MODULES=list\\nFSTYPE=ext4\\n' >"$1/etc/initramfs-tools/conf.d/box"
 printf 'virtio_pci\\nvirtio_blk\\next4\\n' >"$1/usr/share/initramfs-tools/modules.d/box"
 """
 WITH_OLD = (
-    f'sed -n "s/ {image.GUEST_SUITE} / {OLD_SUITE} /p" "$1/etc/apt/sources.list" '
+    f'sed -n "s/ {TABLE.space.suite} / {OLD_SUITE} /p" "$1/etc/apt/sources.list" '
     f'>"$1/etc/apt/sources.list.d/{OLD_SUITE}.list"'
 )
 
@@ -98,10 +99,10 @@ def roots(key: Path) -> Roots:
             ("old", (OLD_KERNEL,), f"LATER={shlex.quote(later)}", (f"--setup-hook={WITH_OLD}",)),
         ):
             (path / name).mkdir()
-            with step(f"making the Debian {image.GUEST_SUITE} root vagrant {name}", "2 minutes"):
+            with step(f"making the Debian {TABLE.space.suite} root vagrant {name}", "2 minutes"):
                 debian.make_tree(
                     path / name / "tree",
-                    image.GUEST_SUITE,
+                    TABLE.space.suite,
                     (*PACKAGES, *kernel),
                     f"--essential-hook={INITRAMFS}",
                     *options,
@@ -110,7 +111,7 @@ def roots(key: Path) -> Roots:
                     script=hook,
                 )
 
-    parts = [image.GUEST_SUITE, PACKAGES, KERNEL, OLD_KERNEL, INITRAMFS, WITH_OLD, hook, public]
+    parts = [TABLE.space.suite, PACKAGES, KERNEL, OLD_KERNEL, INITRAMFS, WITH_OLD, hook, public]
     waiting = image.wait_line("roots of the boxes")
     parts.append(list(debian.MMDEBSTRAP))
     return Roots(cache.artefact("root-vagrant", parts, build, waiting=waiting))

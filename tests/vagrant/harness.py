@@ -9,18 +9,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.lib import deb
+from tests.lib.payload import CHECKOUT, TABLE
 from tests.vagrant import box, namespaces
-from tests.vm import accel, cache, image, kernels, packages
-from tests.vm.errors import HarnessError
-from tests.vm.progress import say, step
+from vm.host import accel, cache, image
+from vm.host.errors import HarnessError
+from vm.host.progress import say, step
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHECKOUT = Path(__file__).resolve().parents[2]
 FOLDER = CHECKOUT / "vagrant"
 LOG = "vagrant.log"
-TABLE = kernels.load()
 
 # Of any command, in seconds; up takes minutes where the processor is emulated.
 DEADLINE = 1800.0
@@ -97,8 +97,8 @@ def machine(kind: str) -> Iterator[Vagrant]:
         raise HarnessError("a libvirt in namespaces of its own takes root: sudo make test-vagrant")
     roots = box.roots(known_key())
     root = {"new": roots.new, "old": roots.old}[kind]
-    versions = (packages.version(CHECKOUT),)
-    objects = packages.objects(roots.new, box.release(roots.new), CHECKOUT, versions)
+    versions = (deb.version(CHECKOUT),)
+    objects = deb.objects(roots.new, box.release(roots.new), CHECKOUT, versions)
     log = cache.root() / f"vagrant-{kind}.log"
     with folder() as path:
         log.unlink(missing_ok=True)

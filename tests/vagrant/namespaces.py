@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.vm.errors import HarnessError
+from vm.host.errors import HarnessError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,0 +1,58 @@
+"""What tests share that take a machine each."""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pytest
+
+from tests.lib import copies, headline, payload, suites
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture(scope="session")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A checkout of the module and what its machines take."""
+    return copies.make(tmp_path_factory.mktemp("check out"))
+
+
+class Program(Protocol):
+    """Runs the program tests/guest/NAME.py in a machine of its own; it says that it passed."""
+
+    def __call__(self, name: str, *arguments: object, kernel: str = "", **options: Any) -> None:
+        """`options` are those of payload.run()."""
+
+
+@pytest.fixture
+def guest_program() -> Program:
+    def run(name: str, *arguments: object, kernel: str = "", **options: Any) -> None:
+        command = shlex.join(["python3", "-m", f"tests.guest.{name}", *map(str, arguments)])
+        done = payload.run(command, kernel=kernel, deadline=120, **options)
+        assert done.outcome.lost is None, f"machine lost: {done.outcome.lost}"
+        assert done.outcome.splats() == []
+        said = (done.stdout + done.stderr).decode(errors="replace")
+        assert (done.outcome.status, said) == (0, f"{name}: passed\n"), said
+
+    return run
+
+
+RESULTS = pytest.StashKey[list["suites.Result"]]()
+
+
+@pytest.fixture
+def results(request: pytest.FixtureRequest) -> list[suites.Result]:
+    """Of the suites that have run; they are in the table at the end."""
+    return request.config.stash.setdefault(RESULTS, [])
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    results = config.stash.get(RESULTS, [])
+    if results:
+        terminalreporter.section("guests")
+        for line in headline.table(results):
+            terminalreporter.write_line(line)

@@ -1,0 +1,37 @@
+"""docs/guide.md, what its reader types as a user: building, and installing the package."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from tests import guide
+from tests.lib.payload import TABLE
+from vm.host import image
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def test_guide_builds_the_modules_and_installs_the_command(copy: Path, tmp_path: Path) -> None:
+    files = image.files(TABLE, TABLE[""])
+    mine = shutil.copytree(copy, tmp_path / "checkout", symlinks=True)
+    typed = [each for each in guide.read(guide.GUIDE.read_text()) if each.where == "$"]
+    making = [each.text for each in typed if each.text.startswith("make")]
+    # The headers are in a root of Debian's, Python is here.
+    script = "\n".join(["set -e", f"export KDIR={files.headers}", "cd /build", *making])
+    subprocess.run(files.command(["sh", "-c", script], {mine: "/build"}), check=True)
+    assert (mine / "rtshm.ko").exists()
+    assert (mine / "kmod/examples/control/rtshm_control.ko").exists()
+
+    environment = {**os.environ, "HOME": str(tmp_path)}
+    for each in typed:
+        if each.text not in making:
+            subprocess.run(["sh", "-c", each.text], cwd=mine, env=environment, check=True)
+    command = tmp_path / "rtshm/bin/rtshm"
+    shown = subprocess.run([command, "plot", "--help"], stdout=subprocess.PIPE, check=True).stdout
+    assert b"Draw a recording." in shown
+    # With what the guide goes on to use.
+    using = "import matplotlib, numpy, plotext, rich"
+    subprocess.run([tmp_path / "rtshm/bin/python", "-c", using], check=True)

@@ -1,0 +1,25 @@
+"""A tick that is waited for, where time counts instructions: how late it is then."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tests.lib import payload
+
+if TYPE_CHECKING:
+    from tests.boots.conftest import Program
+
+
+def test_what_keeps_the_interrupt_makes_no_tick_late_up_to_the_lead(guest_program: Program) -> None:
+    guest_program("lead", icount=True)
+
+
+def test_lead_is_refused_where_the_clock_may_stand_while_the_cpu_waits() -> None:
+    done = payload.run(
+        "insmod rtshm.ko print=0 && rtshm create l --period 1s && "
+        "rtshm create w --period 1s --lead 1us",
+        deadline=120,
+        arguments="highres=off",
+    )
+    assert (done.outcome.lost, done.outcome.status) == (None, 1)
+    assert "lead-ns: this kernel's timers are not of high resolution" in done.stderr.decode()

@@ -1,0 +1,15 @@
+"""What a kernel that is locked down makes of raw memory: a machine of its own, for there is
+no way back."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.boots.conftest import Program
+
+
+def test_locked_down_kernel_gives_no_raw_memory_and_the_error_says_so(
+    guest_program: Program,
+) -> None:
+    guest_program("lockdown")

@@ -1,0 +1,78 @@
+"""The Debian packages, and that DKMS builds the module for each kernel of the table."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lib import deb, suites
+from tests.lib.payload import CHECKOUT, TABLE
+from vm.host import image
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+QUICK = suites.table().quick()
+
+
+def test_lintian_finds_no_error() -> None:
+    found = (deb.build(CHECKOUT) / "lintian.txt").read_text().splitlines()
+    # It has looked: the lines are of its form.
+    assert [line for line in found if not re.match(r"[WIPNO]: ", line)] == []
+
+
+def test_an_error_is_what_lintian_calls_an_error(tmp_path: Path) -> None:
+    (package,) = deb.build(CHECKOUT).glob("rtshm-dkms_*.deb")
+    script = (
+        "dpkg-deb -R /mnt/$1 /build/tree && rm /build/tree/usr/share/doc/rtshm-dkms/copyright && "
+        "dpkg-deb -b /build/tree /build/bad.deb && { lintian --allow-root /build/bad.deb || :; }"
+    )
+    found = deb.inside(
+        deb.root(),
+        ["sh", "-c", script, "sh", package.name],
+        {package.parent: "/mnt", tmp_path: "/build"},
+    )
+    assert "E: rtshm-dkms: no-copyright-file" in found
+
+
+def test_package_has_the_command_and_its_manual_page(tmp_path: Path) -> None:
+    (package,) = deb.build(CHECKOUT).glob("python3-rtshm_*.deb")
+    script = "dpkg-deb -x /mnt/$1 /build && cd /build && find usr -type f && zcat $2"
+    page = "usr/share/man/man1/rtshm.1.gz"
+    found = deb.inside(
+        deb.root(),
+        ["sh", "-c", script, "sh", package.name, page],
+        {package.parent: "/mnt", tmp_path: "/build"},
+    ).splitlines()
+    assert "usr/bin/rtshm" in found
+    assert "usr/lib/python3/dist-packages/rtshm/_publish.abi3.so" in found
+    assert page in found
+    assert ".Dt RTSHM 1" in found
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(kernel.name, marks=[] if kernel.name in QUICK else [pytest.mark.more])
+        for kernel in TABLE.kernels.values()
+        if not kernel.own
+    ],
+)
+def test_dkms_builds_for_a_kernel_that_does_not_run(name: str, tmp_path: Path) -> None:
+    files = image.files(TABLE, TABLE[name])
+    tools = deb.install_root().tree
+    (tmp_path / "dkms").mkdir()
+    (tmp_path / "bin").mkdir()
+    # Of another suite than the kernel's, maybe: a script, which runs in any.
+    (tmp_path / "bin/dkms").write_bytes((tools / "usr/sbin/dkms").read_bytes())
+    version = deb.version(CHECKOUT)
+    command = ["bash", "/build/bin/dkms", "build", "--dkmstree", "/build/dkms"]
+    command += ["--sourcetree", "/mnt", "-m", "rtshm", "-v", version, "-k", files.release]
+    source = deb.unpacked(CHECKOUT) / "usr/src"
+    deb.inside(files, command, {source: "/mnt", tmp_path: "/build"})
+    built = tmp_path / f"dkms/rtshm/{version}/{files.release}/x86_64"
+    assert "warning:" not in (built / "log/make.log").read_text()
+    assert (built / "module/rtshm.ko").exists()
+    assert "rtshm_task_add" in (built / "module/Module.symvers").read_text()

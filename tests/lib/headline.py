@@ -1,0 +1,74 @@
+"""What was done in all, beside what has to be done at least: the table after the suites."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.lib.suites import Result
+
+# A figure that a suite ends with: see tests/stress/conftest.py.
+FIGURE = re.compile(r"figure: (\S+) (\d+)")
+
+AT_LEAST = {
+    "load-unload-cycles": 500,
+    "writers-killed": 2_000,
+    "fault-points": 300,
+    "mmap-cases": 4_096,
+    "fuzz-requests-kasan": 400_000,
+    "timer-operations": 200_000,
+    "samples-checked": 1_000_000,
+    "kernels-passed": 8,
+}
+
+# None of these; the drivers and tests/guest/closing.py end with a line on each.
+NONE = {
+    "splats": re.compile(r"^splat: "),
+    "leaks": re.compile(r"^closing: .*(?:unreferenced object|not given back)"),
+    "torn": re.compile(r"^\w+: .*\btorn\b.*\(seed \d+\)$"),
+    "lost": re.compile(r"^\w+: .*\blost\b.*\(seed \d+\)$"),
+}
+
+
+def total(results: Iterable[Result]) -> Counter[str]:
+    """The figures of all suites together."""
+    sums: Counter[str] = Counter(dict.fromkeys([*AT_LEAST, *NONE], 0))
+    kernels: dict[str, bool] = {}
+    for result in results:
+        kernel = result.suite.kernel
+        kernels[kernel] = kernels.get(kernel, True) and not result.faults
+        for name, number in FIGURE.findall(result.output):
+            sums[name] += int(number)
+            if name == "fuzz-requests" and kernel.endswith("-kasan"):
+                sums["fuzz-requests-kasan"] += int(number)
+        for line in [*result.output.splitlines(), *result.faults]:
+            sums.update(name for name, bad in NONE.items() if bad.search(line))
+    sums["kernels-passed"] = sum(kernels.values())
+    return sums
+
+
+def short(sums: Counter[str]) -> list[str]:
+    """What is not as it has to be: empty if all is well."""
+    found = [
+        f"{name}: {sums[name]:,}, and {least:,} at least are promised"
+        for name, least in AT_LEAST.items()
+        if sums[name] < least
+    ]
+    return found + [f"{name}: {sums[name]:,}, and none are promised" for name in NONE if sums[name]]
+
+
+def table(results: Iterable[Result]) -> list[str]:
+    """Each suite with its time, then the figures with what is promised of `make test-all`."""
+    results = list(results)
+    lines = [
+        f"{result.suite!s:24} {result.seconds:6.0f} s  {'FAILED' if result.faults else 'passed'}"
+        for result in results
+    ]
+    for name, number in total(results).items():
+        promise = f"  at least {AT_LEAST[name]:,}" if name in AT_LEAST else ""
+        lines.append(f"{name:24} {number:12,}{promise}")
+    return lines

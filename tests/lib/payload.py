@@ -1,0 +1,168 @@
+"""What a run of the machine takes along for this project: the one file that knows both.
+
+The machine (vm/) carries a Payload and knows no more; what is in it is decided here.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vm.host import captured, kbuild, kernels, programs
+from vm.host.payload import Payload
+from vm.host.splats import Allowed
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from vm.host import image
+    from vm.host.kernels import Kernel, Table
+    from vm.host.payload import Compiler, Files
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+SPACE = kernels.UserSpace(
+    suite="trixie",
+    packages=(
+        "bpftool",
+        "iproute2",
+        "python3-click",
+        "python3-construct",
+        "python3-dev",
+        "python3-jsonschema",
+        "python3-matplotlib",
+        "python3-numpy",
+        "python3-pexpect",
+        "python3-pyroute2",
+        "python3-pytest",
+        "python3-rich",
+        "python3-tomli-w",
+        "python3-yaml",
+        "sparse",
+    ),
+    wheels="""\
+plotext==5.3.2 \\
+    --hash=sha256:394362349c1ddbf319548cfac17ca65e6d5dfc03200c40dfdc0503b3e95a2283
+""",
+    # What the command `rtshm` imports before it does anything, and what pyroute2 does for it.
+    imports=("click", "construct", "dataclasses", "json", "pyroute2", "tomli_w"),
+)
+TABLE = kernels.load(space=SPACE)
+
+# Modules of their own, built against rtshm's headers and Module.symvers as a user's would be.
+BESIDE = ("kmod/examples/control", "tests/modules/probe", "bench/modules/bare")
+# kmod/examples/control/Makefile has them too.
+OF_RTSHM = ("RTSHM={tree}", "KBUILD_EXTRA_SYMBOLS={tree}/Module.symvers")
+
+HEADERS = "kmod/include/uapi"
+CC = ("gcc", "-O1", "-Wall", "-Werror", "-I", f"/build/{HEADERS}")
+# As setuptools builds it; the headers are in a folder named after Python's version.
+EXTENSION = (
+    *("sh", "-c"),
+    'exec gcc -O2 -Wall -Werror -shared -fPIC $(python3-config --includes) "$@"',
+    "gcc",
+)
+# As libbpf's own examples: the headers of this architecture are below its triplet.
+BPF = (
+    *("clang", "-O2", "-g", "-Wall", "-Werror", "-target", "bpf", "-c"),
+    *("-I", "/usr/include/x86_64-linux-gnu"),
+)
+UAPI = (f"{HEADERS}/linux/*.h",)
+
+PROGRAMS = (
+    programs.Program("client/rtshm", "_publish.abi3.so", "_publish.c", EXTENSION, UAPI),
+    programs.Program("tests/stress", "stress", "*.[ch]", CC, UAPI),
+    programs.Program("bench/programs", "mappers", "mappers.c", CC, UAPI, "libbpf-dev"),
+    programs.Program("bench/programs", "peer.bpf.o", "peer.bpf.c", BPF, UAPI, "libbpf-dev"),
+)
+
+# A guest that begins with a snapshot has an interpreter with the imports done.
+COMMAND = """#!/bin/busybox sh
+[ ! -e /run/warm/call ] || exec /run/warm/call python3 -m rtshm "$@"
+exec python3 -m rtshm "$@"
+"""
+
+# Not RAM of the kernel's, in every boot: in the middle of the guest's 1 GiB.
+RAW_ADDRESS, RAW_BYTES = 0x2000_0000, 2 << 20
+
+ALLOWED = (
+    Allowed(
+        r"netlink: 'malformed': attribute type \d+ has an invalid length\.$",
+        ("tcg", "kvm", "icount"),
+        "printed by the kernel's parser for any family; tests/guest/test_netlink.py sends such "
+        "requests, under this name",
+    ),
+)
+
+
+def tree(source: Path, *, symbols: bool = False) -> kbuild.Tree:
+    """The modules of a checkout."""
+    folders = ("kmod", "tests/modules", "bench/modules")
+    return kbuild.Tree(source, folders, BESIDE, OF_RTSHM, symbols)
+
+
+def modules(
+    source: Path,
+    kernel: Kernel,
+    *,
+    table: Table = TABLE,
+    variables: Sequence[str] = (),
+    files: image.Files | None = None,
+) -> dict[str, bytes]:
+    """The built modules of a checkout by their paths: see kbuild.modules()."""
+    return kbuild.modules(table, kernel, tree(source), variables=variables, files=files)
+
+
+def of(
+    source: Path,
+    kernel: Kernel,
+    *,
+    table: Table = TABLE,
+    variables: Sequence[str] = (),
+    symbols: bool = False,
+    extra: Mapping[str, bytes] | None = None,
+) -> Payload:
+    """A checkout with its modules, built with kbuild's `variables`, and its programs.
+
+    `extra` are further files for the guest's copy, by path.
+    """
+
+    def made() -> Files:
+        return {
+            **programs.of(table, source, PROGRAMS),
+            **programs.bytecode(table, source, "client/rtshm"),
+            **(extra or {}),
+        }
+
+    def built(compiler: Compiler) -> Files:
+        modules = tree(source, symbols=symbols)
+        return kbuild.modules(table, kernel, modules, variables=variables, compiler=compiler)
+
+    return Payload(
+        source,
+        made=made,
+        built=built,
+        commands={"rtshm": COMMAND},
+        environment={"PYTHONPATH": f"{source}/client"},
+        imports=("rtshm.cli.commands", "rtshm.control", "rtshm.state"),
+        arguments=f"memmap={RAW_BYTES >> 20}M${RAW_ADDRESS:#x}",
+        allowed=ALLOWED,
+    )
+
+
+def run(
+    command: str,
+    *,
+    kernel: str = "",
+    source: Path = CHECKOUT,
+    variables: Sequence[str] = (),
+    extra: Mapping[str, bytes] | None = None,
+    **options: Any,
+) -> captured.Done:
+    """Run a command in a machine of its own: how it ended and what it wrote.
+
+    `options` are those of machine.run().
+    """
+    row = TABLE[kernel]
+    taken = of(source, row, variables=variables, extra=extra)
+    return captured.run(TABLE, row, taken, command, **options)

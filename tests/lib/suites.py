@@ -1,0 +1,219 @@
+"""The suites that run in guests: which on which kernel, and what each comes to.
+
+A machine under emulation uses one core however many it has (qemu.py: one thread
+for both).
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import json
+import os
+import re
+import shlex
+import time
+import tomllib
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from tests.lib import deb, payload
+from tests.lib.payload import CHECKOUT, TABLE
+from vm.host import machine
+from vm.host.errors import HarnessError
+from vm.host.progress import say
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from vm.host import qemu
+
+SUITES = CHECKOUT / "tests/suites.toml"
+CHOSEN = os.environ.get("KERNEL", "")
+# At a time. No test is about how late a tick may be without time that counts instructions.
+MACHINES = min(2, os.cpu_count() or 1)
+DEADLINE_SECONDS = 2400.0
+
+PYTEST = ("python3", "-m", "pytest", "-p", "no:cacheprovider", "--color=no", "--durations=10")
+
+# The suite that has a guest of its own, with what the packages are installed by.
+INSTALL = "install"
+
+# pytest's closing line: "= 41 passed in 12.34s =".
+SUMMARY = re.compile(r"=+ (.*) in [\d.]+s.* =+")
+
+
+class OfKernel(Protocol):
+    @property
+    def kernel(self) -> str: ...
+
+
+T = TypeVar("T", bound=OfKernel)
+
+
+def of_kernel(things: Iterable[T]) -> list[T]:
+    """Those of the kernel of $KERNEL, or all."""
+    return [thing for thing in things if CHOSEN in ("", thing.kernel)]
+
+
+@dataclass(frozen=True, slots=True)
+class Suite:
+    kernel: str
+    name: str
+    more: bool
+    """Whether it is in `make test-all` only."""
+
+    def __str__(self) -> str:
+        return f"{self.kernel}-{self.name}"
+
+    @property
+    def tests(self) -> str:
+        return shlex.join([*PYTEST, *table().arguments[self.name]])
+
+    @property
+    def command(self) -> str:
+        closing = "python3 -m tests.guest.closing"
+        return f"{closing} before || exit\n{self.tests}\nstatus=$?\n{closing} || exit\nexit $status"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a suite came to; `faults` is empty for one that is well."""
+
+    suite: Suite
+    output: str
+    faults: list[str]
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """suites.toml."""
+
+    arguments: dict[str, tuple[str, ...]]
+    """pytest's, by the name of a suite."""
+    test: dict[str, tuple[str, ...]]
+    """The suites of `make test`, by kernel."""
+    more: dict[str, tuple[str, ...]]
+    """Those that `make test-all` adds."""
+
+    def quick(self) -> list[str]:
+        """Names of the kernels that `make test` is about."""
+        return [*self.test]
+
+
+@functools.cache
+def table(path: Path = SUITES) -> Table:
+    raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    known = {name: tuple(arguments) for name, arguments in raw["suites"].items()}
+    rows: dict[str, dict[str, tuple[str, ...]]] = {"test": {}, "more": {}}
+    for kernel, row in raw["kernels"].items():
+        if kernel not in TABLE.kernels:
+            raise HarnessError(f"{path}: no kernel {kernel!r} in kernels.toml")
+        for when, names in row.items():
+            if unknown := [name for name in names if name not in known]:
+                raise HarnessError(f"{path}: kernel {kernel!r}: no suite {unknown[0]!r}")
+            rows[when][kernel] = tuple(names)
+    return Table(known, rows["test"], rows["more"])
+
+
+def all_suites() -> list[Suite]:
+    """All suites of the table, the longest first: those of kernels to be built."""
+    ours = table()
+    suites = [
+        Suite(kernel, name, more)
+        for more, rows in ((False, ours.test), (True, ours.more))
+        for kernel, names in rows.items()
+        for name in names
+        if (CHECKOUT / ours.arguments[name][-1]).is_dir()
+    ]
+    return sorted(of_kernel(suites), key=lambda suite: not TABLE[suite.kernel].own)
+
+
+def counts(output: str) -> dict[str, int]:
+    """What the last closing line of pytest in `output` counts: {"passed": 41}."""
+    closing = [match[1] for line in output.splitlines() if (match := SUMMARY.fullmatch(line))]
+    if not closing:
+        return {}
+    return {word: int(number) for number, word in re.findall(r"(\d+) ([a-z]+)", closing[-1])}
+
+
+def faults(outcome: machine.Outcome, output: str) -> list[str]:
+    """Everything that makes a run red, most telling first."""
+    found = []
+    if outcome.lost is not None:
+        found.append(f"machine lost: {outcome.lost}")
+    found += [f"splat: {line}" for line in outcome.splats()]
+    found += failed(output)
+    if not found and outcome.status != 0:
+        found.append(f"status {outcome.status}; see the end of the output")
+    return found
+
+
+def failed(output: str) -> list[str]:
+    """What pytest's closing line has that is not as it should be."""
+    seen = counts(output)
+    # A skip would be a promise about this kernel that nobody kept.
+    if set(seen) - {"passed", "deselected"} or not seen.get("passed"):
+        return [f"tests: {seen or 'no summary'}"]
+    return []
+
+
+def run(suite: Suite, started: Callable[[qemu.Qemu], None] = lambda machine: None) -> Result:
+    begin = time.monotonic()
+    sink = io.BytesIO()
+    own: dict[str, Any] = {}
+    extra: dict[str, bytes] = {}
+    if suite.name == INSTALL:
+        own["disk"] = deb.install_image()
+        extra = deb.for_guest(CHECKOUT)
+    kernel = TABLE[suite.kernel]
+    outcome = machine.run(
+        TABLE,
+        kernel,
+        payload.of(CHECKOUT, kernel, extra=extra),
+        suite.command,
+        deadline=DEADLINE_SECONDS,
+        sinks=machine.Sinks(stdout=sink, stderr=sink, started=started),
+        **own,
+    )
+    output = sink.getvalue().decode(errors="replace")
+    if outcome.lost is not None:
+        output += "\n".join(outcome.log()[-machine.LOST_LINES :]) + "\n"
+    output += f"dmesg: {outcome.dmesg}\n"
+    return Result(suite, output, faults(outcome, output), time.monotonic() - begin)
+
+
+class Runs:
+    """Suites that run in the background, MACHINES at a time, each one's output together."""
+
+    def __init__(self, suites: Iterable[Suite]) -> None:
+        self._pool = ThreadPoolExecutor(MACHINES)
+        self._machines: list[qemu.Qemu] = []
+        self._futures: dict[Suite, Future[Result]] = {
+            suite: self._pool.submit(self._run, suite) for suite in suites
+        }
+
+    def _run(self, suite: Suite) -> Result:
+        say(f"{suite}: begins")
+        result = run(suite, self._machines.append)
+        verdict = "FAILED" if result.faults else "passed"
+        say(f"{suite}: {verdict} in {result.seconds:.0f} s")
+        return result
+
+    def result(self, suite: Suite) -> Result:
+        return self._futures[suite].result()
+
+    def close(self) -> None:
+        """End what still runs, as after an interrupt; a kernel that is built is seen to its end."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+        for running in self._machines:
+            if running.process.poll() is None:
+                running.process.kill()
+
+
+if __name__ == "__main__":
+    # The kernels that have tests, for a matrix of jobs.
+    print(json.dumps([*dict.fromkeys([*table().test, *table().more])]))

@@ -1,0 +1,105 @@
+"""Litmus files against the kernel's memory model, by herd7.
+
+A file in `tests/litmus` is a protocol as the module has it, and says which outcome it
+expects (`Result: Never`). A line that ends with `// without NAME: OTHER` is a barrier of
+it; with OTHER in its place, in all lines of that name, the outcome must be possible.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from vm.host import cache, debian, linux_source
+from vm.host.errors import HarnessError
+from vm.host.progress import run_logged, say, step
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+# Where herdtools7 is; a stable release may lack it, or have one that is too old.
+SUITE = "sid"
+PACKAGE = "herdtools7"
+# Of its root: the program, its library, and what it is linked with.
+NAMES = ("./usr/bin/herd7", "./usr/share/herdtools7", "./usr/lib/*/*.so*")
+
+WITHOUT = re.compile(r"^(?P<indent>\s*).*// without (?P<name>[\w-]+):[ ]?(?P<other>.*)$", re.M)
+RESULT = re.compile(r"^ \* Result: (Never|Sometimes|Always)$", re.MULTILINE)
+OBSERVATION = re.compile(r"^Observation \S+ (Never|Sometimes|Always) (\d+) (\d+)$", re.MULTILINE)
+FLAG = re.compile(r"^Flag (\S+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What herd7 says of the outcome, and whether the model flags more than that."""
+
+    outcome: str
+    flags: tuple[str, ...] = ()
+
+
+def declared(text: str) -> Verdict:
+    """What a file says it expects. A flag, such as a data race, is never expected."""
+    found = RESULT.findall(text)
+    if len(found) != 1:
+        raise HarnessError(f"a litmus file has one line ` * Result: ...`, not {len(found)}")
+    return Verdict(found[0])
+
+
+def barriers(text: str) -> list[str]:
+    """The names of the barriers that can be taken out of a file."""
+    return sorted({match["name"] for match in WITHOUT.finditer(text)})
+
+
+def without(text: str, name: str) -> str:
+    """The text of a file with one of its barriers taken out."""
+
+    def other(match: re.Match[str]) -> str:
+        return match["indent"] + match["other"] if match["name"] == name else match[0]
+
+    return WITHOUT.sub(other, text)
+
+
+def verdict(text: str) -> Verdict:
+    """What the kernel's memory model says of a litmus file."""
+    tree = herd()
+    library = next(tree.glob("usr/lib/*/libc.so.6")).parent
+    loader = next(library.glob("ld-linux*.so.*"))
+    command = [str(loader), "--library-path", str(library), str(tree / "usr/bin/herd7")]
+    command += ["-set-libdir", str(tree / "usr/share/herdtools7/herd")]
+    command += ["-conf", "linux-kernel.cfg"]
+    with tempfile.NamedTemporaryFile("w", suffix=".litmus") as file:
+        file.write(text)
+        file.flush()
+        done = subprocess.run(
+            [*command, file.name],
+            cwd=linux_source.tree() / linux_source.MEMORY_MODEL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            check=False,
+        )
+    found = OBSERVATION.findall(done.stdout)
+    # What herd7 does not understand it warns of and leaves out.
+    if done.returncode != 0 or len(found) != 1 or "Warning" in done.stdout:
+        raise HarnessError(f"{done.stdout.strip()}\nherd7: status {done.returncode}, no verdict")
+    return Verdict(found[0][0], tuple(FLAG.findall(done.stdout)))
+
+
+def herd() -> Path:
+    """A directory with herd7 and all it needs but a kernel."""
+
+    def build(path: Path) -> None:
+        making = debian.mmdebstrap("--variant=extract", f"--include={PACKAGE}", SUITE, "-")
+        unpacking = ["tar", "-x", "-C", str(path), "--wildcards", *NAMES]
+        script = f"set -o pipefail; {shlex.join(making)} | {shlex.join(unpacking)}"
+        with step(f"fetching {PACKAGE} of Debian {SUITE}, for the litmus files", "15 s"):
+            run_logged(["bash", "-c", script], cache.root() / "herd.log", PACKAGE)
+
+    def waiting() -> None:
+        say(f"waiting for another run that is fetching {PACKAGE}")
+
+    return cache.artefact("herd", [SUITE, PACKAGE, NAMES], build, waiting=waiting)

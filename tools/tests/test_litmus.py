@@ -1,0 +1,41 @@
+"""The module's protocols between processors: their bad outcome never comes, and each barrier
+in them is needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tools import litmus
+from vm.host.errors import HarnessError
+
+FILES = sorted((Path(__file__).parents[1] / "litmus").glob("*.litmus"))
+BARRIERS = [(file, name) for file in FILES for name in litmus.barriers(file.read_text())]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_outcome_is_the_declared_one_and_nothing_is_flagged(file: Path) -> None:
+    text = file.read_text()
+    assert litmus.declared(text) == litmus.Verdict("Never")
+    assert litmus.verdict(text) == litmus.declared(text)
+
+
+@pytest.mark.parametrize(
+    ("file", "name"), BARRIERS, ids=[f"{file.stem}-{name}" for file, name in BARRIERS]
+)
+def test_without_a_barrier_the_outcome_is_possible(file: Path, name: str) -> None:
+    weaker = litmus.without(file.read_text(), name)
+    assert litmus.verdict(weaker).outcome == "Sometimes"
+
+
+def test_plain_accesses_that_race_are_flagged() -> None:
+    file = next(file for file in FILES if file.stem == "watermark")
+    weaker = litmus.without(file.read_text(), "reader-lock")
+    assert litmus.verdict(weaker).flags == ("data-race",)
+
+
+def test_what_herd_does_not_understand_is_no_verdict() -> None:
+    text = next(file for file in FILES if file.stem == "announce").read_text()
+    with pytest.raises(HarnessError, match="no verdict"):
+        litmus.verdict(text.replace("smp_load_acquire", "smp_no_such_thing"))
