@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from vm.host.kernels import Kernel
 
-CONFIGS = Path(__file__).with_name("configs")
+CONFIGS = Path(__file__).parents[1] / "configs"
 
 PACKAGES = (
     *("gcc", "libc6-dev", "make", "kmod", "xz-utils", "perl"),
