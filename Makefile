@@ -19,7 +19,7 @@ export VM_CMD := $(value CMD)
 unexport CMD
 export KERNEL ICOUNT COLD DEADLINE
 
-.PHONY: all install install-files uninstall vm demo demo-control
+.PHONY: all install install-files uninstall vm demo demo-pi
 .PHONY: test test-host test-vm test-more test-all test-vagrant coverage lint ynl docs man kernels bench clean distclean help
 .DELETE_ON_ERROR:
 
@@ -66,10 +66,10 @@ demo:
 	@vm/setup.sh
 	@python3 -m demo
 
-demo-control: $(VENV)/stamp
+demo-pi: $(VENV)/stamp
 	@vm/setup.sh
-	@ICOUNT=1 vm/run 'sh demo/control.sh' >step.npz
-	@$(PYTHON) client/examples/control.py --from step.npz step.png
+	@ICOUNT=1 vm/run 'sh demo/pi.sh' >step.npz
+	@$(PYTHON) client/examples/pi.py --from step.npz step.png
 	@echo "step.png: the step and the lateness of the ticks"
 
 # Suites in the guest, and the faults that a kernel is to catch.
@@ -167,7 +167,7 @@ distclean: clean
 
 help:
 	@echo "make demo       load the module in a virtual machine, write 42 and 7, watch the log"
-	@echo "make demo-control   a controller in the tick: a step through it, drawn in step.png"
+	@echo "make demo-pi    a controller in the tick: a step through it, drawn in step.png"
 	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel"
 	@echo "make test-all   all tests, on every kernel of vm/kernels.toml, some built first"
 	@echo "make test-host  of them those that are not suites in the guest"

@@ -24,7 +24,7 @@ IGNORE = {
     # Its subject is the kernel's version; checkpatch takes KERNEL_VERSION() for a variable.
     "compat.h": "LINUX_VERSION_CODE,CONSTANT_COMPARISON",
     # It takes the __shm before a * for a number.
-    "control.c": "SPACING",
+    "pi.c": "SPACING",
     "probe.c": "SPACING",
     # TRACE_EVENT is laid out as in the kernel's own trace headers.
     "trace.h": "OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT",

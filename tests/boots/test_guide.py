@@ -23,7 +23,7 @@ def test_guide_builds_the_modules_and_installs_the_command(copy: Path, tmp_path:
     script = "\n".join(["set -e", f"export KDIR={files.headers}", "cd /build", *making])
     subprocess.run(files.command(["sh", "-c", script], {mine: "/build"}), check=True)
     assert (mine / "rtshm.ko").exists()
-    assert (mine / "kmod/examples/control/rtshm_control.ko").exists()
+    assert (mine / "kmod/examples/pi/rtshm_pi.ko").exists()
 
     environment = {**os.environ, "HOME": str(tmp_path)}
     for each in typed:

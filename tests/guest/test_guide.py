@@ -69,7 +69,7 @@ def shell(load: Load, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
     shell.close()
     # Of a test that failed: `load` takes the module away after this.
     with suppress(OSError):
-        module.remove("rtshm_control")
+        module.remove("rtshm_pi")
     for name in MADE:
         (CHECKOUT / name).unlink(missing_ok=True)
 
@@ -85,7 +85,7 @@ def scope(command: str) -> None:
         dimensions=(24, 100),
         env={**os.environ, "TERM": "xterm"},
     )
-    terminal.expect_exact("control output")
+    terminal.expect_exact("pi output")
     terminal.expect_exact("lost 0")
     terminal.send("q")
     terminal.expect(pexpect.EOF)

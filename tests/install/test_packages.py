@@ -95,13 +95,13 @@ def test_program_of_32_bits_shares_the_memory_and_reads_samples() -> None:
 
 
 def test_module_beside_it_is_built_against_what_is_installed() -> None:
-    run("cp", "-R", f"/usr/src/rtshm-{OLD}/kmod/examples/control", EXAMPLE)
+    run("cp", "-R", f"/usr/src/rtshm-{OLD}/kmod/examples/pi", EXAMPLE)
     run("make", "-C", EXAMPLE)
-    run("insmod", EXAMPLE / "rtshm_control.ko", "region=default")
+    run("insmod", EXAMPLE / "rtshm_pi.ko", "region=default")
     try:
-        assert "control" in run("rtshm", "show", "default")
+        assert "\n  pi " in run("rtshm", "show", "default")
     finally:
-        run("rmmod", "rtshm_control")
+        run("rmmod", "rtshm_pi")
         run("rm", "-r", EXAMPLE)
 
 

@@ -50,8 +50,8 @@ plotext==5.3.2 \\
 TABLE = kernels.load(space=SPACE)
 
 # Modules of their own, built against rtshm's headers and Module.symvers as a user's would be.
-BESIDE = ("kmod/examples/control", "tests/modules/probe", "bench/modules/bare")
-# kmod/examples/control/Makefile has them too.
+BESIDE = ("kmod/examples/pi", "tests/modules/probe", "bench/modules/bare")
+# kmod/examples/pi/Makefile has them too.
 OF_RTSHM = ("RTSHM={tree}", "KBUILD_EXTRA_SYMBOLS={tree}/Module.symvers")
 
 HEADERS = "kmod/include/uapi"

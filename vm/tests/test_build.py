@@ -18,7 +18,7 @@ from vm.host.errors import HarnessError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-EXAMPLE = Path("kmod/examples/control")
+EXAMPLE = Path("kmod/examples/pi")
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ def test_example_is_built_out_of_the_tree_by_its_own_makefile(tmp_path: Path) ->
     binds = {tree: "/build", mine: "/mnt"}
     command = ["make", "-s", "-C", "/mnt", "RTSHM=/build", f"KDIR={files.headers}"]
     subprocess.run(files.command(command, binds), check=True)
-    assert (mine / "rtshm_control.ko").exists()
+    assert (mine / "rtshm_pi.ko").exists()
     subprocess.run(files.command([*command, "clean"], binds), check=True)
     there = {path.name for path in sources if path.parent == EXAMPLE}
     assert {path.name for path in mine.iterdir()} == there

@@ -1,13 +1,13 @@
-"""A step through the PI controller of kmod/examples/control, seen at every tick.
+"""A step through the PI controller of kmod/examples/pi, seen at every tick.
 
 The controller runs in the kernel, at 1 kHz, on a plant with a time constant of
 100 ms. Setpoint and gains go in by one write, output and error come back with
 the region's history:
 
-    rtshm create control --period 1ms --depth 4096 --record-bytes 32 --layout \
+    rtshm create pi --period 1ms --depth 4096 --record-bytes 32 --layout \
         'setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32'
-    insmod rtshm_control.ko
-    python3 control.py step.png        # or step.npz; --from step.npz draws it later
+    insmod rtshm_pi.ko
+    python3 pi.py step.png        # or step.npz; --from step.npz draws it later
 """
 
 import argparse
@@ -27,7 +27,7 @@ LOOP_TAU_S = TAU_S / KP  # what is left: 1 - exp(-t / LOOP_TAU_S)
 def step(ticks=2000, before=100):
     """What the ticks saw of a step from 0 to 1: an array, `before` ticks of it at 0."""
     gains = {"kp": round(KP * ONE), "ki": round(KI * ONE)}
-    with rtshm.open("control") as region, rtshm.Samples("control", watermark=100) as samples:
+    with rtshm.open("pi") as region, rtshm.Samples("pi", watermark=100) as samples:
         region.write({"setpoint": 0, "output": 0, "error": 0, "drive": 0, **gains})
         while abs(samples.read_array(before)["output"]).max() > ONE / 1000:
             pass  # until it is at rest

@@ -3,8 +3,8 @@
  * A PI controller in the tick of a region, with a plant to control: copy this
  * directory, put your own in the place of plant() and drive().
  *
- *     rtshm create control --period 1ms --layout "setpoint:s32 ..."
- *     insmod rtshm_control.ko
+ *     rtshm create pi --period 1ms --layout "setpoint:s32 ..."
+ *     insmod rtshm_pi.ko
  *
  * The plant is simulated: first order, gain 1, time constant TAU_MS. With
  * ki = kp / tau the loop answers a step as 1 - exp(-t * kp / tau).
@@ -17,12 +17,12 @@
 #include <linux/time64.h>
 #include <rtshm_task.h>
 
-#include "control.h"
+#include "pi.h"
 
 #define TAU_MS	100
 
 /* Fixed point of the inner state, 32.32: fine enough for a step of a millionth. */
-#define SHIFT	16	/* bits more than struct control has */
+#define SHIFT	16	/* bits more than struct pi has */
 
 /*
  * The most that setpoint, gains and drive may be, 100.0, and the longest step,
@@ -31,9 +31,9 @@
 #define MOST		(100LL << 16)
 #define STEP_MAX_US	100000
 
-static char *region = "control";
+static char *region = "pi";
 module_param(region, charp, 0444);
-MODULE_PARM_DESC(region, "The region to work in (default control)");
+MODULE_PARM_DESC(region, "The region to work in (default pi)");
 
 /* The tick's own: it runs on one cpu at a time. */
 static s64 integral;
@@ -56,9 +56,9 @@ static s64 drive(s64 error, s64 kp, s64 ki, s64 step_us)
 }
 
 /* Hard interrupt. */
-static void control_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
+static void pi_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 {
-	struct control __shm *shared = tick->record;
+	struct pi __shm *shared = tick->record;
 	s64 step_us = min(div_u64(tick->period_ns, NSEC_PER_USEC), STEP_MAX_US);
 	s64 setpoint, kp, ki, error, u;
 
@@ -75,29 +75,29 @@ static void control_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 	plant(u, step_us);
 }
 
-static struct rtshm_task control_task = {
-	.name = "control",
+static struct rtshm_task pi_task = {
+	.name = "pi",
 	.owner = THIS_MODULE,
-	.record_bytes = sizeof(struct control),
-	.tick = control_tick,
+	.record_bytes = sizeof(struct pi),
+	.tick = pi_tick,
 };
 
-static int __init control_init(void)
+static int __init pi_init(void)
 {
-	int err = rtshm_task_add(region, &control_task);
+	int err = rtshm_task_add(region, &pi_task);
 
 	if (err)
 		pr_err("not loaded: no task in region %s (error %d)\n", region, err);
 	return err;
 }
 
-static void __exit control_exit(void)
+static void __exit pi_exit(void)
 {
-	rtshm_task_remove(&control_task);
+	rtshm_task_remove(&pi_task);
 }
 
-module_init(control_init);
-module_exit(control_exit);
+module_init(pi_init);
+module_exit(pi_exit);
 
 MODULE_DESCRIPTION("PI controller in the tick of an rtshm region");
 MODULE_LICENSE("GPL");

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /* What the controller shares with user space: the region's layout says the same. */
-#ifndef CONTROL_H
-#define CONTROL_H
+#ifndef PI_H
+#define PI_H
 
 #include <linux/types.h>
 
@@ -9,7 +9,7 @@
  * Numbers are fixed point, 1.0 is 65536: the kernel does not compute with
  * floating point in an interrupt.
  */
-struct control {
+struct pi {
 	__s32	setpoint;	/* written by user space */
 	__s32	kp;		/* proportional gain */
 	__s32	ki;		/* integral gain, per second */

@@ -1,4 +1,4 @@
-"""kmod/examples/control and client/examples/control.py, as `make demo-control` runs them."""
+"""kmod/examples/pi and client/examples/pi.py, as `make demo-pi` runs them."""
 
 from __future__ import annotations
 
@@ -20,35 +20,33 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.kernel
 
-CONTROL = module.CHECKOUT / "kmod/examples/control/rtshm_control.ko"
-EXAMPLE = module.CHECKOUT / "client/examples/control.py"
+PI = module.CHECKOUT / "kmod/examples/pi/rtshm_pi.ko"
+EXAMPLE = module.CHECKOUT / "client/examples/pi.py"
 LAYOUT = "setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32"
 
 
 @pytest.fixture
 def example(load: Load) -> Iterator[ModuleType]:
     load(print=0, period_ns=3_600_000_000_000)
-    spec = importlib.util.spec_from_file_location("control_example", EXAMPLE)
+    spec = importlib.util.spec_from_file_location("pi_example", EXAMPLE)
     assert spec
     assert spec.loader
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     with rtshm.Control() as control:
-        control.create(
-            "control", period=1_000_000, layout=LAYOUT, record_depth=4096, record_bytes=32
-        )
+        control.create("pi", period=1_000_000, layout=LAYOUT, record_depth=4096, record_bytes=32)
         yield loaded
 
 
 def run(example: Any) -> Any:
     """The samples of a step, from a controller that begins at nought."""
-    with rtshm.open("control") as region:
+    with rtshm.open("pi") as region:
         region.update(setpoint=0)
-    module.insert(CONTROL)
+    module.insert(PI)
     try:
         return example.step(ticks=600)
     finally:
-        module.remove("rtshm_control")
+        module.remove("rtshm_pi")
 
 
 def test_step_settles_as_theory_has_it_and_every_run_is_the_same(example: Any) -> None:
@@ -69,19 +67,19 @@ def test_step_settles_as_theory_has_it_and_every_run_is_the_same(example: Any) -
 
 
 def test_largest_numbers_saturate_and_keep_their_sign(example: Any) -> None:
-    with rtshm.open("control") as region:
+    with rtshm.open("pi") as region:
         most = 2**31 - 1
         zero = dict.fromkeys(("output", "error", "drive"), 0)
         region.write({"setpoint": most, "kp": most, "ki": most, **zero})
-        module.insert(CONTROL)
+        module.insert(PI)
         try:
-            with rtshm.Samples("control", watermark=100) as samples:
+            with rtshm.Samples("pi", watermark=100) as samples:
                 # Nine time constants of the plant.
                 arrays = [samples.read_array(100) for _ in range(9)]
                 seen = numpy.concatenate(arrays)
                 assert len(seen) == 900
         finally:
-            module.remove("rtshm_control")
+            module.remove("rtshm_pi")
     hundred = 100 * example.ONE
     assert seen["output"].min() >= 0
     assert 0.99 * hundred < seen["output"].max() <= hundred
