@@ -17,8 +17,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import construct
 import rtshm
-from rtshm.abi import WORD, announced
+from rtshm.abi import announced
 from rtshm.publisher import publisher, publisher_in_python
 
 from bench import bare, bpf
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
 
 CALLS = 2000
 VALUE = 42
+WORD = construct.Struct(
+    "some_int" / construct.Int32sn, "ready" / construct.Int8un, construct.Padding(3)
+)
 LAYOUT = "speed:f64 gain:f32 mode:u8 _:x3"
 NEVER = timedelta(hours=1)
 

@@ -12,74 +12,57 @@ A tick has then taken the value, and prints it in the kernel log.
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from rtshm.errors import ClosedError, ExtraError, LayoutError
+from rtshm._version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from rtshm.conditions import Conditions
-    from rtshm.control import (
-        Changed,
-        Clock,
-        Control,
-        Counters,
-        Created,
-        Deleted,
-        Overrun,
-        PrintMode,
-        RegionInfo,
-        Task,
-    )
-    from rtshm.devmem import DevMem, open_devmem
-    from rtshm.layout import Layout
-    from rtshm.recording import Recording, load
-    from rtshm.samples import Sample, Samples
-    from rtshm.state import Region, open
+    # For type checkers and editors, which take `as` for a public name.
+    from rtshm.control import Changed as Changed
+    from rtshm.control import Clock as Clock
+    from rtshm.control import Control as Control
+    from rtshm.control import Counters as Counters
+    from rtshm.control import Created as Created
+    from rtshm.control import Deleted as Deleted
+    from rtshm.control import Overrun as Overrun
+    from rtshm.control import PrintMode as PrintMode
+    from rtshm.control import RegionInfo as RegionInfo
+    from rtshm.control import Task as Task
+    from rtshm.devmem import DevMem as DevMem
+    from rtshm.devmem import open_devmem as open_devmem
+    from rtshm.errors import ClosedError as ClosedError
+    from rtshm.errors import ExtraError as ExtraError
+    from rtshm.errors import LayoutError as LayoutError
+    from rtshm.layout import Layout as Layout
+    from rtshm.recording import Recording as Recording
+    from rtshm.recording import load as load
+    from rtshm.recording.conditions import Conditions as Conditions
+    from rtshm.region import Region as Region
+    from rtshm.region import open as open
+    from rtshm.samples import Sample as Sample
+    from rtshm.samples import Samples as Samples
 
-__all__ = [
-    "Changed",
-    "Clock",
-    "ClosedError",
-    "Conditions",
-    "Control",
-    "Counters",
-    "Created",
-    "Deleted",
-    "DevMem",
-    "ExtraError",
-    "Layout",
-    "LayoutError",
-    "Overrun",
-    "PrintMode",
-    "Recording",
-    "Region",
-    "RegionInfo",
-    "Sample",
-    "Samples",
-    "Task",
-    "load",
-    "open",
-    "open_devmem",
-]
-
-__version__ = "0.1.0"
+# Each name is imported when it is first used. This and the imports inside functions of the
+# package are for the heavy libraries, pyroute2, construct, numpy and those that draw: to import
+# pyroute2 takes longer than most programs and commands without it, two seconds under emulation.
+_HOMES = {
+    "control": ("Changed Clock Control Counters Created Deleted Overrun PrintMode RegionInfo Task"),
+    "devmem": "DevMem open_devmem",
+    "errors": "ClosedError ExtraError LayoutError",
+    "layout": "Layout",
+    "recording": "Recording load",
+    "recording.conditions": "Conditions",
+    "region": "Region open",
+    "samples": "Sample Samples",
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
+__all__ = sorted(_HOME)
 
 
-def __getattr__(name: str) -> Any:
-    """Import on first use: in an emulated guest construct takes half a second, pyroute2 two."""
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    homes = {
-        "Conditions": "conditions",
-        "DevMem": "devmem",
-        "Layout": "layout",
-        "Recording": "recording",
-        "Region": "state",
-        "Sample": "samples",
-        "Samples": "samples",
-        "load": "recording",
-        "open": "state",
-        "open_devmem": "devmem",
-    }
-    home = homes.get(name, "control")
-    return getattr(importlib.import_module(f"rtshm.{home}"), name)
+# A type checker that saw this would take any name for one of the package's.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOME:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(importlib.import_module(f"rtshm.{_HOME[name]}"), name)

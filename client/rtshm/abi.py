@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 import ctypes
+import struct
 import sys
-from pathlib import Path
-
-from construct import Int8un, Int32sn, Padding, Struct
-
-from rtshm.layout import Layout
-
-DEVICES = Path("/dev/rtshm")
-"""Where the module's device nodes are, one a region, by name."""
 
 INT_MIN, INT_MAX = -(2**31), 2**31 - 1
 """Range of some_int, a C int."""
 
-WORD = Struct("some_int" / Int32sn, "ready" / Int8un, Padding(3))
-Word = Layout(WORD).ctypes
+WORD = struct.Struct("=iB3x")
+"""some_int, ready."""
 
-LAYOUT_OFFSET = ctypes.sizeof(Word)
+LAYOUT_OFFSET = WORD.size
 """Where the layout of a region begins."""
 
 Cell = ctypes.c_int64
@@ -27,10 +20,9 @@ Cell = ctypes.c_int64
 
 if sys.byteorder != "little":
     raise ImportError("rtshm.abi: value and flag as one number are known for little-endian only")
-assert ctypes.sizeof(Word) == ctypes.sizeof(Cell) == WORD.sizeof()
+assert ctypes.sizeof(Cell) == WORD.size
 
 
 def announced(value: int) -> int:
     """The word that announces `value`, a C int, as a Cell holds it."""
-    word = WORD.build({"some_int": value, "ready": 1})
-    return int.from_bytes(word, sys.byteorder, signed=True)
+    return int.from_bytes(WORD.pack(value, 1), sys.byteorder, signed=True)

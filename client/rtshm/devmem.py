@@ -10,7 +10,7 @@ from pathlib import Path
 
 from rtshm.errors import add_remedy
 from rtshm.kernel_files import lockdown
-from rtshm.state import Mapped
+from rtshm.region import Mapped
 
 DEVICE = Path("/dev/mem")
 IOMEM = Path("/proc/iomem")
@@ -33,7 +33,6 @@ def open_devmem(where: str | int, size: int | None = None, *, readonly: bool = F
     """
     if isinstance(where, int):
         return DevMem(where, mmap.PAGESIZE if size is None else size, readonly=readonly)
-    # Not above: pyroute2 is slow to import.
     from rtshm.control import Control
 
     with Control() as control:

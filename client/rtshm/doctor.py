@@ -14,16 +14,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import rtshm
-from rtshm.conditions import Machine
-from rtshm.errors import MODULE
+from rtshm._version import __version__
 from rtshm.kernel_files import file_text, lockdown
+from rtshm.paths import CLASS, DEVICES, MODULE
+from rtshm.recording.conditions import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-NODES = Path("/dev/rtshm")
-CLASS = Path("/sys/class/rtshm")
 SIG_ENFORCE = Path("/sys/module/module/parameters/sig_enforce")
 # Its last byte says whether Secure Boot is on.
 SECURE_BOOT = Path("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c")
@@ -36,7 +34,7 @@ GOOD_CLOCKS = {"tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_coun
 LATE_MODELS = {"none", "voluntary", "none or voluntary"}
 
 _DOCS = "see docs/installing.md"
-_DKMS = f"dkms install rtshm/{rtshm.__version__}"
+_DKMS = f"dkms install rtshm/{__version__}"
 _OPENERS: dict[str, Callable[[Path], bytes]] = {
     ".ko": Path.read_bytes,
     ".gz": lambda path: gzip.decompress(path.read_bytes()),
@@ -222,16 +220,16 @@ def _device(module: _Module) -> Finding:
         remedy = "sudo rtshm create NAME"
         return Finding("device", Level.WARNING, "there is no region", remedy)
     for region in regions:
-        node = NODES / region
+        node = DEVICES / region
         if not node.is_char_device():
             remedy = f"outside of containers: sudo rtshm delete {region}, and create it again"
             text = f"{node} is not there, and the kernel has the region"
             return Finding("device", Level.ERROR, text, remedy)
-    closed = [name for name in regions if not os.access(NODES / name, os.R_OK | os.W_OK)]
+    closed = [name for name in regions if not os.access(DEVICES / name, os.R_OK | os.W_OK)]
     if len(closed) == len(regions):
-        text = f"you may open none of {NODES}/{{{','.join(closed)}}}"
+        text = f"you may open none of {DEVICES}/{{{','.join(closed)}}}"
         return Finding("device", Level.ERROR, text, f"sudo usermod -aG {GROUP} USER, or sudo")
-    text = f"{NODES}/{{{','.join(regions)}}}" if len(regions) > 1 else f"{NODES}/{regions[0]}"
+    text = f"{DEVICES}/{{{','.join(regions)}}}" if len(regions) > 1 else f"{DEVICES}/{regions[0]}"
     return Finding("device", Level.OK, text)
 
 
@@ -261,8 +259,7 @@ def _headers(module: _Module) -> Finding:
 def _netlink(module: _Module) -> Finding:
     if not module.loaded:
         return Finding("netlink", Level.UNKNOWN, "no family before the module is loaded")
-    # Not above: pyroute2 is slow to import.
-    from rtshm.netlink import Link
+    from rtshm.control.netlink import Link
 
     try:
         link = Link()

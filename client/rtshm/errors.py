@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import errno
 import importlib.util
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-MODULE = Path("/sys/module/rtshm")
+from rtshm.paths import DEVICES, MODULE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
 _NOT_LOADED = "the module is not loaded: sudo insmod rtshm.ko"
 
 
@@ -45,7 +49,7 @@ def region_remedy(number: int | None, path: Path) -> str | None:
             regions = sorted(entry.name for entry in path.parent.glob("*") if not entry.suffix)
             return f"there is no such region; {path.parent} has: {', '.join(regions) or 'none'}"
         case errno.ENXIO | errno.ENODEV:
-            return "this is no region; those of the module are in /dev/rtshm"
+            return f"this is no region; those of the module are in {DEVICES}"
         case errno.EACCES | errno.EPERM:
             return f"you may not: use sudo, or have root give you access (see ls -l {path})"
         case errno.EBUSY:
@@ -71,7 +75,7 @@ def control_remedy(number: int | None) -> str | None:
 
 def samples_remedy(number: int | None, name: str) -> str | None:
     """What to do when the samples of a region cannot be opened."""
-    path = Path("/dev/rtshm", name)
+    path = DEVICES / name
     if number == errno.ENOENT and path.exists():
         return f"the region records nothing: rtshm set {name} --depth 10000"
     return region_remedy(number, path)

@@ -13,19 +13,18 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self
 
-from rtshm.abi import DEVICES, LAYOUT_OFFSET
+from rtshm.abi import LAYOUT_OFFSET, WORD
 from rtshm.errors import ClosedError, add_remedy, samples_remedy
+from rtshm.layout import Layout
+from rtshm.paths import DEVICES
 
 if TYPE_CHECKING:
     import numpy
     from _typeshed import WriteableBuffer
 
-    from rtshm.layout import Layout
-
 # struct rtshm_sample of <linux/rtshm.h>, without the record, which is at the end.
 HEADER = struct.Struct("=QQQII")
 ANNOUNCED = 1
-_WORD = struct.Struct("=iB3x")
 
 # struct rtshm_watermark, and _IOW('r', 0x80, struct rtshm_watermark).
 _WATERMARK = struct.Struct("=IIQ")
@@ -54,7 +53,7 @@ class Sample:
     @property
     def some_int(self) -> int:
         """The value of the word in the record, a C int."""
-        value: int = _WORD.unpack_from(self.record)[0]
+        value: int = WORD.unpack_from(self.record)[0]
         return value
 
 
@@ -82,7 +81,6 @@ class Samples:
         watermark: int = 1,
         wait: float | timedelta | None = None,
     ) -> None:
-        # Here, because pyroute2 is slow to import.
         from rtshm.control import Control
 
         self.closed = True
@@ -173,8 +171,6 @@ class Samples:
         if self._dtype is None:
             layout = None
             if self.info.layout and self.record_bytes > LAYOUT_OFFSET:
-                from rtshm.layout import Layout
-
                 layout = Layout.from_text(self.info.layout)
             self._dtype = sample_dtype(self.sample_bytes, self.record_bytes, layout)
         return self._dtype

@@ -7,7 +7,7 @@ import subprocess
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from rtshm.abi import DEVICES
+from rtshm.paths import DEVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import rtshm
-from rtshm.abi import Word
+from rtshm.region import Word
 
 from tests.guest import ftrace
 from tests.guest.module import PATIENCE

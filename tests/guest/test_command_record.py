@@ -19,10 +19,10 @@ import numpy
 import pexpect
 import pytest
 import rtshm
-from rtshm import Control, Samples, player
+from rtshm import Control, Samples
 from rtshm.cli import main
-from rtshm.conditions import Conditions
-from rtshm.recording import Recorder
+from rtshm.recording import Recorder, play
+from rtshm.recording.conditions import Conditions
 
 from tests.guest.module import PATIENCE
 from tests.guest.test_command import COMMAND, leave
@@ -317,14 +317,14 @@ def test_play_goes_on_in_a_loop_until_the_region_is_deleted(control: Control) ->
             return False
 
         # One sample, and a period of 1 ms after it.
-        played = player.play(recording, region, speed=0.1, loop=True, stopped=delete)
+        played = play.play(recording, region, speed=0.1, loop=True, stopped=delete)
         assert view.speed == RECORDS[-1]["speed"]
     assert played.deleted
     assert played.written > 1
     assert next(looks) == 4
     answers = iter([False, False, True])
     with rtshm.open("motor") as region:
-        played = player.play(recording, region, loop=True, stopped=lambda: next(answers))
+        played = play.play(recording, region, loop=True, stopped=lambda: next(answers))
     assert (list(answers), played.deleted) == ([], False)
 
 

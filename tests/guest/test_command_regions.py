@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pexpect
 import rtshm
 from rtshm import Control, PrintMode, RegionInfo
-from rtshm.abi import DEVICES
+from rtshm.paths import DEVICES
 
 from tests.guest import module, raw
 from tests.guest.module import PATIENCE

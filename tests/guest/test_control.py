@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import rtshm
 from pyroute2.netlink import CTRL_CMD_GETPOLICY, GENL_ID_CTRL, ctrlmsg
-from rtshm import messages, netlink
-from rtshm.messages import Command
-from rtshm.netlink import Link
+from rtshm.control import messages, netlink
+from rtshm.control.messages import Command
+from rtshm.control.netlink import Link
 
 from tests import spec as ynl
 from tests.guest import child, first, module

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 import construct as c
 import pytest
 import rtshm
-from rtshm.abi import DEVICES, LAYOUT_OFFSET
+from rtshm.abi import LAYOUT_OFFSET
+from rtshm.paths import DEVICES
 
 from tests.guest.module import PATIENCE
 from tests.guest.programs import compiled

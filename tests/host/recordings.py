@@ -6,10 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy
-from rtshm.columns import dtype_of
-from rtshm.conditions import Conditions
 from rtshm.layout import Layout
 from rtshm.recording import Recording
+from rtshm.recording.columns import dtype_of
+from rtshm.recording.conditions import Conditions
 
 from tests.host.cli import region
 

@@ -10,15 +10,21 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import construct
 import numpy as np
 import pytest
 from rtshm import _publish, abi, publisher
+from rtshm.region import Word
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import SupportsIndex
 
     Publisher = Callable[[bytearray], Callable[[SupportsIndex], None]]
+
+WORD = construct.Struct(
+    "some_int" / construct.Int32sn, "ready" / construct.Int8un, construct.Padding(3)
+)
 
 CHECKOUT = Path(__file__).parents[2]
 INCLUDE = CHECKOUT / "kmod/include/uapi"
@@ -55,10 +61,10 @@ def probe(include: Path, workdir: Path) -> dict[str, tuple[int, int]]:
 
 def python_word() -> dict[str, tuple[int, int]]:
     fields = {
-        name: (getattr(abi.Word, name).offset, getattr(abi.Word, name).size)
+        name: (getattr(Word, name).offset, getattr(Word, name).size)
         for name in ("some_int", "ready")
     }
-    return {"size": (ctypes.sizeof(abi.Word), ctypes.sizeof(abi.Cell)), **fields}
+    return {"size": (ctypes.sizeof(Word), ctypes.sizeof(abi.Cell)), **fields}
 
 
 def test_header_and_python_agree(tmp_path: Path) -> None:
@@ -78,7 +84,7 @@ in_both = pytest.mark.parametrize("made", [_publish.publisher, publisher.publish
 
 
 def seven() -> bytearray:
-    return bytearray(abi.WORD.build({"some_int": 7, "ready": 0}))
+    return bytearray(WORD.build({"some_int": 7, "ready": 0}))
 
 
 @in_both
@@ -88,7 +94,7 @@ def test_published_word_is_the_one_that_construct_builds(
 ) -> None:
     memory = seven()
     made(memory)(value)
-    assert memory == abi.WORD.build({"some_int": int(value), "ready": 1})
+    assert memory == WORD.build({"some_int": int(value), "ready": 1})
 
 
 @in_both

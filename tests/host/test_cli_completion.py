@@ -61,7 +61,7 @@ def test_paths_of_devices_are_completed_as_files() -> None:
 
 
 def completed(names: Path, incomplete: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    monkeypatch.setattr(parameters, "REGIONS", names)
+    monkeypatch.setattr(parameters, "CLASS", names)
     context = click.Context(rtshm)
     return [item.value for item in parameters.region_names(context, write.params[0], incomplete)]
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import dataclasses
 
 import pytest
-from rtshm.conditions import Machine
 from rtshm.doctor import Level, timing
+from rtshm.recording.conditions import Machine
 
 BARE = Machine(preemption="full", clocksource="tsc", virtualization="none", governor="performance")
 

@@ -43,7 +43,7 @@ def test_errno_has_its_remedy(
 
 def test_interpreter_without_control_plane_imports_no_pyroute2() -> None:
     code = (
-        "import rtshm.cli.commands, rtshm.state, sys;"
+        "import rtshm.cli.commands, rtshm.region, sys;"
         "sys.exit(any(name.partition('.')[0] == 'pyroute2' for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

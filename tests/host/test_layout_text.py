@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 import pytest
-from rtshm import layout_construct, layout_text
 from rtshm.errors import LayoutError
 from rtshm.layout import Layout
+from rtshm.layout.construct import SIZE_MAX
+from rtshm.layout.text import TEXT_MAX
 
 CHECKOUT = Path(__file__).parents[2]
 
@@ -108,5 +109,5 @@ def test_every_beginning_of_a_text_is_a_layout_or_refused() -> None:
 def test_limits_are_those_of_the_header() -> None:
     header = (CHECKOUT / "kmod/include/uapi/linux/rtshm_netlink.h").read_text()
     limits = dict(re.findall(r"#define\s+(RTSHM_\w+)\s+(\d+)$", header, re.MULTILINE))
-    assert int(limits["RTSHM_LAYOUT_MAX"]) == layout_text.TEXT_MAX
-    assert int(limits["RTSHM_SIZE_MAX"]) - 8 == layout_construct.SIZE_MAX
+    assert int(limits["RTSHM_LAYOUT_MAX"]) == TEXT_MAX
+    assert int(limits["RTSHM_SIZE_MAX"]) - 8 == SIZE_MAX

@@ -12,9 +12,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from rtshm import control, messages
-from rtshm.control import Clock, Control, Counters, PrintMode, RegionInfo, Task
-from rtshm.messages import Command, decode, encode
+from rtshm import control
+from rtshm.control import Clock, Control, Counters, PrintMode, RegionInfo, Task, messages
+from rtshm.control.messages import Command, decode, encode
 
 from tests import spec as ynl
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import numpy
 import pytest
 from matplotlib import image
-from rtshm import ExtraError, plot
-from rtshm.plot import Lateness
+from rtshm import ExtraError
+from rtshm.recording import plot
+from rtshm.recording.plot import Lateness
 
 from tests.host.cli import run
 from tests.host.recordings import TEXT, made

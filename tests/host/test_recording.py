@@ -16,9 +16,9 @@ import pytest
 import rtshm
 from pyarrow import parquet
 from rtshm import Conditions, ExtraError
-from rtshm.columns import columns
-from rtshm.conditions import preemption, virtualization
 from rtshm.recording import Recorder, Recording
+from rtshm.recording.columns import columns
+from rtshm.recording.conditions import preemption, virtualization
 
 from tests.host.cli import run
 from tests.host.recordings import COLUMNS, TEXT, made

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 import pytest
-from rtshm.trigger import Edge, Mode, Sweep, Sweeper, Trigger, edges
+from rtshm.recording.trigger import Edge, Mode, Sweep, Sweeper, Trigger, edges
 
 DTYPE = numpy.dtype([("tick", "u8"), ("value", "f8")])
 Rows = numpy.ndarray[Any, numpy.dtype[Any]]

@@ -60,7 +60,7 @@ MANUAL = Path("docs/man.py")
 # And the module.
 SOURCES = ("kmod/", "Kbuild", "dkms.conf")
 # Where the version is said.
-VERSIONED = ("dkms.conf", "client/rtshm/__init__.py", "debian/changelog")
+VERSIONED = ("dkms.conf", "client/rtshm/_version.py", "debian/changelog")
 
 # In the guest's copy of the checkout.
 FOLDER = "dist"

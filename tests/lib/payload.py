@@ -144,7 +144,7 @@ def of(
         built=built,
         commands={"rtshm": COMMAND},
         environment={"PYTHONPATH": f"{source}/client"},
-        imports=("rtshm.cli.commands", "rtshm.control", "rtshm.state"),
+        imports=("rtshm.cli.commands", "rtshm.control", "rtshm.region"),
         arguments=f"memmap={RAW_BYTES >> 20}M${RAW_ADDRESS:#x}",
         allowed=ALLOWED,
     )

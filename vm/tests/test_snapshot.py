@@ -157,7 +157,7 @@ def test_no_interrupt_is_lost_between_the_caller_and_its_fork(copy: Path) -> Non
 SEEN = r"""
 cat >seen.py <<'end'
 import sys
-print("rtshm.state" in sys.modules)
+print("rtshm.region" in sys.modules)
 end
 seen() { /run/warm/call python3 -m seen; }
 seen

@@ -1,4 +1,7 @@
-"""The group of all commands, and how it ends."""
+"""The group of all commands, and how it ends.
+
+A command imports what only it needs, and what takes pyroute2 or numpy, when it runs.
+"""
 
 from __future__ import annotations
 

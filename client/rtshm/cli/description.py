@@ -19,6 +19,8 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+import tomli_w
+
 from rtshm.cli import units
 from rtshm.control import Clock, PrintMode
 
@@ -146,8 +148,6 @@ ACCESS = ("mode", "owner", "group")
 
 def save(regions: Sequence[RegionInfo]) -> str:
     """The description of `regions`. PermissionError if not all of it may be known."""
-    import tomli_w
-
     for region in regions:
         _demand_phys(region)
     tables = {

@@ -27,7 +27,6 @@ def doctor(module: Path | None, as_json: bool) -> int:
     signed, its devices, group and netlink family, the kernel's headers, and what
     makes ticks late. The status is that of the worst: 0 ok, 3 warning, 4 error.
     """
-    # Not above: most commands need none of it.
     from rtshm.doctor import examine
 
     findings = examine(module)

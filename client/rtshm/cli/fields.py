@@ -63,10 +63,10 @@ def header(name: str) -> None:
 
     As struct region_NAME, which begins right after struct rtshm_word.
     """
-    from rtshm import record
+    from rtshm.control import stored
 
     with _usage():
-        layout = record.stored(name)
+        layout = stored.layout(name)
     click.echo(layout.declaration(f"region_{name.replace('-', '_')}"), nl=False)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.shell_completion import CompletionItem
 
 from rtshm.cli.units import parse_number, parse_size, parse_time
+from rtshm.paths import CLASS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 T = TypeVar("T")
-
-# The kernel's own list, and readable for all: asking by netlink takes seconds in an emulated
-# guest, which a TAB has not.
-REGIONS = Path("/sys/class/rtshm")
 
 # rtshm.PrintMode's and rtshm.Clock's, which only those commands import that use them.
 PRINT_MODES = ("off", "every-tick", "changes")
@@ -48,7 +44,8 @@ def region_names(
 ) -> list[CompletionItem]:
     """The names of the regions that begin as typed; none where there is no module."""
     try:
-        names = os.listdir(REGIONS)
+        # Not by netlink, which takes seconds in an emulated guest.
+        names = os.listdir(CLASS)
     except OSError:
         return []
     # A region may have more devices than its own; their names have a dot.

@@ -32,12 +32,12 @@ def play(name: str, file: str, speed: float, loop: bool) -> None:
     Control-C or SIGTERM; how many samples were written, and the latest of
     them by how much, is on standard error.
     """
-    from rtshm import player
+    from rtshm.recording.play import play as play_recording
 
     recording = loaded(file)
     with rtshm.open(name) as region, Stop() as stop:
         check_layout(name, file, recording)
-        played = player.play(
+        played = play_recording(
             recording, region, speed=speed, loop=loop, stopped=lambda: bool(stop.why)
         )
     ended = "; the region was deleted" if played.deleted else f"; {stop.why}" if stop.why else ""
@@ -49,9 +49,9 @@ def play(name: str, file: str, speed: float, loop: bool) -> None:
 
 def check_layout(name: str, file: str, recording: rtshm.Recording) -> None:
     """LayoutError, with both, if the region has another layout than was recorded."""
-    from rtshm import record
+    from rtshm.control.stored import text
 
-    stored, recorded = record.stored_text(name), recording.conditions.layout
+    stored, recorded = text(name), recording.conditions.layout
     if stored != recorded:
         raise rtshm.LayoutError(
             f"{name}: its layout is {stored!r}, and that of {file} is {recorded!r}"

@@ -6,11 +6,12 @@ import click
 
 from rtshm.cli.parameters import parsed
 from rtshm.cli.play import loaded
+from rtshm.errors import need
 
 
 def _known(file: str) -> str:
     """ValueError if it is of no format."""
-    from rtshm.plot import check_suffix
+    from rtshm.recording.plot import check_suffix
 
     check_suffix(file)
     return file
@@ -34,8 +35,7 @@ def plot(file: str, output: str, fields: tuple[str, ...]) -> None:
     Its fields over time, what was lost, how late the ticks were, and the
     conditions. A .html is a page that needs no other file.
     """
-    from rtshm.errors import need
-    from rtshm.plot import save
+    from rtshm.recording.plot import save
 
     need("matplotlib", "a picture", "plot")
     recording = loaded(file)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import select
 import sys
 import time
@@ -14,12 +15,13 @@ import click
 from rtshm.cli.parameters import name_argument, parsed
 from rtshm.cli.stop import SLICE, Stop
 from rtshm.cli.units import parse_time
+from rtshm.recording import Recorder, check_format, suffix_of
+from rtshm.recording.conditions import Conditions
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from rtshm.control import RegionInfo
-    from rtshm.recording import Recorder
     from rtshm.samples import Samples
 
 # Of an array that is read at once: samples, and bytes.
@@ -36,8 +38,6 @@ _DELETED = "the region was deleted"
 
 def _known(file: str) -> str:
     """ValueError if it is of no format."""
-    from rtshm.recording import suffix_of
-
     suffix_of(file)
     return file
 
@@ -78,9 +78,7 @@ def record(
     Control-C or SIGTERM; the file is whole then, and the status 0. Up to then
     what was in FILE stays. Samples that were lost are counted.
     """
-    from rtshm.conditions import Conditions
     from rtshm.control import Control
-    from rtshm.recording import Recorder, check_format
     from rtshm.samples import Samples
 
     check_format(output)
@@ -170,8 +168,6 @@ def _run(
 
 
 def _has_rich() -> bool:
-    import importlib.util
-
     if importlib.util.find_spec("rich"):
         return True
     click.echo("rtshm: progress takes rich: pip install 'rtshm[record]'", err=True)

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from rtshm.cli import render
-from rtshm.cli.control import opened
+from rtshm.cli.opened import opened
 from rtshm.cli.parameters import (
     clock_option,
     json_option,

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from rtshm.cli.control import opened
+from rtshm.cli.opened import opened
 
 
 @click.command()

@@ -7,13 +7,16 @@ import re
 import select
 import signal
 import sys
+import termios
 import time
+import tty
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
+import rtshm
 from rtshm.cli.parameters import name_argument
 
 if TYPE_CHECKING:
@@ -22,8 +25,8 @@ if TYPE_CHECKING:
     import numpy
     from rich.text import Text
 
+    from rtshm.recording.trigger import Sweep, Sweeper
     from rtshm.samples import Samples
-    from rtshm.trigger import Sweep, Sweeper
 
     Array = numpy.ndarray[Any, numpy.dtype[Any]]
 
@@ -82,17 +85,15 @@ def scope(
         import plotext  # noqa: F401
         import rich  # noqa: F401
 
-        from rtshm.trigger import Edge, Mode, Sweeper, Trigger
+        from rtshm.recording.trigger import Edge, Mode, Sweeper, Trigger
     except ImportError as error:
         raise click.UsageError(f"scope takes {error.name}: pip install 'rtshm[scope]'") from None
 
-    from rtshm import Control, Samples
-
-    with Control() as control:
+    with rtshm.Control() as control:
         info = control.get(name)
     # Woken twice a picture, if samples come as fast.
     watermark = FRAME_SECONDS * 1e9 / 2 / info.period_ns
-    with Samples(
+    with rtshm.Samples(
         name,
         watermark=int(min(max(watermark, 1), max(info.record_depth // 2, 1))),
         wait=FRAME_SECONDS / 2,
@@ -237,9 +238,6 @@ def _wait(samples: Samples, seconds: float) -> bool:
 @contextmanager
 def _keys() -> Iterator[Callable[[], str]]:
     """The keys that were pressed since, without waiting; the terminal is as it was afterwards."""
-    import termios
-    import tty
-
     caught: list[int] = []
 
     def pressed() -> str:

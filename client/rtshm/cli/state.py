@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import rtshm
+from rtshm.abi import INT_MAX, INT_MIN
 from rtshm.cli.parameters import names_or_paths, parsed
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ def device_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def parse_int(text: str) -> int:
     """A C int from decimal text. Raises ValueError that says what is wrong and what is right."""
-    # Here, because it imports construct, which other commands need not wait for.
-    from rtshm.abi import INT_MAX, INT_MIN
-
     limits = f"give a number from {INT_MIN} to {INT_MAX}"
     if len(text) > LINE_MAX:
         raise ValueError(f"{text[:10]!r}... ({len(text)} characters) is too long; {limits}")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 import rtshm
-from rtshm.cli.control import opened
+from rtshm.cli.opened import opened
 from rtshm.cli.parameters import parsed
 from rtshm.cli.render import table
 from rtshm.cli.units import measured, parse_time, time_text

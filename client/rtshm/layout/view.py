@@ -11,7 +11,7 @@ import errno
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
-from rtshm.layout_fields import (
+from rtshm.layout.fields import (
     NUMBERS,
     Field,
     Kind,
@@ -124,3 +124,23 @@ def _array(field: Field, count: int, element: _Place) -> _Place:
         return value if isinstance(value, checked) else checked(*exactly(field, count, value))
 
     return _Place(checked, None, store)
+
+
+class ReadOnlyView:
+    """A view of memory that may not be written to, which ctypes cannot have itself.
+
+    Each field is of a copy as of its access.
+    """
+
+    __slots__ = ("_copy",)
+    _copy: Callable[[], Any]
+
+    def __init__(self, copy: Callable[[], Any]) -> None:
+        object.__setattr__(self, "_copy", copy)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._copy(), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        # The copy refuses.
+        setattr(self._copy(), name, value)

@@ -12,8 +12,8 @@ from typing import Any
 import construct
 
 from rtshm.errors import LayoutError
-from rtshm.layout_c import RESERVED
-from rtshm.layout_fields import NUMBERS, Field, Kind, limits, with_padding
+from rtshm.layout.c import RESERVED
+from rtshm.layout.fields import NUMBERS, Field, Kind, limits, with_padding
 
 DEPTH_MAX = 8
 """Structs and dimensions of arrays, in one another."""

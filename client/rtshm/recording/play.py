@@ -9,15 +9,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from rtshm.abi import LAYOUT_OFFSET
+from rtshm.atomic import ATOMIC_MAX
 from rtshm.errors import LayoutError, need
-from rtshm.record import ATOMIC_MAX
 from rtshm.samples import ANNOUNCED, HEADER
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from rtshm.recording import Recording
-    from rtshm.state import Region
+    from rtshm.region import Region
 
 # Samples whose bytes are made at a time.
 _PART = 1 << 12

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from rtshm.columns import Column
-    from rtshm.conditions import Conditions
     from rtshm.recording import Recording
+    from rtshm.recording.columns import Column
+    from rtshm.recording.conditions import Conditions
 
     Array = numpy.ndarray[Any, numpy.dtype[Any]]
 
@@ -211,7 +211,7 @@ def _panels(
     recording: Recording, fields: Sequence[str] | None
 ) -> tuple[list[list[Column]], list[str]]:
     """The columns of each panel, and the names of the fields that have none."""
-    from rtshm.columns import HEADER_NAMES, columns
+    from rtshm.recording.columns import HEADER_NAMES, columns
 
     by_root: dict[str, list[Column]] = {}
     for column in columns(recording.conditions):
@@ -289,7 +289,7 @@ def _name_members(axes: Axes, column: Column, values: list[Array]) -> None:
     """Names in the place of the numbers of an enum; where flags are set together, both."""
     import numpy
 
-    from rtshm.columns import names_of
+    from rtshm.recording.columns import names_of
 
     assert column.enum is not None
     numbers = numpy.unique(numpy.concatenate([numpy.unique(part) for part in values]))

@@ -17,14 +17,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy
 
-from rtshm.columns import columns, dtype_of, names_of, numbers_of
-from rtshm.conditions import ENDING, Conditions
+from rtshm.recording.columns import columns, dtype_of, names_of, numbers_of
+from rtshm.recording.conditions import ENDING, Conditions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-    from rtshm.columns import Array, Column
+    from rtshm.recording.columns import Array, Column
 
 _ROWS = 1 << 14
 

@@ -12,10 +12,13 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
 
-from rtshm import record
-from rtshm.abi import DEVICES, LAYOUT_OFFSET, Word
+from rtshm import atomic
+from rtshm.abi import LAYOUT_OFFSET, WORD
 from rtshm.errors import ClosedError, LayoutError, add_remedy, region_remedy
 from rtshm.layout import Layout, as_layout
+from rtshm.layout.fields import Field, Kind
+from rtshm.layout.view import ReadOnlyView, structure
+from rtshm.paths import DEVICES
 from rtshm.publisher import publisher
 
 if TYPE_CHECKING:
@@ -25,6 +28,18 @@ if TYPE_CHECKING:
     import construct
 
 _POLL_MAX_MS = 2**31 - 1
+
+Word = structure(
+    "Word",
+    Field(
+        *("", "", 0, Kind.STRUCT, WORD.size, 4),
+        fields=(
+            Field("some_int", "some_int", 0, Kind.I32, 4, 4),
+            Field("ready", "ready", 4, Kind.U8, 1, 1),
+        ),
+    ),
+)
+"""The live word, a ctypes structure."""
 
 
 def open(
@@ -212,9 +227,11 @@ class Region(Mapped):
                 error = LayoutError(f"{self.path}: opened by its path, a region has no layout")
                 error.add_note("open it by its name, or give open() the layout")
                 raise error
-            layout = record.stored(self._name)
+            from rtshm.control import stored
+
+            layout = stored.layout(self._name)
             self._check_named()
-            record.check_fits(self.path, layout, self.size)
+            atomic.check_fits(self.path, layout, self.size)
             self._layout = layout
         return self._layout
 
@@ -229,7 +246,7 @@ class Region(Mapped):
         """
         layout = self.layout
         if self._readonly:
-            return record.ReadOnlyView(self._copy)
+            return ReadOnlyView(self._copy)
         if self._view is None:
             self._view = layout.ctypes.from_buffer(self._memory, LAYOUT_OFFSET)
         return self._view
@@ -241,7 +258,7 @@ class Region(Mapped):
         list of lists. Raises LayoutError if there is no layout, or one of more
         than a page.
         """
-        return record.read(self.fileno(), self.layout)
+        return atomic.read(self.fileno(), self.layout)
 
     def write(self, values: Mapping[str, Any], *, announce: bool = False) -> None:
         """Store all fields at once: no tick and no read() sees some of them only.
@@ -255,7 +272,7 @@ class Region(Mapped):
         announcement, and the one that takes the announcement has the fields.
         """
         self._check_writable()
-        record.write(self._fd, self.layout, values)
+        atomic.write(self._fd, self.layout, values)
         if announce:
             self._announce()
 
@@ -267,7 +284,7 @@ class Region(Mapped):
         instant is lost. A field of the name `announce` is for write() and the view.
         """
         self._check_writable()
-        record.update(self._fd, self.layout, values)
+        atomic.update(self._fd, self.layout, values)
         if announce:
             self._announce()
 
@@ -308,9 +325,11 @@ class Region(Mapped):
         os.close(self._fd)
 
     def _declare(self, layout: Layout) -> None:
-        record.check_fits(self.path, layout, self.size)
+        atomic.check_fits(self.path, layout, self.size)
         if self._name is not None:
-            record.check_agrees(self._name, layout)
+            from rtshm.control import stored
+
+            stored.check_agrees(self._name, layout)
             self._check_named()
         self._layout = layout
 

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 @contextmanager
 def opened() -> Iterator[Control]:
     """A Control; what no message can carry, a name that is no UTF-8, is a usage error."""
-    # Not above: pyroute2 is slow to import, and only these commands need it.
     from rtshm.control import Control
 
     with Control() as control:

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from enum import IntEnum
 
-    from rtshm.conditions import Conditions
     from rtshm.layout import Field
+    from rtshm.recording.conditions import Conditions
 
     Array = numpy.ndarray[Any, numpy.dtype[Any]]
 

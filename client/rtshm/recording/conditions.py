@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import rtshm
+from rtshm._version import __version__
 from rtshm.kernel_files import file_text
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ class Conditions:
             started_ns=time.time_ns(),
             started_monotonic_ns=time.monotonic_ns(),
             kernel=os.uname().release,
-            version=rtshm.__version__,
+            version=__version__,
             **dataclasses.asdict(Machine.now()),
         )
 

@@ -14,13 +14,13 @@ import numpy
 import pyarrow
 import pyarrow.parquet
 
-from rtshm.columns import columns, dtype_of
-from rtshm.conditions import Conditions
+from rtshm.recording.columns import columns, dtype_of
+from rtshm.recording.conditions import Conditions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rtshm.columns import Array, Column
+    from rtshm.recording.columns import Array, Column
 
 KEY = b"rtshm"
 

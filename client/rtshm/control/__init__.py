@@ -13,10 +13,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, overload
 
-from rtshm import messages
+from rtshm.control import messages
+from rtshm.control.messages import Command
+from rtshm.control.netlink import Link
 from rtshm.errors import ClosedError, add_remedy, control_remedy
-from rtshm.messages import Command
-from rtshm.netlink import Link
+from rtshm.layout import Layout, as_layout
+from rtshm.paths import DEVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 
     import construct
 
-    from rtshm.layout import Layout
-    from rtshm.netlink import Family
+    from rtshm.control.netlink import Family
 
 _POLL_MAX_MS = 2**31 - 1
 _DRAIN_SECONDS = 1.0
@@ -162,9 +163,6 @@ class RegionInfo:
     @property
     def path(self) -> Path:
         """The device node."""
-        # Not above: it takes construct, which is slow to import.
-        from rtshm.abi import DEVICES
-
         return DEVICES / self.name
 
 
@@ -559,9 +557,6 @@ def _nanoseconds(period: timedelta | int | None) -> int | None:
 def _layout_text(layout: Layout | construct.Struct | str | None) -> str | None:
     if layout is None or isinstance(layout, str):
         return layout
-    # Not above: it takes construct, which is slow to import.
-    from rtshm.layout import as_layout
-
     return as_layout(layout).text
 
 

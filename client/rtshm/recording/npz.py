@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy
 
-from rtshm.conditions import Conditions
+from rtshm.recording.conditions import Conditions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from rtshm.columns import Array
+    from rtshm.recording.columns import Array
 
 
 class Writer:

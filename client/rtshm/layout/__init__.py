@@ -48,8 +48,8 @@ from collections.abc import Mapping
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self
 
-from rtshm import layout_c, layout_construct, layout_text, layout_view
-from rtshm.layout_fields import NUMBERS, Field, Kind, decoder, encoder, exactly
+from rtshm.layout import c, view
+from rtshm.layout.fields import NUMBERS, Field, Kind, decoder, encoder, exactly
 
 if TYPE_CHECKING:
     from ctypes import Structure
@@ -75,21 +75,26 @@ class Layout:
     """
 
     text: str
-    """As the kernel stores it with a region; rtshm.layout_text has the grammar."""
+    """As the kernel stores it with a region; rtshm.layout.text has the grammar."""
     _root: Field = dataclasses.field(compare=False, repr=False)
 
     def __init__(self, declared: construct.Struct) -> None:
-        root = layout_construct.from_construct(declared)
-        layout_c.check_names(root)
-        text = layout_text.to_text(root)
-        layout_text.check_length(text)
+        from rtshm.layout.construct import from_construct
+        from rtshm.layout.text import check_length, to_text
+
+        root = from_construct(declared)
+        c.check_names(root)
+        text = to_text(root)
+        check_length(text)
         object.__setattr__(self, "text", text)
         object.__setattr__(self, "_root", root)
 
     @classmethod
     def from_text(cls, text: str) -> Self:
         """The layout that a text describes; LayoutError says at which column it does not."""
-        return cls(layout_text.from_text(text))
+        from rtshm.layout.text import from_text
+
+        return cls(from_text(text))
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -116,12 +121,12 @@ class Layout:
         A number is one load or store. Bytes, arrays and structs are not: the
         kernel and others may be seen halfway.
         """
-        return layout_view.structure("Layout", self._root)
+        return view.structure("Layout", self._root)
 
     @cached_property
     def ctypes_readonly(self) -> type[Structure]:
         """As `ctypes`, for from_buffer_copy(): every store is PermissionError."""
-        return layout_view.structure("Layout", self._root, readonly=True)
+        return view.structure("Layout", self._root, readonly=True)
 
     @cached_property
     def dtype(self) -> numpy.dtype[numpy.void]:
@@ -144,7 +149,7 @@ class Layout:
         <NAME>_<FIELD>_<ENTRY>; what a field is beyond its C type is in a
         comment.
         """
-        return layout_c.declaration(name, self._root, self.text)
+        return c.declaration(name, self._root, self.text)
 
     def build(self, values: Mapping[str, Any]) -> bytes:
         """The bytes of a whole record; a struct is a mapping, an array a sequence.
@@ -175,7 +180,9 @@ class Layout:
 
     @cached_property
     def _construct(self) -> construct.Struct:
-        return layout_construct.to_construct(self._root)
+        from rtshm.layout.construct import to_construct
+
+        return to_construct(self._root)
 
 
 def as_layout(declared: Layout | construct.Struct) -> Layout:

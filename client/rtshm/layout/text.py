@@ -31,8 +31,8 @@ from typing import Any, NamedTuple, NoReturn
 import construct
 
 from rtshm.errors import LayoutError
-from rtshm.layout_construct import DEPTH_MAX
-from rtshm.layout_fields import NUMBERS, Field, Kind, with_padding
+from rtshm.layout.construct import DEPTH_MAX
+from rtshm.layout.fields import NUMBERS, Field, Kind, with_padding
 
 TEXT_MAX = 1023
 """Characters; RTSHM_LAYOUT_MAX of <linux/rtshm_netlink.h>."""

@@ -7,7 +7,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from rtshm.errors import LayoutError
-from rtshm.layout_fields import NUMBERS, Field, Kind, with_padding
+from rtshm.layout.fields import NUMBERS, Field, Kind, with_padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     import numpy
 
-    from rtshm.conditions import Conditions
+    from rtshm.recording.conditions import Conditions
 
     Array = numpy.ndarray[Any, numpy.dtype[Any]]
 
 FORMATS = {".npz": "numpy", ".csv": "numpy", ".parquet": "pyarrow"}
-"""By suffix: the library that each takes. Its module is recording_<suffix>."""
+"""The library that each format takes, by suffix. The format's module has the suffix's name."""
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ class Recorder:
 
     def __init__(self, path: str | os.PathLike[str], conditions: Conditions) -> None:
         check_format(path)
-        from rtshm.columns import dtype_of
+        from rtshm.recording.columns import dtype_of
 
         # What a link points to gets the new content, and not the link's place.
         self.path = Path(os.path.realpath(path))
@@ -199,4 +199,4 @@ class Recorder:
 
 
 def _module(suffix: str) -> Any:
-    return importlib.import_module(f"rtshm.recording_{suffix.removeprefix('.')}")
+    return importlib.import_module(f"rtshm.recording.{suffix.removeprefix('.')}")
