@@ -33,7 +33,7 @@ LAYERS = (
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split() or [""]}
 
-HEAVY = {"construct", "matplotlib", "numpy", "pyarrow", "pyroute2"}
+HEAVY = {"construct", "matplotlib", "numpy", "plotext", "pyarrow", "pyroute2", "rich"}
 
 
 @dataclass(frozen=True, slots=True)

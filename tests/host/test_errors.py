@@ -41,14 +41,6 @@ def test_errno_has_its_remedy(
     assert error.__notes__[0].startswith(remedy.format(nodes))
 
 
-def test_interpreter_without_control_plane_imports_no_pyroute2() -> None:
-    code = (
-        "import rtshm.cli.commands, rtshm.region, sys;"
-        "sys.exit(any(name.partition('.')[0] == 'pyroute2' for name in sys.modules))"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
-
-
 def test_control_c_during_the_imports_leaves_with_130() -> None:
     code = (
         "import sys\n"

@@ -5,8 +5,6 @@ from __future__ import annotations
 import builtins
 import doctest
 import enum
-import subprocess
-import sys
 from typing import Any
 
 import construct as c
@@ -137,11 +135,6 @@ def test_layouts_of_one_text_are_equal() -> None:
 
 def test_enum_class_is_taken_as_its_entries() -> None:
     assert Layout(c.Struct("mode" / c.Enum(c.Int8un, Mode))).text == "mode:u8{OFF=0,ON=1}"
-
-
-def test_layout_is_imported_without_numpy() -> None:
-    code = "import rtshm.layout, sys; sys.exit('numpy' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_dtype_without_numpy_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

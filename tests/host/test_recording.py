@@ -247,16 +247,6 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, suffix: str) -> None:
     assert done.stderr.startswith(f"rtshm: {path}: this is no recording: ")
 
 
-def test_import_of_the_command_takes_none_of_the_large_libraries() -> None:
-    code = (
-        "import rtshm, rtshm.cli.commands, sys\n"
-        "large = {'numpy', 'pyarrow', 'rich', 'matplotlib', 'construct', 'pyroute2'}\n"
-        "print(large & sys.modules.keys())\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
-    assert done.stdout == "set()\n"
-
-
 @pytest.mark.parametrize(
     ("realtime", "debug", "version", "model"),
     [
