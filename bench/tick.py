@@ -18,7 +18,7 @@ import rtshm
 
 from bench import bare, bpf
 from bench.figures import INSTRUCTION_NS
-from tests.guest.ftrace import EVENT
+from tests.lib.ftrace import EVENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

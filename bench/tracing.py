@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 
 from bench.figures import seconds
-from tests.guest.ftrace import EVENT, TRACEFS
+from tests.lib.ftrace import EVENT, TRACEFS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -131,7 +131,7 @@ def test_every_patch_is_used_and_applies(source: Path) -> None:
 
 def test_pages_that_are_not_given_back_are_seen_when_a_suite_closes(copy: Path) -> None:
     patch = PATCHES / "missing-memory-free.patch"
-    closing = "python3 -m tests.guest.closing"
+    closing = "python3 -m tests.lib.closing"
     command = f"{closing} before && insmod rtshm.ko size=8388608 && rmmod rtshm && {closing}"
     apply(copy, patch.stem)
     try:

@@ -7,7 +7,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests import guide
+from tests.lib import guide
 from tests.lib.payload import TABLE
 from vm.host import image
 

@@ -10,8 +10,8 @@ import pytest
 import rtshm
 from rtshm.kmsg import KernelLog
 
-from tests.guest import module
-from tests.guest.programs import compiled
+from tests.lib import module
+from tests.lib.programs import compiled
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,4 +75,4 @@ def opened(control: rtshm.Control) -> Iterator[Callable[..., int]]:
 def tear(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program tear.c."""
     program = tmp_path_factory.mktemp("tear") / "tear"
-    return compiled(Path(__file__).with_name("tear.c"), program)
+    return compiled(Path(__file__).parents[1] / "lib/tear.c", program)

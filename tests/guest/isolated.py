@@ -13,7 +13,7 @@ from pathlib import Path
 
 import rtshm
 
-from tests.guest import ftrace, module
+from tests.lib import ftrace, module
 
 ISOLATED = Path("/sys/devices/system/cpu/isolated")
 TICKS = 200

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import rtshm
 
-from tests.guest import module
-from tests.guest.child import killed
+from tests.lib import module
+from tests.lib.child import killed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

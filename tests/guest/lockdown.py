@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 import rtshm
 
-from tests.guest import module, raw
-from tests.guest.libc import PAGE
+from tests.lib import module, raw
+from tests.lib.libc import PAGE
 
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 

@@ -16,7 +16,7 @@ from datetime import timedelta
 import numpy
 import rtshm
 
-from tests.guest import module
+from tests.lib import module
 
 DEPTH = 2048
 BEHIND = 1000

@@ -14,8 +14,8 @@ import pytest
 import rtshm
 from rtshm.region import Word
 
-from tests.guest import ftrace
-from tests.guest.module import PATIENCE
+from tests.lib import ftrace
+from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
     from tests.guest.conftest import Load

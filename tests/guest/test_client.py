@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 import rtshm
 
-from tests.guest import child, first, module
-from tests.guest.module import DEVICE, PATIENCE
+from tests.lib import child, first, module
+from tests.lib.module import DEVICE, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

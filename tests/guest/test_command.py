@@ -13,8 +13,8 @@ import pexpect
 import pytest
 import rtshm
 
-from tests.guest import module
-from tests.guest.module import PATIENCE, VALUE
+from tests.lib import module
+from tests.lib.module import PATIENCE, VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -10,9 +10,9 @@ import pytest
 import rtshm
 from rtshm import PrintMode
 
-from tests.guest.module import CHECKOUT
 from tests.guest.test_command import run
 from tests.guest.test_command_regions import done
+from tests.lib.module import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -24,8 +24,8 @@ from rtshm.cli import main
 from rtshm.recording import Recorder, play
 from rtshm.recording.conditions import Conditions
 
-from tests.guest.module import PATIENCE
 from tests.guest.test_command import COMMAND, leave
+from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -17,9 +17,9 @@ import rtshm
 from rtshm import Control, PrintMode, RegionInfo
 from rtshm.paths import DEVICES
 
-from tests.guest import module, raw
-from tests.guest.module import PATIENCE
 from tests.guest.test_command import COMMAND, leave, run
+from tests.lib import module, raw
+from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,8 +17,8 @@ import pytest
 import rtshm
 from rtshm import Control
 
-from tests.guest.module import PATIENCE
 from tests.guest.test_command import COMMAND, leave, run
+from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -23,10 +23,10 @@ from rtshm.control import messages, netlink
 from rtshm.control.messages import Command
 from rtshm.control.netlink import Link
 
-from tests import spec as ynl
-from tests.guest import child, first, module
-from tests.guest.genl import NEW, Genl, attrs
-from tests.guest.module import LIFETIME, PATIENCE
+from tests.lib import child, first, module
+from tests.lib import spec as ynl
+from tests.lib.genl import NEW, Genl, attrs
+from tests.lib.module import LIFETIME, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

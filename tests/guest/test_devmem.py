@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 import pytest
 import rtshm
 
-from tests.guest import child, libc, module, raw
-from tests.guest.genl import DEL, Genl, Refused, attrs
-from tests.guest.libc import PAGE
-from tests.guest.module import PATIENCE
-from tests.guest.programs import compiled
-from tests.guest.raw import ADDRESS, BYTES
+from tests.lib import child, libc, module, raw
+from tests.lib.genl import DEL, Genl, Refused, attrs
+from tests.lib.libc import PAGE
+from tests.lib.module import PATIENCE
+from tests.lib.programs import compiled
+from tests.lib.raw import ADDRESS, BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

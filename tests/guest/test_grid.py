@@ -11,7 +11,7 @@ import pytest
 import rtshm
 from rtshm import Clock
 
-from tests.guest.module import PATIENCE
+from tests.lib.module import PATIENCE
 
 pytestmark = pytest.mark.kernel
 

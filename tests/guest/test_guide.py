@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 import pexpect
 import pytest
 
-from tests import guide
-from tests.guest import module
-from tests.guest.module import CHECKOUT
+from tests.lib import guide, module
+from tests.lib.module import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

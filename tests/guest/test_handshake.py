@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 import rtshm
 
-from tests.guest import child, ftrace, module
-from tests.guest.module import PATIENCE, PERIOD_MIN_NS
+from tests.lib import child, ftrace, module
+from tests.lib.module import PATIENCE, PERIOD_MIN_NS
 
 if TYPE_CHECKING:
     from rtshm.kmsg import KernelLog

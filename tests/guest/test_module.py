@@ -15,8 +15,8 @@ import pytest
 import rtshm
 from rtshm.kmsg import KernelLog
 
-from tests.guest import ftrace, module
-from tests.guest.module import (
+from tests.lib import ftrace, module
+from tests.lib.module import (
     DEVICE,
     LOADED,
     PATIENCE,

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 import pytest
 from rtshm.kmsg import KernelLog
 
-from tests.guest import genl, module
-from tests.guest.child import status_of
-from tests.guest.genl import DEL, GET, NEW, SET, Genl, Refused, attr, attrs, raw
-from tests.guest.libc import PAGE
+from tests.lib import genl, module
+from tests.lib.child import status_of
+from tests.lib.genl import DEL, GET, NEW, SET, Genl, Refused, attr, attrs, raw
+from tests.lib.libc import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -10,7 +10,7 @@ import numpy
 import pytest
 import rtshm
 
-from tests.guest import module
+from tests.lib import module
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

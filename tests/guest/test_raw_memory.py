@@ -16,11 +16,11 @@ import pytest
 import rtshm
 from rtshm.kmsg import KernelLog
 
-from tests.guest import child, genl, libc, module, raw
-from tests.guest.genl import DEL, GET, NEW, Genl, Refused, attrs
-from tests.guest.libc import PAGE
-from tests.guest.module import PATIENCE
-from tests.guest.raw import ADDRESS, BYTES
+from tests.lib import child, genl, libc, module, raw
+from tests.lib.genl import DEL, GET, NEW, Genl, Refused, attrs
+from tests.lib.libc import PAGE
+from tests.lib.module import PATIENCE
+from tests.lib.raw import ADDRESS, BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

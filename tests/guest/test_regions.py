@@ -19,11 +19,11 @@ import rtshm
 from rtshm import Control, PrintMode
 from rtshm.kmsg import KernelLog
 
-from tests.guest import first, ftrace, genl, libc, module, raw
-from tests.guest.child import killed
-from tests.guest.genl import DEL, NEW, Genl, Refused, attrs
-from tests.guest.libc import PAGE
-from tests.guest.module import LIFETIME, PATIENCE
+from tests.lib import first, ftrace, genl, libc, module, raw
+from tests.lib.child import killed
+from tests.lib.genl import DEL, NEW, Genl, Refused, attrs
+from tests.lib.libc import PAGE
+from tests.lib.module import LIFETIME, PATIENCE
 
 pytestmark = pytest.mark.kernel
 

@@ -20,10 +20,10 @@ import pytest
 import rtshm
 from rtshm import Control
 
-from tests.guest import first, libc, module
-from tests.guest.child import killed
-from tests.guest.libc import PAGE
-from tests.guest.module import PATIENCE
+from tests.lib import first, libc, module
+from tests.lib.child import killed
+from tests.lib.libc import PAGE
+from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -21,10 +21,6 @@ import pytest
 import rtshm
 from rtshm import Control, Samples
 
-from tests.guest import ftrace
-from tests.guest.child import killed
-from tests.guest.module import LIFETIME, PATIENCE
-from tests.guest.tearing import hostile
 from tests.guest.test_sample_device import (
     HEADER,
     HOUR_NS,
@@ -36,6 +32,10 @@ from tests.guest.test_sample_device import (
     read,
     set_watermark,
 )
+from tests.lib import ftrace
+from tests.lib.child import killed
+from tests.lib.module import LIFETIME, PATIENCE
+from tests.lib.tearing import hostile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -15,7 +15,7 @@ import pytest
 import rtshm
 from rtshm import Control, Sample, Samples
 
-from tests.guest.module import PATIENCE
+from tests.lib.module import PATIENCE
 
 HOUR = timedelta(hours=1)
 MS = timedelta(milliseconds=1)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.guest import module
+from tests.lib import module
 
 if TYPE_CHECKING:
     from rtshm.kmsg import KernelLog

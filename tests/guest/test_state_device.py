@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.guest import child, first, libc, raw
-from tests.guest.genl import Genl
-from tests.guest.libc import EXEC, PAGE, PRIVATE, READ, SHARED, WRITE
-from tests.guest.module import DEVICE, PATIENCE, PERIOD_MIN_NS
+from tests.lib import child, first, libc, raw
+from tests.lib.genl import Genl
+from tests.lib.libc import EXEC, PAGE, PRIVATE, READ, SHARED, WRITE
+from tests.lib.module import DEVICE, PATIENCE, PERIOD_MIN_NS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

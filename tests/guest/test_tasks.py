@@ -14,8 +14,8 @@ import pytest
 import rtshm
 from rtshm import Clock
 
-from tests.guest import module, raw
-from tests.guest.module import PATIENCE
+from tests.lib import module, raw
+from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,10 +18,10 @@ import rtshm
 from rtshm.abi import LAYOUT_OFFSET
 from rtshm.paths import DEVICES
 
-from tests.guest.module import PATIENCE
-from tests.guest.programs import compiled
-from tests.guest.tearing import checked, hostile
 from tests.guest.test_command_regions import done
+from tests.lib.module import PATIENCE
+from tests.lib.programs import compiled
+from tests.lib.tearing import checked, hostile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tests.guest import module
+from tests.lib import module
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

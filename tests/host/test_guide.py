@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests import guide
+from tests.lib import guide
 
 TEXT = """\
 # Heading

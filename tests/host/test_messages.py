@@ -16,7 +16,7 @@ from rtshm import control
 from rtshm.control import Clock, Control, Counters, PrintMode, RegionInfo, Task, messages
 from rtshm.control.messages import Command, decode, encode
 
-from tests import spec as ynl
+from tests.lib import spec as ynl
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,9 +6,9 @@ import stat
 import subprocess
 from pathlib import Path
 
-from tests.guest import raw
 from tests.install import machine
 from tests.install.machine import DIST, KO, NODE, attempt, run
+from tests.lib import raw
 
 OLD, NEW = machine.VERSIONS
 EXAMPLE = Path("/root/control")

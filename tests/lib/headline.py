@@ -25,7 +25,7 @@ AT_LEAST = {
     "kernels-passed": 8,
 }
 
-# None of these; the drivers and tests/guest/closing.py end with a line on each.
+# None of these; the drivers and tests/lib/closing.py end with a line on each.
 NONE = {
     "splats": re.compile(r"^splat: "),
     "leaks": re.compile(r"^closing: .*(?:unreferenced object|not given back)"),

@@ -74,7 +74,7 @@ class Suite:
 
     @property
     def command(self) -> str:
-        closing = "python3 -m tests.guest.closing"
+        closing = "python3 -m tests.lib.closing"
         return f"{closing} before || exit\n{self.tests}\nstatus=$?\n{closing} || exit\nexit $status"
 
 

@@ -10,8 +10,8 @@ import pytest
 
 # Fixtures of the guest suite that hold here, too.
 from tests.guest.conftest import load, log, tainted  # noqa: F401
-from tests.guest.module import CHECKOUT
-from tests.stress.figures import FIGURES, KIND, figure
+from tests.lib.figures import FIGURES, KIND, figure
+from tests.lib.module import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 import rtshm
 
-from tests.guest import module
-from tests.guest.libc import PAGE
+from tests.lib import module
+from tests.lib.libc import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.guest import module
-from tests.stress import figures as table
+from tests.lib import figures as table
+from tests.lib import module
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 from rtshm.kmsg import KernelLog
 
-from tests.guest import genl, module
-from tests.guest.child import status_of
-from tests.guest.genl import DEL, NEW, Genl, Refused, attrs
-from tests.guest.libc import PAGE
+from tests.lib import genl, module
+from tests.lib.child import status_of
+from tests.lib.genl import DEL, NEW, Genl, Refused, attrs
+from tests.lib.libc import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable

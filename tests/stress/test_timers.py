@@ -15,10 +15,10 @@ import pytest
 import rtshm
 from rtshm import Control
 
-from tests.guest import genl
-from tests.guest.child import killed
-from tests.guest.genl import NEW, SET, Genl, Refused, attrs
-from tests.guest.module import LIFETIME, PATIENCE, PERIOD_MIN_NS
+from tests.lib import genl
+from tests.lib.child import killed
+from tests.lib.genl import NEW, SET, Genl, Refused, attrs
+from tests.lib.module import LIFETIME, PATIENCE, PERIOD_MIN_NS
 
 if TYPE_CHECKING:
     from tests.guest.conftest import Load

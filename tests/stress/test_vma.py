@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.guest import libc, module
-from tests.guest.libc import EXEC, PAGE, READ, WRITE
+from tests.lib import libc, module
+from tests.lib.libc import EXEC, PAGE, READ, WRITE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -9,7 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
-from tests.guest.module import CHECKOUT
+from tests.lib.module import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

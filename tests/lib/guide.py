@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GUIDE = Path(__file__).parents[1] / "docs/guide.md"
+GUIDE = Path(__file__).parents[2] / "docs/guide.md"
 
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 

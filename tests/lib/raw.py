@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.guest.genl import NEW, Genl, attrs
+from tests.lib.genl import NEW, Genl, attrs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,7 +6,7 @@ import time
 
 import rtshm
 
-from tests.guest.module import PATIENCE
+from tests.lib.module import PATIENCE
 
 
 def tick(name: str = "default") -> rtshm.RegionInfo:

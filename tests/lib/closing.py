@@ -1,4 +1,4 @@
-"""What must be true of a guest after its tests: `python3 -m tests.guest.closing`, as its own
+"""What must be true of a guest after its tests: `python3 -m tests.lib.closing`, as its own
 process, so that nothing of the tests' is in its memory.
 
 `... closing before` is the same look before them, which is what the later one is
@@ -15,8 +15,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.guest import module
-from tests.stress import figures
+from tests.lib import figures, module
 
 STATE = Path("/run/closing.json")
 DEBUG = Path("/sys/kernel/debug")

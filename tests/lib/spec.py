@@ -7,7 +7,7 @@ from typing import Any
 
 import yaml
 
-SPEC = Path(__file__).parents[1] / "kmod/netlink/rtshm.yaml"
+SPEC = Path(__file__).parents[2] / "kmod/netlink/rtshm.yaml"
 
 
 def load() -> dict[str, Any]:

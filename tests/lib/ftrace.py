@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.guest.module import PATIENCE
+from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -117,6 +117,6 @@ def _parse(text: str) -> list[Tick]:
         for match in _LINE.finditer(text)
     ]
     foreign = [line for line in events if not _LINE.search(line)]
-    assert not foreign, f"events of another text than in tests/guest/ftrace.py: {foreign}"
+    assert not foreign, f"events of another text than in tests/lib/ftrace.py: {foreign}"
     assert len(found) == len(events)
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 from typing import TYPE_CHECKING
 
-from tests.guest.module import CHECKOUT
+from tests.lib.module import CHECKOUT
 
 if TYPE_CHECKING:
     from pathlib import Path

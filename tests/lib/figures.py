@@ -1,4 +1,4 @@
-"""How much of everything on which kernel: the figures of the tests beside this file.
+"""How much of everything on which kernel: the figures of tests/stress.
 
 A sanitizer shows what a stock kernel does not, and makes it ten times slower; so
 each figure goes with the kind of kernel that it is for.
