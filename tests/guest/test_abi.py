@@ -18,7 +18,7 @@ from tests.lib import ftrace
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 pytestmark = pytest.mark.kernel
 

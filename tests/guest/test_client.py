@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from rtshm.kmsg import KernelLog
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 NEVER_NS = 3_600_000_000_000
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from rtshm.kmsg import KernelLog
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 COMMAND = [sys.executable, "-m", "rtshm"]
 PROMPT = "enter # or <quit> "

@@ -25,7 +25,7 @@ from tests.lib import module
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
     Cause = Callable[[Path, str], None]
     Found = tuple[str, str, str]

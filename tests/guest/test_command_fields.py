@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 TEXT = "speed:f64 gain:f32 mode:u8{off=0,on=1} _:x3 axes:i32[2]"
 

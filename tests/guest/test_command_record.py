@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
     Run = Callable[..., tuple[int, str, str]]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 NOBODY = 65534
 

@@ -23,7 +23,7 @@ from tests.lib.module import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 WIDTH, HEIGHT = 100, 24
 MS = 1_000_000

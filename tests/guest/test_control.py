@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from rtshm.control import Event, Watch
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 NEVER = timedelta(hours=1)
 NEVER_NS = 3_600_000_000_000

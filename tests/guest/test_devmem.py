@@ -24,11 +24,9 @@ from tests.lib.programs import compiled
 from tests.lib.raw import ADDRESS, BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rtshm.kmsg import KernelLog
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 # The kernels with debugging are built without /dev/mem.
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
@@ -37,13 +35,6 @@ PROBE = module.CHECKOUT / "tests/modules/probe/rtshm_probe.ko"
 # 6.16: the type is the mapping's for as long as its vma is there, revoked or not.
 UNCACHED_STAYS = module.kernel_version() >= (6, 16)
 MEMTYPES = Path("/sys/kernel/debug/x86/pat_memtype_list")
-
-
-@pytest.fixture
-def link(load: Load) -> Iterator[Genl]:
-    load(print=0)
-    with Genl() as link:
-        yield link
 
 
 @pytest.fixture(scope="session")

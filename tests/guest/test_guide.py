@@ -20,7 +20,7 @@ from tests.lib.module import CHECKOUT
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 # A process that imports and draws takes so long on a busy emulated machine.
 PATIENCE = 300

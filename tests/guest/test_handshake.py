@@ -17,7 +17,7 @@ from tests.lib.module import PATIENCE, PERIOD_MIN_NS
 if TYPE_CHECKING:
     from rtshm.kmsg import KernelLog
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 pytestmark = pytest.mark.kernel
 

@@ -28,7 +28,7 @@ from tests.lib.module import (
 )
 
 if TYPE_CHECKING:
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 pytestmark = pytest.mark.kernel
 

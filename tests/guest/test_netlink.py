@@ -22,7 +22,7 @@ from tests.lib.libc import PAGE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 pytestmark = pytest.mark.kernel
 
@@ -33,13 +33,6 @@ NAMES = "name: give [a-z0-9][a-z0-9_-]*, at most 31 characters"
 PRIVILEGE = "this takes CAP_NET_ADMIN in the initial user namespace"
 
 CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-
-
-@pytest.fixture
-def link(load: Load) -> Iterator[Genl]:
-    load(print=0)
-    with Genl() as link:
-        yield link
 
 
 def names(link: Genl) -> list[str]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import ModuleType
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 pytestmark = pytest.mark.kernel
 

@@ -25,7 +25,7 @@ from tests.lib.raw import ADDRESS, BYTES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 pytestmark = pytest.mark.kernel
 
@@ -44,13 +44,6 @@ RESERVED = "phys: not all of it is reserved; set memory aside with memmap= at bo
 REGION = "phys: another region has it, or a deleted one that is still open"
 BUSY = "phys: a driver or a device has it, or its end is beyond a range of /proc/iomem"
 RAWIO = "phys: this takes CAP_SYS_RAWIO in the initial user namespace"
-
-
-@pytest.fixture
-def link(load: Load) -> Iterator[Genl]:
-    load(print=0)
-    with Genl() as link:
-        yield link
 
 
 # A value that is not announced: of what is announced a tick would clear the flag.

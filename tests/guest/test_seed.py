@@ -13,7 +13,7 @@ from tests.lib import module
 if TYPE_CHECKING:
     from rtshm.kmsg import KernelLog
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 pytestmark = pytest.mark.kernel
 

@@ -14,7 +14,7 @@ from tests.lib import module
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 # What the image has of the kernel's source.
 YNL = Path("/usr/src/linux/tools/net/ynl")

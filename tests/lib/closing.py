@@ -114,7 +114,7 @@ def faults() -> list[str]:
             found += [f"{name}: gone: {entry}" for entry in sorted(was - set(entries))]
     memory = more(before, after)
     print("closing: memory in KiB:", ", ".join(f"{name} {by:+}" for name, by in memory.items()))
-    if memory["pages"] > PAGES_KIB and figures.KIND == figures.DEBIAN:
+    if memory["pages"] > PAGES_KIB and figures.kind() == figures.DEBIAN:
         found.append(f"{memory['pages']} KiB of pages were not given back")
     if LOCKDEP.exists():
         match = re.search(r"^ *debug_locks: +(\d)", LOCKDEP.read_text(), re.MULTILINE)

@@ -6,6 +6,7 @@ each figure goes with the kind of kernel that it is for.
 
 from __future__ import annotations
 
+import functools
 import os
 from pathlib import Path
 
@@ -54,6 +55,7 @@ _TABLE: dict[str, tuple[int | None, ...]] = {
 FIGURES = {name: dict(zip(KINDS, row, strict=True)) for name, row in _TABLE.items()}
 
 
+@functools.cache
 def kind() -> str:
     """Of the running kernel, by what only it has."""
     debug = Path("/sys/kernel/debug")
@@ -68,9 +70,6 @@ def kind() -> str:
     return DEBIAN
 
 
-KIND = kind()
-
-
 def promised() -> str:
     """Of the kernel that the harness was asked for, by its name in kernels.toml."""
     name = os.environ.get("VM_KERNEL", "").rpartition("-")[2]
@@ -79,6 +78,6 @@ def promised() -> str:
 
 def figure(name: str) -> int:
     """The figure for the running kernel."""
-    number = FIGURES[name][KIND]
-    assert number is not None, f"{name} is not for a {KIND} kernel"
+    number = FIGURES[name][kind()]
+    assert number is not None, f"{name} is not for a {kind()} kernel"
     return number

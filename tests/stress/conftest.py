@@ -1,28 +1,15 @@
 from __future__ import annotations
 
-import os
-import subprocess
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-# Fixtures of the guest suite that hold here, too.
-from tests.guest.conftest import load, log, tainted  # noqa: F401
-from tests.lib.figures import FIGURES, KIND, figure
-from tests.lib.module import CHECKOUT
+from tests.lib.figures import FIGURES, figure, kind
+from tests.stress import program
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    Stress = Callable[..., dict[str, int]]
-
-# tests/lib/payload.py compiled the drivers into it.
-PROGRAM = Path(__file__).with_name("stress")
-
-# The life of a driver, in seconds; what it waits for has deadlines of its own.
-DRIVER_SECONDS = 600
+    from tests.stress.program import Count, Stress
 
 _done: Counter[str] = Counter()
 
@@ -36,7 +23,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     def here(item: pytest.Item) -> bool:
         marker = item.get_closest_marker("figures")
-        return marker is None or None not in [FIGURES[name][KIND] for name in marker.args]
+        return marker is None or None not in [FIGURES[name][kind()] for name in marker.args]
 
     items[:] = [item for item in items if here(item)]
 
@@ -55,7 +42,7 @@ def figures(request: pytest.FixtureRequest) -> list[int]:
 
 
 @pytest.fixture
-def count() -> Callable[[str, int], None]:
+def count() -> Count:
     """count(name, number): add to a figure of this run."""
 
     def add(name: str, number: int) -> None:
@@ -65,18 +52,6 @@ def count() -> Callable[[str, int], None]:
 
 
 @pytest.fixture
-def stress() -> Stress:
-    """stress(driver, *numbers): run a driver to its end; what it did, by its own names."""
-
-    def run(driver: str, *numbers: int) -> dict[str, int]:
-        seed = os.environ.get("STRESS_SEED") or str(int.from_bytes(os.urandom(4)))
-        command: list[str | Path] = [PROGRAM, driver, seed, *map(str, numbers)]
-        done = subprocess.run(
-            command, cwd=CHECKOUT, stdout=subprocess.PIPE, text=True, timeout=DRIVER_SECONDS
-        )
-        said = dict(line.split() for line in done.stdout.splitlines())
-        print(driver, said)
-        assert done.returncode == 0, f"{driver} with seed {seed}: status {done.returncode}"
-        return {key: int(number) for key, number in said.items()}
-
-    return run
+def stress(tainted: None) -> Stress:
+    """stress(driver, *numbers): see program.run()."""
+    return program.run

@@ -11,12 +11,9 @@ from tests.lib import module
 from tests.lib.libc import PAGE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from tests.lib.fixtures import Load
+    from tests.stress.program import Count, Stress
 
-    from tests.guest.conftest import Load
-    from tests.stress.conftest import Stress
-
-    Count = Callable[[str, int], None]
 
 SLABS, PAGES, COPIES = range(3)
 HOUR_NS = 3_600_000_000_000

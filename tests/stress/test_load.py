@@ -10,15 +10,13 @@ from tests.lib import figures as table
 from tests.lib import module
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from tests.stress.conftest import Stress
-
-    Count = Callable[[str, int], None]
+    from tests.stress.program import Count, Stress
 
 
 @pytest.fixture(autouse=True)
-def nothing_left() -> Iterator[None]:
+def nothing_left(tainted: None) -> Iterator[None]:
     before = module.traces()
     yield
     assert module.traces() == before

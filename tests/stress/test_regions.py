@@ -7,12 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from tests.guest.conftest import Load
-    from tests.stress.conftest import Stress
-
-    Count = Callable[[str, int], None]
+    from tests.lib.fixtures import Load
+    from tests.stress.program import Count, Stress
 
 
 @pytest.fixture(autouse=True)

@@ -21,7 +21,7 @@ from tests.lib.genl import NEW, SET, Genl, Refused, attrs
 from tests.lib.module import LIFETIME, PATIENCE, PERIOD_MIN_NS
 
 if TYPE_CHECKING:
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 MS = 1_000_000
 LEAD_NS = 20_000

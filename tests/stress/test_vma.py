@@ -16,7 +16,7 @@ from tests.lib.libc import EXEC, PAGE, READ, WRITE
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from tests.guest.conftest import Load
+    from tests.lib.fixtures import Load
 
 PAGES = 4
 SIZE = PAGES * PAGE

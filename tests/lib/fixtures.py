@@ -1,3 +1,5 @@
+"""Fixtures for tests of the loaded module; tests/conftest.py makes pytest find them."""
+
 from __future__ import annotations
 
 import gc
@@ -11,6 +13,7 @@ import rtshm
 from rtshm.kmsg import KernelLog
 
 from tests.lib import module
+from tests.lib.genl import Genl
 from tests.lib.programs import compiled
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     Load = Callable[..., None]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="session")
 def tainted() -> None:
     """The first load after boot logs two lines more, of the kernel's own, about the taint."""
     module.load(print=0)
@@ -27,14 +30,14 @@ def tainted() -> None:
 
 
 @pytest.fixture
-def log() -> Iterator[KernelLog]:
+def log(tainted: None) -> Iterator[KernelLog]:
     """The module's lines from now on. Named before `load`, so that its first line is there."""
     with KernelLog(new_only=True) as kernel_log:
         yield kernel_log
 
 
 @pytest.fixture
-def load() -> Iterator[Load]:
+def load(tainted: None) -> Iterator[Load]:
     """load(period_ns=..., size=..., print=...); unloaded after the test."""
     assert not module.is_loaded(), "an earlier test left the module loaded"
     yield module.load
@@ -59,6 +62,14 @@ def control(load: Load) -> Iterator[rtshm.Control]:
 
 
 @pytest.fixture
+def link(load: Load) -> Iterator[Genl]:
+    """A netlink socket, of a module that prints nothing."""
+    load(print=0)
+    with Genl() as link:
+        yield link
+
+
+@pytest.fixture
 def opened(control: rtshm.Control) -> Iterator[Callable[..., int]]:
     """Opens the samples of the region `a`; closed after the test, however it ends."""
     with ExitStack() as files:
@@ -75,4 +86,4 @@ def opened(control: rtshm.Control) -> Iterator[Callable[..., int]]:
 def tear(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The program tear.c."""
     program = tmp_path_factory.mktemp("tear") / "tear"
-    return compiled(Path(__file__).parents[1] / "lib/tear.c", program)
+    return compiled(Path(__file__).with_name("tear.c"), program)
