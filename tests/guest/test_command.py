@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +13,7 @@ import pytest
 import rtshm
 
 from tests.lib import module
+from tests.lib.command import COMMAND, leave, run
 from tests.lib.module import PATIENCE, VALUE
 
 if TYPE_CHECKING:
@@ -23,24 +23,8 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
-COMMAND = [sys.executable, "-m", "rtshm"]
 PROMPT = "enter # or <quit> "
 LIMITS = "give a number from -2147483648 to 2147483647"
-
-
-def run(
-    *arguments: str, stdin: str = "", user: int | None = None
-) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [*COMMAND, *arguments],
-        input=stdin,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        user=user,
-        group=user,
-        extra_groups=None if user is None else [],
-    )
 
 
 @pytest.fixture
@@ -51,12 +35,6 @@ def prompt(load: Load) -> Iterator[pexpect.spawn[str]]:
     terminal.expect_exact(PROMPT)
     yield terminal
     terminal.close(force=True)
-
-
-def leave(terminal: pexpect.spawn[str]) -> int | None:
-    terminal.expect(pexpect.EOF)
-    terminal.close()
-    return terminal.exitstatus
 
 
 def test_write_puts_the_value_in_the_log(log: KernelLog, load: Load) -> None:

@@ -19,8 +19,8 @@ import pytest
 import rtshm
 from rtshm import doctor
 
-from tests.guest.test_command import COMMAND, run
 from tests.lib import module
+from tests.lib.command import COMMAND, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

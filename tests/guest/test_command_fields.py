@@ -10,8 +10,7 @@ import pytest
 import rtshm
 from rtshm import PrintMode
 
-from tests.guest.test_command import run
-from tests.guest.test_command_regions import done
+from tests.lib.command import done, run
 from tests.lib.module import CHECKOUT
 
 if TYPE_CHECKING:

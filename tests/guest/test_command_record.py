@@ -24,7 +24,7 @@ from rtshm.cli import main
 from rtshm.recording import Recorder, play
 from rtshm.recording.conditions import Conditions
 
-from tests.guest.test_command import COMMAND, leave
+from tests.lib.command import COMMAND, leave
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:

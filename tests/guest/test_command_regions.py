@@ -17,8 +17,8 @@ import rtshm
 from rtshm import Control, PrintMode, RegionInfo
 from rtshm.paths import DEVICES
 
-from tests.guest.test_command import COMMAND, leave, run
 from tests.lib import module, raw
+from tests.lib.command import COMMAND, done, leave, run
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
@@ -28,13 +28,6 @@ if TYPE_CHECKING:
     from tests.lib.fixtures import Load
 
 NOBODY = 65534
-
-
-def done(*arguments: str, stdin: str = "") -> str:
-    """The output of a command that succeeds without a word on standard error."""
-    finished = run(*arguments, stdin=stdin)
-    assert (finished.returncode, finished.stderr) == (0, ""), arguments
-    return finished.stdout
 
 
 def settings(regions: Iterable[RegionInfo]) -> list[dict[str, object]]:

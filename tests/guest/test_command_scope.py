@@ -17,7 +17,7 @@ import pytest
 import rtshm
 from rtshm import Control
 
-from tests.guest.test_command import COMMAND, leave, run
+from tests.lib.command import COMMAND, leave, run
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:

@@ -21,7 +21,10 @@ import pytest
 import rtshm
 from rtshm import Control, Samples
 
-from tests.guest.test_sample_device import (
+from tests.lib import ftrace
+from tests.lib.child import killed
+from tests.lib.module import LIFETIME, PATIENCE
+from tests.lib.samples import (
     HEADER,
     HOUR_NS,
     MS,
@@ -32,9 +35,6 @@ from tests.guest.test_sample_device import (
     read,
     set_watermark,
 )
-from tests.lib import ftrace
-from tests.lib.child import killed
-from tests.lib.module import LIFETIME, PATIENCE
 from tests.lib.tearing import hostile
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import rtshm
 from rtshm.abi import LAYOUT_OFFSET
 from rtshm.paths import DEVICES
 
-from tests.guest.test_command_regions import done
+from tests.lib.command import done
 from tests.lib.module import PATIENCE
 from tests.lib.programs import compiled
 from tests.lib.tearing import checked, hostile

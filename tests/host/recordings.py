@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 from rtshm.layout import Layout
-from rtshm.recording import Recording
+from rtshm.recording import Recorder, Recording
 from rtshm.recording.columns import dtype_of
 from rtshm.recording.conditions import Conditions
 
@@ -15,6 +15,7 @@ from tests.host.cli import region
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     Array = numpy.ndarray[Any, numpy.dtype[Any]]
 
@@ -66,3 +67,12 @@ def made(text: str, count: int, lost: Sequence[tuple[int, int]] = ()) -> Recordi
         ended="all samples are there",
     )
     return Recording(conditions, array[keep])
+
+
+def written(recording: Recording, path: Path, parts: int = 3) -> Conditions:
+    """As `rtshm record` writes it."""
+    begun = replace(recording.conditions, samples=0, lost=0, missed=0, ended="")
+    with Recorder(path, begun) as recorder:
+        for part in numpy.array_split(recording.array, parts):
+            recorder.write(part)
+        return recorder.finish(recording.conditions.ended)

@@ -15,8 +15,7 @@ from rtshm.recording import plot
 from rtshm.recording.plot import Lateness
 
 from tests.host.cli import run
-from tests.host.recordings import TEXT, made
-from tests.host.test_recording import written
+from tests.host.recordings import TEXT, made, written
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import os
 import stat
 import subprocess
 import sys
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import numpy
@@ -21,21 +21,12 @@ from rtshm.recording.columns import columns
 from rtshm.recording.conditions import preemption, virtualization
 
 from tests.host.cli import run
-from tests.host.recordings import COLUMNS, TEXT, made
+from tests.host.recordings import COLUMNS, TEXT, made, written
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SUFFIXES = pytest.mark.parametrize("suffix", [".npz", ".csv", ".parquet"])
-
-
-def written(recording: Recording, path: Path, parts: int = 3) -> Conditions:
-    """As `rtshm record` writes it."""
-    begun = replace(recording.conditions, samples=0, lost=0, missed=0, ended="")
-    with Recorder(path, begun) as recorder:
-        for part in numpy.array_split(recording.array, parts):
-            recorder.write(part)
-        return recorder.finish(recording.conditions.ended)
 
 
 def same(one: Recording, other: Recording) -> bool:
@@ -160,8 +151,7 @@ def test_disk_that_takes_no_more_is_said_and_leaves_what_was_there(
     code = (
         "import resource, sys\n"
         "from pathlib import Path\n"
-        "from tests.host.recordings import TEXT, made\n"
-        "from tests.host.test_recording import written\n"
+        "from tests.host.recordings import TEXT, made, written\n"
         "recording = made(TEXT, 5000)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
         "try: written(recording, Path(sys.argv[1]), 100)\n"

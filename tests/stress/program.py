@@ -1,4 +1,4 @@
-"""The drivers in C: one program, which tests/vm/drivers.py compiles on the host."""
+"""The drivers in C: one program, which tests/lib/payload.py compiles on the host."""
 
 from __future__ import annotations
 
