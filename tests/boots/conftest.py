@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -12,6 +12,8 @@ from tests.lib import copies, headline, payload, suites
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.boots.program import Program
+
 
 @pytest.fixture(scope="session")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -19,17 +21,10 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copies.make(tmp_path_factory.mktemp("check out"))
 
 
-class Program(Protocol):
-    """Runs the program tests/guest/NAME.py in a machine of its own; it says that it passed."""
-
-    def __call__(self, name: str, *arguments: object, kernel: str = "", **options: Any) -> None:
-        """`options` are those of payload.run()."""
-
-
 @pytest.fixture
 def guest_program() -> Program:
     def run(name: str, *arguments: object, kernel: str = "", **options: Any) -> None:
-        command = shlex.join(["python3", "-m", f"tests.guest.{name}", *map(str, arguments)])
+        command = shlex.join(["python3", "-m", f"tests.boots.guest.{name}", *map(str, arguments)])
         done = payload.run(command, kernel=kernel, deadline=120, **options)
         assert done.outcome.lost is None, f"machine lost: {done.outcome.lost}"
         assert done.outcome.splats() == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.boots.conftest import Program
+    from tests.boots.program import Program
 
 
 def test_region_ticks_on_an_isolated_cpu_and_only_if_it_is_asked_to(guest_program: Program) -> None:

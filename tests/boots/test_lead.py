@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from tests.lib import payload
 
 if TYPE_CHECKING:
-    from tests.boots.conftest import Program
+    from tests.boots.program import Program
 
 
 def test_what_keeps_the_interrupt_makes_no_tick_late_up_to_the_lead(guest_program: Program) -> None:

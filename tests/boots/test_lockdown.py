@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.boots.conftest import Program
+    from tests.boots.program import Program
 
 
 def test_locked_down_kernel_gives_no_raw_memory_and_the_error_says_so(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from tests.boots.conftest import Program
+    from tests.boots.program import Program
 
 # At 10 kHz 29.8 days, and 1000 ticks before the lower half is 0.
 BEFORE = 6 * 2**32 - 1000

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-PLACES = "tests/host|tests/boots|tests/install|tests/stress|tests/vagrant|tools/tests|vm/tests"
+PLACES = "tests/(?:boots|client|host|install|module|stress|vagrant)|tools/tests|vm/tests"
+# Where a test is if the document names no folder.
+USUAL = [CHECKOUT / "tests/module", CHECKOUT / "tests/client"]
 NAMED = re.compile(rf"`((?:(?:{PLACES})/)?test_\w+\.py)?(?:::(test_\w+))?`")
 
 
@@ -20,6 +22,14 @@ def limits() -> dict[str, str]:
 DOCUMENTS = sorted(path.name for path in (CHECKOUT / "docs").glob("*.md"))
 
 
+def source(file: str) -> str:
+    """The source of a test file, in the folder that is named, or in one of the usual."""
+    if "/" in file:
+        return (CHECKOUT / file).read_text()
+    (path,) = [path for folder in USUAL if (path := folder / file).exists()]
+    return path.read_text()
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
 def test_every_test_that_a_document_names_exists(document: str) -> None:
     file = ""
@@ -27,8 +37,7 @@ def test_every_test_that_a_document_names_exists(document: str) -> None:
     text = (CHECKOUT / "docs" / document).read_text()
     for name, function in NAMED.findall(text):
         file = name or file
-        path = CHECKOUT / (file if "/" in file else f"tests/guest/{file}")
-        assert not function or f"def {function}(" in path.read_text(), f"{file}::{function}"
+        assert not function or f"def {function}(" in source(file), f"{file}::{function}"
         found += bool(function)
     assert found == text.count("::test_")
 

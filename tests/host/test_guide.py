@@ -1,4 +1,4 @@
-"""How docs/guide.md is read, which tests/guest/test_guide.py and tests/boots/test_guide.py run."""
+"""How docs/guide.md is read, which tests/client/test_guide.py and tests/boots/test_guide.py run."""
 
 from __future__ import annotations
 

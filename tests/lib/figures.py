@@ -20,7 +20,7 @@ _TABLE: dict[str, tuple[int | None, ...]] = {
     "held":             (200,       20,        None,      10,        10),
     "opened":           (2_000,     300,       None,      200,       200),
     "spliced":          (50,        20,        None,      5,         5),
-    # On stock kernels tests/guest has it.
+    # On stock kernels tests/module has it.
     "asked":            (100,       20,        None,      None,      None),
     "asked-requests":   (50_000,    10_000,    None,      None,      None),
     "faults":           (300,       None,      None,      300,       None),

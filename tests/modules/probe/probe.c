@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Drives rtshm_task.h for tests/guest/test_tasks.py, one command a write to its
+ * Drives rtshm_task.h for tests/module/test_tasks.py, one command a write to its
  * parameter "run"; the errno of the call is the write's. Tasks are numbered.
  *
  *     add N REGION     remove N     many COUNT REGION
  *     large BYTES REGION     nameless REGION
  *
- * And it is a driver that holds memory, for tests/guest/test_raw_memory.py: that
+ * And it is a driver that holds memory, for tests/module/test_raw_memory.py: that
  * at "hold", which is of "hold_bytes".
  */
 

@@ -25,8 +25,6 @@ from tests.lib.genl import DEL, NEW, Genl, Refused, attrs
 from tests.lib.libc import PAGE
 from tests.lib.module import LIFETIME, PATIENCE
 
-pytestmark = pytest.mark.kernel
-
 HOUR_NS = 3_600_000_000_000
 DEVICES = Path("/dev/rtshm")
 CPU1 = Path("/sys/devices/system/cpu/cpu1/online")
@@ -326,7 +324,7 @@ def test_100_regions_at_1_khz_lose_no_period(control: Control) -> None:
 
 # KASAN keeps back what was freed, and kmemleak has memory of its own: they look for the same
 # in other ways.
-@pytest.mark.slow
+@pytest.mark.stock
 def test_1000_regions_in_turn_leave_memory_and_log_as_they_were(control: Control) -> None:
     def cycle(count: int) -> None:
         for number in range(count):
@@ -413,7 +411,7 @@ def test_dump_under_churn_has_every_region_once(control: Control, many: list[str
 
 
 # tests/stress has the like of this, and of the two after it, in C.
-@pytest.mark.slow
+@pytest.mark.stock
 def test_open_races_with_create_and_delete(control: Control) -> None:
     """A region is there and works, or is not there: ENOENT of the node, ENXIO or ENODEV."""
 
@@ -437,7 +435,7 @@ def test_open_races_with_create_and_delete(control: Control) -> None:
     assert control.get("a").users == 0
 
 
-@pytest.mark.slow
+@pytest.mark.stock
 def test_create_races_with_create_and_delete(control: Control) -> None:
     """Of those who make the same name one has it, the others are told; see churn()."""
     with killed(lambda: churn("a")), killed(lambda: churn("a")), Genl() as link:
@@ -451,7 +449,7 @@ def test_create_races_with_create_and_delete(control: Control) -> None:
     assert {info.name for info in control.list()} <= {"default", "a"}
 
 
-@pytest.mark.slow
+@pytest.mark.stock
 def test_unload_while_50000_requests_are_in_flight(control: Control, tmp_path: Path) -> None:
     """See flood.c for the requests."""
     control.close()

@@ -1,4 +1,4 @@
-"""Raw memory before and after the kernel is locked down: `python3 -m tests.guest.lockdown`.
+"""Raw memory before and after the kernel is locked down: `python3 -m tests.boots.guest.lockdown`.
 
 Only a boot leads back, so tests/boots/test_lockdown.py gives it a machine of its own.
 """

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
-pytestmark = pytest.mark.kernel
-
 PROBE = module.CHECKOUT / "tests/modules/probe/rtshm_probe.ko"
 PARAMETERS = Path("/sys/module/rtshm_probe/parameters")
 LAYOUT = "last:i32 order:i32 tick:u64 torn:u64 given:u64[128] made:u64[128]"

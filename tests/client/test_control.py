@@ -24,7 +24,6 @@ from rtshm.control.messages import Command
 from rtshm.control.netlink import Link
 
 from tests.lib import child, first, module
-from tests.lib import spec as ynl
 from tests.lib.genl import NEW, Genl, attrs
 from tests.lib.module import LIFETIME, PATIENCE
 
@@ -176,15 +175,6 @@ def test_counters_count_what_the_ticks_did(control: rtshm.Control) -> None:
     most = max(counters.lateness_max_ns, 1).bit_length() - 1
     used = [number for number, ticks in enumerate(counters.lateness_histogram) if ticks]
     assert (used[0], used[-1]) == (least, most)
-
-
-@pytest.mark.kernel
-def test_device_node_is_there_when_create_returns(control: rtshm.Control) -> None:
-    for number in range(200):
-        region = control.create(f"n{number}", period=NEVER)
-        os.close(os.open(region.path, os.O_RDWR))
-        control.delete(region.name)
-        assert not region.path.exists()
 
 
 def test_deleted_region_is_gone_and_its_name_free(control: rtshm.Control) -> None:
@@ -841,55 +831,3 @@ def test_deleted_region_calls_a_task_back(control: rtshm.Control, motor: rtshm.R
 
     with rtshm.open("motor") as region:
         asyncio.run(wait(region))
-
-
-# The contract.
-
-
-@pytest.mark.kernel
-def test_policy_of_the_running_kernel_is_that_of_the_spec(control: rtshm.Control) -> None:
-    spec = ynl.load()
-    entries = ynl.attributes(spec, "region")
-    numbers = ynl.numbers(entries, 1)
-    types = {entry["name"]: entry["type"] for entry in entries}
-    wanted = {
-        number: {
-            numbers[name]: types[name]
-            for name in ynl.operation(spec, operation)["do"]["request"]["attributes"]
-        }
-        for operation, number in ynl.numbers(spec["operations"]["list"], 1).items()
-        if "do" in ynl.operation(spec, operation)
-    }
-    assert policies() == wanted
-
-
-def policies() -> dict[int, dict[int, str]]:
-    """Numbers and types of the attributes that each operation takes, as the kernel tells them."""
-    request = ctrlmsg()
-    request["cmd"] = CTRL_CMD_GETPOLICY
-    request["version"] = 1
-    request["attrs"].append(("CTRL_ATTR_FAMILY_NAME", messages.FAMILY))
-    request.encode()
-    link = Link()
-    replies = link.dump(GENL_ID_CTRL, request.data)
-    link.close()
-    # enum netlink_attribute_type
-    types = {1: "flag", 2: "u8", 4: "u32", 5: "u64", 12: "string"}
-    operations: dict[int, int] = {}
-    found: dict[int, dict[int, str]] = {}
-    for reply in replies:
-        told = ctrlmsg(reply)
-        told.decode()
-        for operation, policy in numbered(told.get_attr("CTRL_ATTR_OP_POLICY")):
-            operations[operation] = policy.get_attr("CTRL_ATTR_POLICY_DO")
-        for index, policy in numbered(told.get_attr("CTRL_ATTR_POLICY")):
-            for attribute, what in numbered(policy):
-                kind = types[what.get_attr("NL_POLICY_TYPE_ATTR_TYPE")]
-                found.setdefault(index, {})[attribute] = kind
-    return {operation: found[index] for operation, index in operations.items()}
-
-
-def numbered(nest: Any) -> Iterator[tuple[int, Any]]:
-    """pyroute2 names these OP(1), POLICY(0), ATTR(2)."""
-    for attribute in nest["attrs"] if nest else []:
-        yield int(attribute.name.partition("(")[2].rstrip(")")), attribute.value

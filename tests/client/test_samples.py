@@ -100,22 +100,6 @@ def test_field_with_the_name_of_a_header_field_has_another(control: Control) -> 
         assert samples.dtype.names[-1] == "tick_"
 
 
-@pytest.mark.kernel
-def test_lost_is_the_gaps_in_the_ticks(control: Control) -> None:
-    control.create("a", period=timedelta(microseconds=200), record_depth=16)
-    with Samples("a") as samples:
-        first = last = gaps = 0
-        for turn in range(50):
-            time.sleep(0.001 * (turn % 7))
-            array = samples.read_array(1 + turn % 20)
-            if last:
-                gaps += int(array["tick"][0]) - last - 1
-            first = first or int(array["tick"][0])
-            last = int(array["tick"][-1])
-            assert (numpy.diff(array["tick"]) == 1).all()
-        assert samples.lost == gaps > 0
-
-
 def test_reader_may_begin_with_the_oldest(control: Control) -> None:
     control.create("a", period=MS, record_depth=20)
     time.sleep(0.1)

@@ -421,14 +421,3 @@ def test_of_records_by_plain_stores_some_are_torn(tear: Path, plain: rtshm.Regio
         pass
     assert seen[0].changed > 0
     assert seen[0].torn > 0
-
-
-@pytest.mark.kernel
-def test_of_1000000_plain_stores_of_one_field_none_is_torn(tear: Path, plain: rtshm.Region) -> None:
-    view = plain.view
-    with checked(tear, "plain", 1) as seen, hostile(tear, "store", "plain", 1, RECORDS):
-        for low in range(10_000):
-            view.first = low * BOTH_HALVES
-            assert view.first % BOTH_HALVES == 0
-    assert seen[0].changed > 0
-    assert seen[0].torn == 0

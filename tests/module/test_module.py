@@ -30,8 +30,6 @@ from tests.lib.module import (
 if TYPE_CHECKING:
     from tests.lib.fixtures import Load
 
-pytestmark = pytest.mark.kernel
-
 # O, out of tree, and E, unsigned: what such a module does to any kernel, and no more.
 TAINT = (1 << 12) | (1 << 13)
 

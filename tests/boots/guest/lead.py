@@ -1,4 +1,4 @@
-"""What a lead does for how late ticks are: `python3 -m tests.guest.lead`.
+"""What a lead does for how late ticks are: `python3 -m tests.boots.guest.lead`.
 
 A program, and no test of this suite: it takes time that counts instructions, see
 tests/boots/test_lead.py.

@@ -43,8 +43,6 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
-pytestmark = pytest.mark.kernel
-
 
 @pytest.fixture
 def reader(control: Control, opened: Callable[..., int]) -> int:

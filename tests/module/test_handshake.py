@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
-pytestmark = pytest.mark.kernel
-
 
 def test_tick_clears_ready_and_leaves_the_value(load: Load) -> None:
     load(print=0)
@@ -101,7 +99,7 @@ def test_two_processes_share_the_word(load: Load) -> None:
 
 
 # tests/stress kills more of them.
-@pytest.mark.slow
+@pytest.mark.stock
 def test_200_writers_killed_at_random_leave_whole_words(load: Load) -> None:
     """Each writer has a range of values of its own, written upwards. What a tick sees is one
     of them, never lower than before; the last one stored was announced, and taken."""

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
-pytestmark = pytest.mark.kernel
-
 DEPTH = 32
 FIELDS = 64
 PLAIN = f"first:u64 rest:u64[{FIELDS - 1}]"
@@ -63,7 +61,7 @@ class Reader:
 
 
 # Readers that come at each position come by the clock.
-@pytest.mark.slow
+@pytest.mark.stock
 @pytest.mark.parametrize(
     ("depth", "record_bytes"),
     [(1, 8), (2, 4096), (3, 40), (4, 56), (5, 72), (6, 88), (7, 104), (8, 248), (9, 264)],
@@ -196,7 +194,7 @@ def test_sample_has_half_of_plain_stores(control: Control, tear: Path, plain: Sa
 
 
 # Kernels with debugging are built without kprobes.
-@pytest.mark.slow
+@pytest.mark.stock
 def test_tick_wakes_nobody_where_nobody_waits(control: Control) -> None:
     """Not even the irq_work runs that would."""
     control.create("a", period=MS, record_depth=100)
@@ -210,7 +208,7 @@ def test_tick_wakes_nobody_where_nobody_waits(control: Control) -> None:
             assert reports() == 0
 
 
-@pytest.mark.slow
+@pytest.mark.stock
 def test_reader_is_woken_once_for_as_many_ticks_as_it_asked_for(control: Control) -> None:
     control.create("a", period=MS, record_depth=100)
     watermark, turns = 50, 10

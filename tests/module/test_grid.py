@@ -13,8 +13,6 @@ from rtshm import Clock
 
 from tests.lib.module import PATIENCE
 
-pytestmark = pytest.mark.kernel
-
 PERIOD_NS = 10_000_000
 CLOCKS = {
     Clock.MONOTONIC: time.CLOCK_MONOTONIC,

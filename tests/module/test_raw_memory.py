@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
-pytestmark = pytest.mark.kernel
-
 PROBE = module.CHECKOUT / "tests/modules/probe/rtshm_probe.ko"
 
 # Of the machine that tests/lib/payload.py makes; the kernel has its end from the processor.

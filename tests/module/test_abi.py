@@ -10,17 +10,20 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import pytest
 import rtshm
+from pyroute2.netlink import CTRL_CMD_GETPOLICY, GENL_ID_CTRL, ctrlmsg
+from rtshm.control import messages
+from rtshm.control.netlink import Link
 from rtshm.region import Word
 
 from tests.lib import ftrace
+from tests.lib import spec as ynl
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
-    from tests.lib.fixtures import Load
+    from collections.abc import Iterator
 
-pytestmark = pytest.mark.kernel
+    from tests.lib.fixtures import Load
 
 BTF = Path("/sys/kernel/btf/rtshm")
 
@@ -84,3 +87,51 @@ def test_trace_numbers_ticks_without_a_gap(load: Load) -> None:
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     assert all(tick.lateness_ns >= 0 for tick in ticks)
     assert not any(tick.ready for tick in ticks)
+
+
+def test_policy_of_the_running_kernel_is_that_of_the_spec(control: rtshm.Control) -> None:
+    spec = ynl.load()
+    entries = ynl.attributes(spec, "region")
+    numbers = ynl.numbers(entries, 1)
+    types = {entry["name"]: entry["type"] for entry in entries}
+    wanted = {
+        number: {
+            numbers[name]: types[name]
+            for name in ynl.operation(spec, operation)["do"]["request"]["attributes"]
+        }
+        for operation, number in ynl.numbers(spec["operations"]["list"], 1).items()
+        if "do" in ynl.operation(spec, operation)
+    }
+    assert policies() == wanted
+
+
+def policies() -> dict[int, dict[int, str]]:
+    """Numbers and types of the attributes that each operation takes, as the kernel tells them."""
+    request = ctrlmsg()
+    request["cmd"] = CTRL_CMD_GETPOLICY
+    request["version"] = 1
+    request["attrs"].append(("CTRL_ATTR_FAMILY_NAME", messages.FAMILY))
+    request.encode()
+    link = Link()
+    replies = link.dump(GENL_ID_CTRL, request.data)
+    link.close()
+    # enum netlink_attribute_type
+    types = {1: "flag", 2: "u8", 4: "u32", 5: "u64", 12: "string"}
+    operations: dict[int, int] = {}
+    found: dict[int, dict[int, str]] = {}
+    for reply in replies:
+        told = ctrlmsg(reply)
+        told.decode()
+        for operation, policy in numbered(told.get_attr("CTRL_ATTR_OP_POLICY")):
+            operations[operation] = policy.get_attr("CTRL_ATTR_POLICY_DO")
+        for index, policy in numbered(told.get_attr("CTRL_ATTR_POLICY")):
+            for attribute, what in numbered(policy):
+                kind = types[what.get_attr("NL_POLICY_TYPE_ATTR_TYPE")]
+                found.setdefault(index, {})[attribute] = kind
+    return {operation: found[index] for operation, index in operations.items()}
+
+
+def numbered(nest: Any) -> Iterator[tuple[int, Any]]:
+    """pyroute2 names these OP(1), POLICY(0), ATTR(2)."""
+    for attribute in nest["attrs"] if nest else []:
+        yield int(attribute.name.partition("(")[2].rstrip(")")), attribute.value

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
-pytestmark = pytest.mark.kernel
-
 PAGES = 4
 SIZE = PAGES * PAGE
 

@@ -1,4 +1,4 @@
-"""Ticks on a cpu that the scheduler leaves alone: `python3 -m tests.guest.isolated CPU`.
+"""Ticks on a cpu that the scheduler leaves alone: `python3 -m tests.boots.guest.isolated CPU`.
 
 A program, and no test of this suite: it takes a kernel with isolcpus=CPU, see
 tests/boots/test_isolated.py.

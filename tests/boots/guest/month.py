@@ -3,7 +3,7 @@
 A program, and no test of this suite: it takes a module that was built to begin
 so, see tests/boots/test_month.py.
 
-    python3 -m tests.guest.month TICKS      that the module has before its first
+    python3 -m tests.boots.guest.month TICKS      that the module has before its first
 """
 
 from __future__ import annotations

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from tests.lib.fixtures import Load
 
 # The kernels with debugging are built without /dev/mem.
-pytestmark = [pytest.mark.kernel, pytest.mark.slow]
+pytestmark = pytest.mark.stock
 
 PROBE = module.CHECKOUT / "tests/modules/probe/rtshm_probe.ko"
 # 6.16: the type is the mapping's for as long as its vma is there, revoked or not.

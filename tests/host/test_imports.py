@@ -1,0 +1,69 @@
+"""Who imports whom under tests/."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+FILES = sorted(path.relative_to(CHECKOUT) for path in CHECKOUT.glob("tests/**/*.py"))
+# This one has what is to be found, as the control.
+FILES.remove(Path(__file__).relative_to(CHECKOUT))
+LIBRARY = [path for path in FILES if path.is_relative_to("tests/lib")]
+
+
+def imported(source: str) -> set[str]:
+    """The modules of tests/ that the source imports, and the names that it imports from them.
+
+    Source in a string counts, too: it is for an interpreter of its own.
+    """
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            if "import " in node.value:
+                found.update(inside(node.value))
+    return {name for name in found if name.partition(".")[0] == "tests"}
+
+
+def inside(text: str) -> set[str]:
+    try:
+        return imported(text)
+    except SyntaxError:
+        return set()
+
+
+def of_pytest(name: str) -> bool:
+    """Whether part of the name is that of a file which only pytest may import."""
+    return any(part.startswith("test_") or part == "conftest" for part in name.split("."))
+
+
+@pytest.mark.parametrize("path", FILES, ids=str)
+def test_no_file_imports_a_test_file_or_a_conftest(path: Path) -> None:
+    assert [name for name in imported((CHECKOUT / path).read_text()) if of_pytest(name)] == []
+
+
+@pytest.mark.parametrize("path", LIBRARY, ids=str)
+def test_library_imports_no_suite(path: Path) -> None:
+    names = imported((CHECKOUT / path).read_text())
+    assert [name for name in names if not name.startswith("tests.lib.")] == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "import tests.module.test_abi",
+        "from tests.module.test_abi import load",
+        "from tests.module import test_abi",
+        "from tests.stress.conftest import Stress",
+        "def late():\n    from tests.module.test_abi import load",
+        "code = 'import sys\\nfrom tests.host.test_plot import made\\n'",
+    ],
+)
+def test_import_of_a_test_file_is_seen(source: str) -> None:
+    assert any(map(of_pytest, imported(source)))
