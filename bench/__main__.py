@@ -62,7 +62,7 @@ MACHINES = (
 COMMAND = """
 set -e
 insmod rtshm.ko period_ns=3600000000000 period_min_ns=10000 print=0
-insmod tests/modules/probe/rtshm_probe.ko
+insmod tests/probe/rtshm_probe.ko
 insmod bench/modules/bare/rtshm_bare.ko
 test -d /sys/kernel/tracing/events || mount -t tracefs none /sys/kernel/tracing
 exec python3 -m bench.inside """

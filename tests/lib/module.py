@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).parents[2]
 KO = CHECKOUT / "rtshm.ko"
+# A task, and a driver that holds memory, for tests.
+PROBE = CHECKOUT / "tests/probe/rtshm_probe.ko"
 DEVICE = Path("/dev/rtshm/default")
 PARAMETERS = Path("/sys/module/rtshm/parameters")
 

@@ -50,7 +50,7 @@ plotext==5.3.2 \\
 TABLE = kernels.load(space=SPACE)
 
 # Modules of their own, built against rtshm's headers and Module.symvers as a user's would be.
-BESIDE = ("kmod/examples/pi", "tests/modules/probe", "bench/modules/bare")
+BESIDE = ("kmod/examples/pi", "tests/probe", "bench/modules/bare")
 # kmod/examples/pi/Makefile has them too.
 OF_RTSHM = ("RTSHM={tree}", "KBUILD_EXTRA_SYMBOLS={tree}/Module.symvers")
 
@@ -97,7 +97,7 @@ ALLOWED = (
 
 def tree(source: Path, *, symbols: bool = False) -> kbuild.Tree:
     """The modules of a checkout."""
-    folders = ("kmod", "tests/modules", "bench/modules")
+    folders = ("kmod", "tests/probe", "bench/modules")
     return kbuild.Tree(source, folders, BESIDE, OF_RTSHM, symbols)
 
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 # The kernels with debugging are built without /dev/mem.
 pytestmark = pytest.mark.stock
 
-PROBE = module.CHECKOUT / "tests/modules/probe/rtshm_probe.ko"
 # 6.16: the type is the mapping's for as long as its vma is there, revoked or not.
 UNCACHED_STAYS = module.kernel_version() >= (6, 16)
 MEMTYPES = Path("/sys/kernel/debug/x86/pat_memtype_list")
@@ -203,7 +202,7 @@ def test_ram_is_forbidden_by_strict_devmem(link: Genl) -> None:
 
 
 def test_memory_of_a_driver_is_forbidden_by_io_strict_devmem(link: Genl) -> None:
-    module.insert(PROBE, hold=ADDRESS, hold_bytes=PAGE)
+    module.insert(module.PROBE, hold=ADDRESS, hold_bytes=PAGE)
     try:
         with pytest.raises(PermissionError) as refused:
             rtshm.open_devmem(ADDRESS)

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
-PROBE = module.CHECKOUT / "tests/modules/probe/rtshm_probe.ko"
 
 # Of the machine that tests/lib/payload.py makes; the kernel has its end from the processor.
 _bits = re.search(
@@ -77,7 +76,7 @@ def phys_of(message: genl.Message) -> int | None:
 @contextmanager
 def driver(**parameters: object) -> Iterator[None]:
     """A driver that holds memory: hold=address, and hold_bytes=."""
-    module.insert(PROBE, **parameters)
+    module.insert(module.PROBE, **parameters)
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Code of other modules in the tick: rtshm_task.h, driven by tests/modules/probe."""
+"""Code of other modules in the tick: rtshm_task.h, driven by tests/probe."""
 
 from __future__ import annotations
 
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
-PROBE = module.CHECKOUT / "tests/modules/probe/rtshm_probe.ko"
 PARAMETERS = Path("/sys/module/rtshm_probe/parameters")
 LAYOUT = "last:i32 order:i32 tick:u64 torn:u64 given:u64[128] made:u64[128]"
 RECORD_BYTES = 8 + 24
@@ -59,7 +58,7 @@ def assert_refused(number: int, command: str) -> None:
 def control(load: Load) -> Iterator[rtshm.Control]:
     """A region `r` that records, and no task in it yet."""
     load(print=0, period_ns=3_600_000_000_000)
-    module.insert(PROBE)
+    module.insert(module.PROBE)
     with rtshm.Control() as control:
         control.create(
             "r", period=PERIOD_NS, layout=LAYOUT, record_depth=4096, record_bytes=RECORD_BYTES
@@ -109,7 +108,7 @@ def test_region_with_all_there_may_be_of_it_is_told_whole(load: Load) -> None:
     prefix, name = "t" * 30, "r" * 31
     layout = " ".join(f"f{field:03}:u8" for field in range(128))
     assert len(layout) == 1023
-    module.insert(PROBE, prefix=prefix)
+    module.insert(module.PROBE, prefix=prefix)
     with rtshm.Control() as control:
         created = control.create(
             name,

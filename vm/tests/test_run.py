@@ -160,9 +160,9 @@ def test_the_machine_comes_up_while_the_module_is_built_and_waits_for_it(
     expected = modules(TABLE, TABLE[""], tree(copy))
     monkeypatch.setattr(kbuild, "modules", slow)
     monkeypatch.setattr(qemu, "start", start_and_tell)
-    done = run(copy, "sha256sum rtshm.ko tests/modules/probe/rtshm_probe.ko", deadline=seconds)
+    done = run(copy, "sha256sum rtshm.ko tests/probe/rtshm_probe.ko", deadline=seconds)
     assert (done.outcome.status, done.outcome.lost) == (0, None)
-    for name in ("rtshm.ko", "tests/modules/probe/rtshm_probe.ko"):
+    for name in ("rtshm.ko", "tests/probe/rtshm_probe.ko"):
         assert f"{hashlib.sha256(expected[name]).hexdigest()}  {name}" in done.stdout.decode()
 
 
