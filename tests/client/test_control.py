@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import rtshm
-from pyroute2.netlink import CTRL_CMD_GETPOLICY, GENL_ID_CTRL, ctrlmsg
 from rtshm.control import messages, netlink
 from rtshm.control.messages import Command
 from rtshm.control.netlink import Link

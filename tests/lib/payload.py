@@ -89,7 +89,7 @@ ALLOWED = (
     Allowed(
         r"netlink: 'malformed': attribute type \d+ has an invalid length\.$",
         ("tcg", "kvm", "icount"),
-        "printed by the kernel's parser for any family; tests/guest/test_netlink.py sends such "
+        "printed by the kernel's parser for any family; tests/module/test_netlink.py sends such "
         "requests, under this name",
     ),
 )

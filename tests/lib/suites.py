@@ -103,6 +103,10 @@ class Table:
         """Names of the kernels that `make test` is about."""
         return [*self.test]
 
+    def kernels(self) -> list[str]:
+        """Names of the kernels that have suites."""
+        return [*dict.fromkeys([*self.test, *self.more])]
+
 
 @functools.cache
 def table(path: Path = SUITES) -> Table:
@@ -216,4 +220,4 @@ class Runs:
 
 if __name__ == "__main__":
     # The kernels that have tests, for a matrix of jobs.
-    print(json.dumps([*dict.fromkeys([*table().test, *table().more])]))
+    print(json.dumps(table().kernels()))
