@@ -16,11 +16,12 @@ SETUP := vm/setup.sh tools/needs.sh
 
 # As typed: make would expand the dollars in it.
 export VM_CMD := $(value CMD)
+export T := $(value T)
 unexport CMD
 export KERNEL ICOUNT COLD DEADLINE
 
 .PHONY: all install install-files uninstall vm demo demo-pi
-.PHONY: test test-host test-vm test-more test-all test-vagrant coverage lint ynl docs man kernels bench clean distclean help
+.PHONY: test test-host test-vm test-all test-vagrant coverage lint ynl docs man kernels bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
@@ -75,16 +76,19 @@ demo-pi: $(VENV)/stamp
 # Suites in the guest, and the faults that a kernel is to catch.
 OF_KERNEL := tests/boots/test_suites.py tests/boots/test_faults.py
 
+# A process a cpu, with one test at a time.
+PYTEST := $(PYTHON) -m pytest -p tests.lib.schedule -n auto --dist load --maxschedchunk 1
+
 test: $(VENV)/stamp
 	@vm/setup.sh
 	@$(SETUP) tools
-	@$(PYTHON) -m pytest $(if $(KERNEL),$(OF_KERNEL),-m 'not more')
+	@$(if $(T),$(PYTHON) -m tests,$(PYTEST) $(if $(KERNEL),$(OF_KERNEL),-m 'not more'))
 
 # What `make test KERNEL=...` leaves, for all kernels: what is tested on the host.
 test-host: $(VENV)/stamp
 	@vm/setup.sh
 	@$(SETUP) tools
-	@$(PYTHON) -m pytest -m 'not more' $(addprefix --ignore ,$(OF_KERNEL))
+	@$(PYTEST) -m 'not more' $(addprefix --ignore ,$(OF_KERNEL))
 
 # The machine's own tests, of vm/.
 test-vm: $(VENV)/stamp
@@ -92,13 +96,10 @@ test-vm: $(VENV)/stamp
 	@$(SETUP) tools
 	@$(PYTHON) -m pytest vm/tests
 
-# What test-all has over test.
-test-more: $(VENV)/stamp
+test-all: $(VENV)/stamp
 	@vm/setup.sh
 	@$(SETUP) tools
-	@$(PYTHON) -m pytest -m more
-
-test-all: test test-more
+	@$(PYTEST)
 
 # vagrant up and all that, on boxes made here.
 test-vagrant: $(VENV)/stamp
@@ -168,7 +169,8 @@ distclean: clean
 help:
 	@echo "make demo       load the module in a virtual machine, write 42 and 7, watch the log"
 	@echo "make demo-pi    a controller in the tick: a step through it, drawn in step.png"
-	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel"
+	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel;"
+	@echo "                T=test_seed: what a name or an expression of pytest's -k selects"
 	@echo "make test-all   all tests, on every kernel of vm/kernels.toml, some built first"
 	@echo "make test-host  of them those that are not suites in the guest"
 	@echo "make test-vm    the tests of the virtual machine itself"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.lib import copies, headline, payload, suites
+from tests.lib import copies, payload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,22 +32,3 @@ def guest_program() -> Program:
         assert (done.outcome.status, said) == (0, f"{name}: passed\n"), said
 
     return run
-
-
-RESULTS = pytest.StashKey[list["suites.Result"]]()
-
-
-@pytest.fixture
-def results(request: pytest.FixtureRequest) -> list[suites.Result]:
-    """Of the suites that have run; they are in the table at the end."""
-    return request.config.stash.setdefault(RESULTS, [])
-
-
-def pytest_terminal_summary(
-    terminalreporter: pytest.TerminalReporter, config: pytest.Config
-) -> None:
-    results = config.stash.get(RESULTS, [])
-    if results:
-        terminalreporter.section("guests")
-        for line in headline.table(results):
-            terminalreporter.write_line(line)

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lib import headline, suites
+from tests.lib import schedule, suites
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.lib.suites import Suite
 
 
@@ -22,19 +20,6 @@ def test_counts_are_those_of_the_last_closing_line() -> None:
     assert suites.counts("no tests ran") == {}
 
 
-@pytest.fixture(scope="module")
-def runs(request: pytest.FixtureRequest) -> Iterator[suites.Runs]:
-    """All suites that this session is to run: they begin at once, two at a time."""
-    wanted = [
-        cast("Suite", item.callspec.params["suite"])
-        for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname == "test_suite"
-    ]
-    running = suites.Runs(wanted)
-    yield running
-    running.close()
-
-
 @pytest.mark.parametrize(
     "suite",
     [
@@ -42,17 +27,9 @@ def runs(request: pytest.FixtureRequest) -> Iterator[suites.Runs]:
         for suite in suites.all_suites()
     ],
 )
-def test_suite(suite: Suite, runs: suites.Runs, results: list[suites.Result]) -> None:
-    result = runs.result(suite)
-    results.append(result)
+def test_suite(suite: Suite, request: pytest.FixtureRequest) -> None:
+    result = suites.run(suite)
+    request.node.user_properties.append(schedule.as_property(result))
     if result.faults:
         print(result.output)
     assert result.faults == []
-
-
-# One kernel does not do it all.
-if not suites.CHOSEN:
-
-    @pytest.mark.more
-    def test_what_is_promised_of_all_suites_was_done(results: list[suites.Result]) -> None:
-        assert headline.short(headline.total(results)) == []

@@ -1,8 +1,4 @@
-"""The suites that run in guests: which on which kernel, and what each comes to.
-
-A machine under emulation uses one core however many it has (qemu.py: one thread
-for both).
-"""
+"""The suites that run in guests: which on which kernel, and what each comes to."""
 
 from __future__ import annotations
 
@@ -14,7 +10,6 @@ import re
 import shlex
 import time
 import tomllib
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
@@ -22,18 +17,14 @@ from tests.lib import deb, payload
 from tests.lib.payload import CHECKOUT, TABLE
 from vm.host import machine
 from vm.host.errors import HarnessError
-from vm.host.progress import say
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
     from pathlib import Path
 
-    from vm.host import qemu
 
 SUITES = CHECKOUT / "tests/suites.toml"
 CHOSEN = os.environ.get("KERNEL", "")
-# At a time. No test is about how late a tick may be without time that counts instructions.
-MACHINES = min(2, os.cpu_count() or 1)
 DEADLINE_SECONDS = 2400.0
 
 PYTEST = ("python3", "-m", "pytest", "-p", "no:cacheprovider", "--color=no", "--durations=10")
@@ -165,7 +156,7 @@ def failed(output: str) -> list[str]:
     return []
 
 
-def run(suite: Suite, started: Callable[[qemu.Qemu], None] = lambda machine: None) -> Result:
+def run(suite: Suite) -> Result:
     begin = time.monotonic()
     sink = io.BytesIO()
     own: dict[str, Any] = {}
@@ -180,7 +171,7 @@ def run(suite: Suite, started: Callable[[qemu.Qemu], None] = lambda machine: Non
         payload.of(CHECKOUT, kernel, extra=extra),
         suite.command,
         deadline=DEADLINE_SECONDS,
-        sinks=machine.Sinks(stdout=sink, stderr=sink, started=started),
+        sinks=machine.Sinks(stdout=sink, stderr=sink),
         **own,
     )
     output = sink.getvalue().decode(errors="replace")
@@ -188,34 +179,6 @@ def run(suite: Suite, started: Callable[[qemu.Qemu], None] = lambda machine: Non
         output += "\n".join(outcome.log()[-machine.LOST_LINES :]) + "\n"
     output += f"dmesg: {outcome.dmesg}\n"
     return Result(suite, output, faults(outcome, output), time.monotonic() - begin)
-
-
-class Runs:
-    """Suites that run in the background, MACHINES at a time, each one's output together."""
-
-    def __init__(self, suites: Iterable[Suite]) -> None:
-        self._pool = ThreadPoolExecutor(MACHINES)
-        self._machines: list[qemu.Qemu] = []
-        self._futures: dict[Suite, Future[Result]] = {
-            suite: self._pool.submit(self._run, suite) for suite in suites
-        }
-
-    def _run(self, suite: Suite) -> Result:
-        say(f"{suite}: begins")
-        result = run(suite, self._machines.append)
-        verdict = "FAILED" if result.faults else "passed"
-        say(f"{suite}: {verdict} in {result.seconds:.0f} s")
-        return result
-
-    def result(self, suite: Suite) -> Result:
-        return self._futures[suite].result()
-
-    def close(self) -> None:
-        """End what still runs, as after an interrupt; a kernel that is built is seen to its end."""
-        self._pool.shutdown(wait=False, cancel_futures=True)
-        for running in self._machines:
-            if running.process.poll() is None:
-                running.process.kill()
 
 
 if __name__ == "__main__":

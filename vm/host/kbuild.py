@@ -137,12 +137,11 @@ def prune(directory: Path) -> None:
 
 def synchronise(directory: Path, sources: dict[Path, bytes]) -> None:
     """Make `directory` have these sources, touching only what differs."""
-    directory.mkdir(parents=True, exist_ok=True)
     listing = directory / ".sources"
-    if listing.exists():
-        for name in listing.read_text().splitlines():
-            if Path(name) not in sources:
-                (directory / name).unlink(missing_ok=True)
+    if listing.exists() and set(listing.read_text().splitlines()) - {*map(str, sources)}:
+        # What was built of a file that is gone would stay.
+        cache.discard(directory)
+    directory.mkdir(parents=True, exist_ok=True)
     for path, data in sources.items():
         target = directory / path
         if not target.exists() or target.read_bytes() != data:

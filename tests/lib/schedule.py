@@ -1,0 +1,75 @@
+"""A pytest plugin of the host: what begins first, and the table of the suites at the end.
+
+pytest-xdist hands the tests, in this order, to a process a cpu. What takes longest begins
+first, so that no cpu waits for another at the end.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import TYPE_CHECKING, cast
+
+import pytest
+
+from tests.lib import headline, suites
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+RESULT = "result of a suite"
+"""The property of a test that ran a suite: a Result, as JSON."""
+
+# By what a test takes: machines and builds, then the compiler, then nothing.
+FOLDERS = ("tests/boots", "tools/tests", "vm/tests", "tests/host")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> tuple[int, int]:
+        if isinstance(item, pytest.Function) and item.originalname == "test_suite":
+            return -1, everything.index(cast("suites.Suite", item.callspec.params["suite"]))
+        folder = item.nodeid.rpartition("/")[0]
+        return FOLDERS.index(folder) if folder in FOLDERS else len(FOLDERS), 0
+
+    everything = suites.all_suites()
+    items.sort(key=place)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A run of all suites fails if they did less than is promised of it."""
+    if missing(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(
+    terminalreporter: pytest.TerminalReporter, config: pytest.Config
+) -> None:
+    if found := [*results(config)]:
+        terminalreporter.section("guests")
+        for line in [*headline.table(found), *missing(config)]:
+            terminalreporter.write_line(line)
+
+
+def missing(config: pytest.Config) -> list[str]:
+    """What a run of all suites did too little of; nothing if it was not one."""
+    found = [*results(config)]
+    # One kernel does not do it all.
+    if suites.CHOSEN or {result.suite for result in found} != {*suites.all_suites()}:
+        return []
+    return headline.short(headline.total(found))
+
+
+def results(config: pytest.Config) -> Iterator[suites.Result]:
+    """Of the suites that have run, in any of the processes, in the order of their ends."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    for reports in reporter.stats.values() if reporter is not None else ():
+        for report in reports:
+            for name, text in getattr(report, "user_properties", ()):
+                if name == RESULT:
+                    row = json.loads(text)
+                    yield suites.Result(**{**row, "suite": suites.Suite(**row["suite"])})
+
+
+def as_property(result: suites.Result) -> tuple[str, str]:
+    return RESULT, json.dumps(dataclasses.asdict(result))
