@@ -162,7 +162,7 @@ clean:
 	@find client tests vm tools bench demo -name __pycache__ -prune -exec rm -r {} +
 
 distclean: clean
-	rm -rf $(VENV) docs/_build .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) docs/_build bench/build .mypy_cache .ruff_cache .pytest_cache
 	rm -rf client/build client/rtshm.egg-info client/rtshm/*.so
 	@echo "downloads and images stay in $${XDG_CACHE_HOME:-$$HOME/.cache}/kernel-vm"
 
@@ -179,7 +179,7 @@ help:
 	@echo "make lint       compiler warnings, sparse, checkpatch, shellcheck, ruff, mypy and so on"
 	@echo "make docs       the documents as a site; make man: rtshm(1)"
 	@echo "make ynl        generate the netlink family's C from kmod/netlink/rtshm.yaml"
-	@echo "make bench      what it costs, beside what else there is: docs/performance.md;"
+	@echo "make bench      what it costs, compared with alternatives, into bench/build;"
 	@echo "                ONLY='publish tick' takes some of the figures"
 	@echo "make            build the module for the running kernel; KDIR=... for another"
 	@echo "make install    as root: the module through DKMS, its headers, the udev rule"

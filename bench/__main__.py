@@ -2,10 +2,8 @@
 
 Boots the machines of MACHINES with an image of their own, one after the other,
 and has them take the figures: all, or those of the groups named; the loop's and
-some of publishing are taken here. Writes
-bench/results.json, bench/results.png and the tables of docs/performance.md if it
-took all; exits with 1 if a figure that repeats is beyond its limit, and nobody
-knows why.
+some of publishing are taken here. Writes results.json, results.md and
+performance.svg into bench/build. Exits with 1 if a figure is beyond its limit.
 """
 
 from __future__ import annotations
@@ -20,17 +18,19 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bench import loop, publish, table
+from bench import loop, publish, summary, table
 from bench.figures import Figures, Run
 from tests.lib import payload
 from tests.lib.payload import CHECKOUT
 from vm.host import machine, qemu
 from vm.host.errors import HarnessError
 
-RESULTS = CHECKOUT / "bench/results.json"
-PLOT = CHECKOUT / "bench/results.png"
-DOCUMENT = CHECKOUT / "docs/performance.md"
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+BUILD = CHECKOUT / "bench/build"
 
 # What rtshm is compared with, and what compiles it: not in the image that is for tests.
 PACKAGES = ("clang", "libbpf-dev", "rt-tests", "stress-ng")
@@ -113,6 +113,22 @@ def conditions() -> dict[str, str]:
     }
 
 
+def write(facts: dict[str, str], runs: Sequence[Run], path: Path = BUILD) -> None:
+    """What was found, for programs and for people."""
+    results = {"conditions": facts, "runs": [run.to_json() for run in runs]}
+    parts = {
+        "What it costs": summary.table(runs),
+        "Conditions": table.conditions(facts, runs),
+        "Limits": table.limits(runs),
+    }
+    text = "\n\n".join(f"## {title}\n\n{part}" for title, part in parts.items())
+    path.mkdir(exist_ok=True)
+    (path / "results.json").write_text(json.dumps(results, indent=1) + "\n")
+    (path / "results.md").write_text(f"{text}\n\n## Figures\n\n{table.markdown(runs)}\n")
+    (path / "performance.svg").write_text(summary.picture(runs))
+    print(f"\n{path}: results.json, results.md, performance.svg")
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python3 -m bench", description=__doc__)
     parser.add_argument("groups", nargs="*", help=f"of {', '.join(table.TITLES)}; all if none")
@@ -134,14 +150,8 @@ def main() -> int:
         runs.append(here())
     if "loop" in wanted:
         runs.append(loop.run(payload.TABLE))
-    results = {"conditions": conditions(), "runs": [run.to_json() for run in runs]}
     print(table.markdown(runs))
-    if not arguments.groups:
-        from bench import plot
-
-        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-        plot.draw(runs, PLOT)
-        DOCUMENT.write_text(table.inserted(DOCUMENT.read_text(), results))
+    write(conditions(), runs)
     failures = [figure for run in runs for figure in run.failures]
     for figure in failures:
         print(f"bench: {figure.name}: {figure.value} is not {figure.limit}", file=sys.stderr)

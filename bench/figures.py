@@ -1,8 +1,8 @@
 """Figures beside their limits, as the guest takes them and the host shows them.
 
 Time is in seconds of the guest. Where the machine counts instructions for time
-(icount), a figure repeats, and one beyond its limit is a failure; elsewhere it is
-only reported.
+(icount), figures repeat. A figure beyond its limit is a failure; where figures do not
+repeat, they have no limits.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ class Figure:
     most: float | None = None
     least: float | None = None
     why: str = ""
-    """Why it is beyond its limit, where that is known and stays so."""
+    """Why it could not be taken."""
 
     @property
     def kept(self) -> bool:
@@ -77,12 +77,8 @@ class Run:
     figures: tuple[Figure, ...]
 
     @property
-    def repeats(self) -> bool:
-        return self.accelerator == "icount"
-
-    @property
     def failures(self) -> list[Figure]:
-        return [f for f in self.figures if self.repeats and not f.kept and not f.why]
+        return [figure for figure in self.figures if not figure.kept]
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -94,11 +90,15 @@ class Run:
 
 
 class Figures:
-    """Takes down what is found; what is new is shown on standard error as it comes."""
+    """Collects figures; prints each on standard error as it comes.
 
-    def __init__(self) -> None:
+    Without `limits`, those that add() is given are dropped.
+    """
+
+    def __init__(self, *, limits: bool = True) -> None:
         self.found: list[Figure] = []
         self.group = ""
+        self._limits = limits
 
     def add(
         self,
@@ -108,9 +108,10 @@ class Figures:
         *,
         most: float | None = None,
         least: float | None = None,
-        why: str = "",
     ) -> float:
-        self._take(Figure(self.group, name, value, unit, most, least, why))
+        if not self._limits:
+            most = least = None
+        self._take(Figure(self.group, name, value, unit, most, least))
         return value
 
     def absent(self, name: str, why: str) -> None:
@@ -126,7 +127,7 @@ class Figures:
         return Run(
             kernel=os.environ.get("VM_KERNEL", ""),
             release=platform.release(),
-            accelerator=os.environ.get("VM_ACCELERATOR", "this machine"),
+            accelerator=os.environ.get("VM_ACCELERATOR", "native"),
             python=platform.python_version(),
             figures=tuple(self.found),
         )

@@ -9,13 +9,14 @@ to standard output as JSON.
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 from bench.figures import Figures, write
 
 
 def main() -> None:
-    figures = Figures()
+    figures = Figures(limits=os.environ.get("VM_ACCELERATOR") == "icount")
     for name in sys.argv[1:]:
         figures.group = name
         importlib.import_module(f"bench.{name}").measure(figures)

@@ -1,13 +1,15 @@
-"""Figures as tables of Markdown, a table a group, a column a machine."""
+"""The figures of a run of `make bench` in Markdown: a table a group, a column a machine."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bench.figures import Figure, Run, plain
+from bench.figures import plain
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    from bench.figures import Figure, Run
 
 TITLES = {
     "publish": "A value into the kernel, from Python",
@@ -19,9 +21,6 @@ TITLES = {
     "linuxcnc": "LinuxCNC",
     "loop": "From a changed line of C to a verdict",
 }
-
-BEGIN = "<!-- what `make bench` found -->"
-END = "<!-- end of what it found -->"
 
 
 def column(run: Run) -> str:
@@ -38,7 +37,7 @@ def cell(figure: Figure | None) -> str:
 
 
 def markdown(runs: Sequence[Run]) -> str:
-    """All groups. What is beyond its limit is bold; why follows the table."""
+    """All groups. What is beyond its limit is bold."""
     return "\n\n".join(
         f"### {title}\n\n{group_table(group, runs)}"
         for group, title in TITLES.items()
@@ -47,10 +46,10 @@ def markdown(runs: Sequence[Run]) -> str:
 
 
 def limits(runs: Sequence[Run]) -> str:
-    """Every figure that repeats and has a limit."""
+    """Every figure that has a limit."""
     lines = ["| | machine | found | limit | |", "|---|---|---|---|---|"]
     for run in runs:
-        for figure in run.figures if run.repeats else ():
+        for figure in run.figures:
             if figure.limit and figure.value is not None:
                 cells = [figure.name.strip(), column(run), cell(figure), figure.limit]
                 lines.append(f"| {' | '.join(cells)} | {figure.verdict} |")
@@ -69,25 +68,19 @@ def group_table(group: str, runs: Sequence[Run]) -> str:
     notes = []
     for name in rows:
         found = [figures.get(name) for figures in columns.values()]
-        limit = next((figure.limit for figure in found if figure), "")
+        limit = next((figure.limit for figure in found if figure and figure.limit), "")
         cells = " | ".join(cell(figure) for figure in found)
         lines.append(f"| {name.strip()} | {cells} | {limit} |")
-        whys = [f.why for f in found if f and f.why and (not f.kept or f.value is None)]
+        whys = [figure.why for figure in found if figure and figure.why]
         notes += [f"- {name.strip()}: {why}." for why in dict.fromkeys(whys)]
     return "\n".join([*lines, *(["", *notes] if notes else [])])
 
 
-def inserted(document: str, results: dict[str, Any]) -> str:
-    """The document with the tables of `results` in the place of those that it has."""
-    runs = [Run.from_json(run) for run in results["runs"]]
-    before, _, rest = document.partition(BEGIN)
-    _, _, after = rest.partition(END)
-    if not after:
-        raise ValueError(f"the document has no {BEGIN} before an {END}")
-    facts = [f"- {name}: {text}" for name, text in results["conditions"].items()]
-    facts += [
+def conditions(facts: Mapping[str, str], runs: Sequence[Run]) -> str:
+    """`facts` of the machine that ran them all, and what each column was."""
+    lines = [f"- {name}: {text}" for name, text in facts.items()]
+    lines += [
         f"- {column(run)}: Linux {run.release}, Python {run.python}"
         for run in {column(run): run for run in runs}.values()
     ]
-    found = f"### Limits\n\n{limits(runs)}\n\n{markdown(runs)}"
-    return f"{before}{BEGIN}\n\n" + "\n".join(facts) + f"\n\n{found}\n\n{END}{after}"
+    return "\n".join(lines)

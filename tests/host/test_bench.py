@@ -1,17 +1,19 @@
-"""What `make bench` makes of figures: verdicts, tables, a picture, the document."""
+"""What `make bench` writes: verdicts, tables, the summary and its picture."""
 
 from __future__ import annotations
 
 import json
-from pathlib import Path
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import pytest
 
-from bench import plot, table
+from bench import __main__ as command
+from bench import summary, table
 from bench.figures import Figure, Figures, Run, plain
 
-CHECKOUT = Path(__file__).parents[2]
-DOCUMENT = CHECKOUT / "docs/performance.md"
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def run_of(*figures: Figure, accelerator: str = "icount") -> Run:
@@ -34,12 +36,21 @@ def test_verdict_is_of_the_value_and_its_limit(figure: Figure, verdict: str) -> 
     assert figure.verdict == verdict
 
 
-def test_what_repeats_fails_beyond_its_limit_unless_it_is_known_why() -> None:
+def test_every_figure_beyond_its_limit_is_a_failure() -> None:
     beyond = Figure("tick", "x", 2.0, most=1.0)
-    known = Figure("tick", "y", 2.0, most=1.0, why="the reason")
+    below = Figure("tick", "y", 2.0, least=3.0)
     within = Figure("tick", "z", 1.0, most=1.0)
-    assert run_of(beyond, known, within).failures == [beyond]
-    assert run_of(beyond, known, within, accelerator="tcg").failures == []
+    absent = Figure("tick", "w", None, most=1.0, why="gone")
+    assert run_of(beyond, below, within, absent).failures == [beyond, below]
+
+
+def test_figures_that_do_not_repeat_have_no_limits() -> None:
+    figures = Figures(limits=False)
+    figures.group = "tick"
+    figures.add("x", 2.0, most=1.0)
+    figures.add("y", 2.0, least=3.0)
+    assert figures.run().failures == []
+    assert [figure.limit for figure in figures.found] == ["", ""]
 
 
 def test_run_is_the_same_after_json() -> None:
@@ -65,30 +76,34 @@ def test_numbers_have_three_digits_or_all_before_the_point(value: float, text: s
     assert plain(value) == text
 
 
-def test_table_has_a_column_for_a_machine_and_says_why_a_limit_is_missed() -> None:
+def test_table_has_a_column_for_each_machine_and_says_why_a_figure_is_absent() -> None:
     icount = run_of(
-        Figure("tick", "cost", 120.0, "ns", most=100.0, why="it is far"),
+        Figure("tick", "cost", 120.0, "ns", most=100.0),
         Figure("tick", "only here", 1.0),
     )
-    tcg = run_of(Figure("tick", "cost", 90.0, "ns", most=100.0, why="it is far"), accelerator="tcg")
-    assert table.group_table("tick", [icount, tcg]) == (
-        "| | 6.12, icount | 6.12, tcg | limit |\n"
+    tcg = run_of(
+        Figure("tick", "cost", 90.0, "ns"),
+        Figure("tick", "only there", None, why="no such timer"),
+        accelerator="tcg",
+    )
+    assert table.group_table("tick", [tcg, icount]) == (
+        "| | 6.12, tcg | 6.12, icount | limit |\n"
         "|---|---|---|---|\n"
-        "| cost | **120 ns** | 90 ns | <= 100 |\n"
-        "| only here | 1 |  |  |\n"
+        "| cost | 90 ns | **120 ns** | <= 100 |\n"
+        "| only there | not taken |  |  |\n"
+        "| only here |  | 1 |  |\n"
         "\n"
-        "- cost: it is far."
+        "- only there: no such timer."
     )
 
 
-def test_limits_are_those_of_what_repeats() -> None:
+def test_limits_are_those_of_figures_that_have_one() -> None:
     figures = (
         Figure("tick", "  with readers / one without", 2.0, most=1.5),
         Figure("tick", "no limit", 1.0),
         Figure("tick", "absent", None, most=1.0, why="gone"),
     )
-    runs = [run_of(*figures), run_of(*figures, accelerator="tcg")]
-    assert table.limits(runs).splitlines()[2:] == [
+    assert table.limits([run_of(*figures)]).splitlines()[2:] == [
         "| with readers / one without | 6.12, icount | **2** | <= 1.5 | MISSED |"
     ]
 
@@ -98,26 +113,37 @@ def test_two_runs_of_one_machine_are_one_column() -> None:
     assert table.group_table("tick", runs).splitlines()[0] == "| | 6.12, icount | limit |"
 
 
-def test_tables_go_between_the_marks_and_nothing_else_changes() -> None:
-    results = {
-        "conditions": {"host": "a machine"},
-        "runs": [run_of(Figure("tick", "x", 1.0)).to_json()],
-    }
-    once = table.inserted(f"before {table.BEGIN} old {table.END} after", results)
-    assert once.startswith("before ") and once.endswith(" after") and " old " not in once
-    assert "a machine" in once and "| x | 1 |" in once
-    assert table.inserted(once, results) == once
-    with pytest.raises(ValueError, match="has no"):
-        table.inserted("no marks", results)
+def published() -> Run:
+    return run_of(
+        Figure("publish", "publish", 321.4, "instructions"),
+        Figure("publish", "ioctl", 10_669.0, "instructions"),
+    )
 
 
-def test_document_has_the_tables_of_the_results_beside_it() -> None:
-    text = DOCUMENT.read_text()
-    results = json.loads((CHECKOUT / "bench/results.json").read_text())
-    assert table.inserted(text, results) == text
+def test_summary_has_the_rows_whose_figures_were_taken() -> None:
+    assert summary.table([published()]).splitlines()[2:] == [
+        "| Store a value from Python | instructions | publish() 321 | ioctl 10,669 |"
+    ]
 
 
-def test_picture_is_drawn_of_the_results(tmp_path: Path) -> None:
-    results = json.loads((CHECKOUT / "bench/results.json").read_text())
-    plot.draw([Run.from_json(run) for run in results["runs"]], tmp_path / "plot.png")
-    assert (tmp_path / "plot.png").read_bytes().startswith(b"\x89PNG")
+def test_picture_draws_bars_to_one_scale() -> None:
+    svg = ElementTree.fromstring(summary.picture([published()]))
+    bars = [
+        (rect.get("fill"), int(rect.attrib["width"]))
+        for rect in svg.iterfind(".//{*}rect")
+        if rect.get("height") == "18"
+    ]
+    assert bars == [(summary.OURS, 6), (summary.OTHERS, summary.LONGEST)]
+    texts = [text.text for text in svg.iterfind(".//{*}text")]
+    assert texts[:2] == ["Store a value from Python", "instructions: less is better"]
+    assert "10,669" in texts
+
+
+def test_run_leaves_its_results_for_programs_and_people(tmp_path: Path) -> None:
+    runs = [published()]
+    command.write({"host": "a machine"}, runs, tmp_path)
+    results = json.loads((tmp_path / "results.json").read_text())
+    assert [Run.from_json(run) for run in results["runs"]] == runs
+    text = (tmp_path / "results.md").read_text()
+    assert "- host: a machine" in text and "| publish | 321 instructions |" in text
+    ElementTree.parse(tmp_path / "performance.svg")
