@@ -19,6 +19,9 @@ def limits() -> dict[str, str]:
     return dict(re.findall(r"#define\s+(RTSHM_\w+)\s+(\d+)$", header, re.MULTILINE))
 
 
+PAGES = sorted(
+    path.relative_to(CHECKOUT) for each in ("*.md", "docs/*.md") for path in CHECKOUT.glob(each)
+)
 DOCUMENTS = sorted(path.name for path in (CHECKOUT / "docs").glob("*.md"))
 
 
@@ -40,6 +43,14 @@ def test_every_test_that_a_document_names_exists(document: str) -> None:
         assert not function or f"def {function}(" in source(file), f"{file}::{function}"
         found += bool(function)
     assert found == text.count("::test_")
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_every_link_of_a_page_leads_to_a_file(page: Path) -> None:
+    text = (CHECKOUT / page).read_text()
+    links = re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text)
+    there = (CHECKOUT / page).parent
+    assert [link for link in links if not (there / link).exists()] == []
 
 
 def test_every_row_of_the_reliability_plan_is_there_once() -> None:
