@@ -35,8 +35,8 @@ END
 fi
 
 # Where the packages are too old for the client, pip takes others from PyPI.
-packages dkms make python3-dev python3-setuptools python3-venv python3-wheel \
-	python3-click python3-construct python3-pyroute2 python3-tomli-w
+# shellcheck disable=SC2046  # words are packages
+packages $(cat "$source/vagrant/packages")
 
 cd "$source"
 if [ -d /sys/module/rtshm ]; then

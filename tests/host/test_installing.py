@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 import rtshm
 
+from tests.lib import deb
+
 CHECKOUT = Path(__file__).parents[2]
 
 
@@ -33,6 +35,15 @@ def test_all_say_the_same_version() -> None:
     match = re.match(r"rtshm \((\S+)\) ", changelog)
     assert match
     assert match[1] == dkms("PACKAGE_VERSION") == rtshm.__version__
+    versions = re.findall(r"^## ([0-9.]+)", (CHECKOUT / "CHANGELOG.md").read_text(), re.MULTILINE)
+    assert versions[0] == match[1]
+
+
+def test_build_depends_are_the_first_choice_of_each_and_no_other_field() -> None:
+    control = (
+        "Source: x\nBuild-Depends: a1 (>= 3) | b2, c3 <!nocheck>,\n d+4 [amd64],\nDepends: e5\n"
+    )
+    assert deb.build_depends(control) == ["a1", "c3", "d+4"]
 
 
 @pytest.mark.parametrize(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lib.payload import TABLE
+from tests.lib.payload import CHECKOUT, TABLE
 from vm.host import cache, checkout, debian, image
 from vm.host.errors import HarnessError
 from vm.host.progress import run_logged, step
@@ -15,24 +16,9 @@ from vm.host.progress import run_logged, step
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# Build-Depends of debian/control, what looks at the packages, and a compiler for
-# programs of 32 bits.
-BUILD_PACKAGES = (
-    "build-essential",
-    "debhelper",
-    "dh-dkms",
-    "dh-python",
-    "gcc-multilib",
-    "lintian",
-    "pybuild-plugin-pyproject",
-    "python3-all-dev",
-    "python3-click",
-    "python3-construct",
-    "python3-pyroute2",
-    "python3-setuptools",
-    "python3-tomli-w",
-    "python3-wheel",
-)
+# What the root has over Build-Depends of debian/control: what looks at the packages, and a
+# compiler for programs of 32 bits.
+BUILD_PACKAGES = ("build-essential", "gcc-multilib", "lintian")
 
 # The guest of tests/install: a machine to install the packages on, with the headers of
 # the default kernel; what the packages depend on is here, since a guest has no network.
@@ -70,9 +56,19 @@ PROGRAM = Path("tests/install/client.c")
 DKMS_TREE = "/var/lib/dkms"
 
 
-def root() -> image.Root:
+def build_depends(control: str) -> list[str]:
+    """The names in Build-Depends of a debian/control, without versions."""
+    field = re.search(r"^Build-Depends:(.*(?:\n[ \t].*)*)", control, re.MULTILINE)
+    if not field:
+        raise HarnessError("debian/control has no Build-Depends")
+    return re.findall(r"(?:^|,)\s*([a-z0-9][a-z0-9+.-]+)", field[1])
+
+
+def root(source: Path = CHECKOUT) -> image.Root:
     """The Debian root that packages are built in."""
-    return image.plain_root("packages", TABLE.space.suite, BUILD_PACKAGES)
+    control = (source / "debian/control").read_text(encoding="utf-8")
+    packages = sorted({*build_depends(control), *BUILD_PACKAGES})
+    return image.plain_root("packages", TABLE.space.suite, packages)
 
 
 def install_root() -> image.Root:
@@ -131,7 +127,7 @@ def texts(source: Path, wanted: str) -> dict[str, str]:
 
 def build(source: Path, wanted: str = "") -> Path:
     """A directory with the packages, `*.deb`, and `lintian.txt`, what lintian says of them."""
-    own = root()
+    own = root(source)
     files = texts(source, wanted or version(source))
 
     def make(path: Path) -> None:

@@ -11,31 +11,17 @@ import tarfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.lib.payload import TABLE
+from tests.lib.payload import CHECKOUT, TABLE
 from vm.host import cache, debian, image
 from vm.host.progress import step
 
 HERE = Path(__file__).parent
 
-# What vagrant/provision.sh installs, since the box has no network, and ccache.
-WANTED = (
-    "ccache",
-    "dkms",
-    "gcc",
-    "libc6-dev",
-    "make",
-    "python3-click",
-    "python3-construct",
-    "python3-dev",
-    "python3-pyroute2",
-    "python3-setuptools",
-    "python3-tomli-w",
-    "python3-venv",
-    "python3-wheel",
-)
+# The box has no network, so it has what vagrant/provision.sh would install, and ccache.
 PACKAGES = (
-    *WANTED,
+    *(CHECKOUT / "vagrant/packages").read_text(encoding="utf-8").split(),
     "apt",
+    "ccache",
     "dpkg-dev",
     "grub-pc-bin",
     "initramfs-tools",
