@@ -114,7 +114,7 @@ def conditions() -> dict[str, str]:
 
 
 def write(facts: dict[str, str], runs: Sequence[Run], path: Path = BUILD) -> None:
-    """What was found, for programs and for people."""
+    """Write results.json, results.md and performance.svg into `path`."""
     results = {"conditions": facts, "runs": [run.to_json() for run in runs]}
     parts = {
         "What it costs": summary.table(runs),

@@ -90,9 +90,9 @@ class Run:
 
 
 class Figures:
-    """Collects figures; prints each on standard error as it comes.
+    """Collects figures, and prints each on standard error.
 
-    Without `limits`, those that add() is given are dropped.
+    With `limits` false, add() ignores the limits that it gets.
     """
 
     def __init__(self, *, limits: bool = True) -> None:

@@ -30,7 +30,7 @@ class Row:
     others: Mapping[str, str] = field(default_factory=dict)
     column: str = DEFAULT
     per: float = 1
-    """The figure's unit in that of the row."""
+    """How many of the figure's unit make one of the row's."""
     drawn: bool = False
 
 
@@ -151,7 +151,7 @@ ROWS = (
 
 
 def bars(row: Row, runs: Sequence[Run]) -> Iterator[Bar]:
-    """What was taken of a row."""
+    """Yield a bar for each figure of a row that was taken."""
     found = {
         figure.name: figure.value
         for run in runs
@@ -183,7 +183,7 @@ OURS, OTHERS = "#d95f02", "#7f8fa6"
 
 
 def picture(runs: Sequence[Run]) -> str:
-    """An SVG of the rows that are drawn, two beside each other."""
+    """Draw the rows marked `drawn` as an SVG, two in a line."""
     panels = [(row, list(bars(row, runs))) for row in ROWS if row.drawn]
     panels = [(row, found) for row, found in panels if found]
     height = max((len(found) for _, found in panels), default=0) * LINE + 60
