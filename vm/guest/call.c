@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,6 +30,19 @@ static char *put(char *at, const char *end, char **texts)
 	return at;
 }
 
+/*
+ * Whether each standard stream is open, and no terminal. A closed one has no descriptor to
+ * send, and its number would go to the next file that is opened here. A terminal belongs to a
+ * session, and the interpreter is in another.
+ */
+static bool streams_can_be_sent(void)
+{
+	for (int number = 0; number <= 2; number++)
+		if (fcntl(number, F_GETFD) < 0 || isatty(number))
+			return false;
+	return true;
+}
+
 /* The connection on which the caller's arguments, variables and descriptors were sent. */
 static int ask(int count, char **arguments)
 {
@@ -45,10 +59,7 @@ static int ask(int count, char **arguments)
 
 	end = put(end, text + sizeof(text), arguments);
 	end = put(end, text + sizeof(text), environ);
-	/* A terminal is a session's, and that of the interpreter is another. */
-	if (!end || isatty(0) || isatty(1) || isatty(2))
-		return -1;
-	if (connect(connection, (void *)&address, sizeof(address)))
+	if (!end || connect(connection, (void *)&address, sizeof(address)))
 		return -1;
 	data.iov_len = end - text;
 	header->cmsg_level = SOL_SOCKET;
@@ -67,7 +78,7 @@ int main(int argc, char **argv)
 	/* Until there is a process to hand them on to. */
 	sigfillset(&all);
 	sigprocmask(SIG_SETMASK, &all, &none);
-	if (argc > 3 && sigisemptyset(&none))
+	if (argc > 3 && sigisemptyset(&none) && streams_can_be_sent())
 		connection = ask(argc - 3, argv + 3);
 	if (connection < 0 || read(connection, (pid_t *)&worker, sizeof(worker)) <= 0) {
 		sigprocmask(SIG_SETMASK, &none, NULL);
