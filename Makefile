@@ -14,13 +14,10 @@ SHELL_SCRIPTS := .ci/run .ci/kvm vm/run $(wildcard vm/*.sh vm/*/*.sh tools/*.sh 
 	tests/vagrant/*.sh vagrant/*.sh)
 SETUP := vm/setup.sh tools/needs.sh
 
-# As typed: make would expand the dollars in it.
-export VM_CMD := $(value CMD)
+# As typed, like CMD of vm/vm.mk.
 export T := $(value T)
-unexport CMD
-export KERNEL ICOUNT COLD DEADLINE
 
-.PHONY: all install install-files uninstall vm demo demo-pi
+.PHONY: all install install-files uninstall demo demo-pi
 .PHONY: test test-host test-vm test-all test-vagrant coverage lint ynl docs man kernels bench clean distclean help
 .DELETE_ON_ERROR:
 
@@ -60,8 +57,7 @@ uninstall:
 	-udevadm control --reload
 	@echo "The group rtshm stays (groupdel rtshm), and the module if it is loaded (rmmod rtshm)."
 
-vm:
-	@vm/run
+include vm/vm.mk
 
 demo:
 	@vm/setup.sh
@@ -93,7 +89,7 @@ test-host: $(VENV)/stamp
 # The machine's own tests, of vm/.
 test-vm: $(VENV)/stamp
 	@vm/setup.sh
-	@$(SETUP) tools
+	@vm/setup.sh vm/tests/needs.sh tests
 	@$(PYTHON) -m pytest vm/tests
 
 test-all: $(VENV)/stamp

@@ -39,7 +39,7 @@ if [ $# = 0 ]; then
 	if [ -z "$python" ] && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
 		want python3-venv "what the guest has of PyPI comes by pip" /nonexistent
 	fi
-	want xz-utils "YNL and checkpatch come in the kernel's source archive" xz
+	want xz-utils "files come out of the kernel's source archive" xz
 	if [ "$(id -u)" != 0 ]; then
 		want uidmap "makes Debian systems without being root" newuidmap
 	fi

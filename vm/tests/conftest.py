@@ -1,27 +1,35 @@
-"""A checkout to run machines on that is not the one being worked in."""
+"""A checkout of the example project, to run machines on."""
 
 from __future__ import annotations
 
+import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
-from tests.lib import copies
-
-if TYPE_CHECKING:
-    from pathlib import Path
+VM = Path(__file__).parents[1]
+EXAMPLE = VM / "tests/example"
+PYTHON = shutil.ignore_patterns("__pycache__")
 
 
 @pytest.fixture(scope="session")
 def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A git checkout with the module, the harness, and nothing committed.
+    """A git checkout with the example project, the machine, and nothing committed.
 
     `new file` is untracked, `ignored` is ignored, `gone` is in the index and not on
     disk, `link` is a symbolic link and `tool` is executable.
     """
-    path = copies.make(tmp_path_factory.mktemp("check out"))
+    path = tmp_path_factory.mktemp("check out")
+    shutil.copytree(EXAMPLE, path, dirs_exist_ok=True, ignore=PYTHON)
+    for name in ("host", "guest", "configs"):
+        shutil.copytree(VM / name, path / "vm" / name, ignore=PYTHON)
+    for file in VM.iterdir():
+        if file.is_file():
+            shutil.copy(file, path / "vm")
+    (path / ".gitignore").write_text("__pycache__/\nignored\n")
     (path / "gone").touch()
+    subprocess.run(["git", "init", "-q", path], check=True)
     subprocess.run(["git", "-C", path, "add", "--all"], check=True)
     (path / "gone").unlink()
     (path / "new file").write_text("untracked\n")
@@ -29,6 +37,4 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (path / "tool").write_text("#!/bin/sh\necho tool\n")
     (path / "tool").chmod(0o700)
     (path / "ignored").touch()
-    with (path / ".gitignore").open("a") as file:
-        file.write("ignored\n")
     return path

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import hashlib
+import io
 import signal
 import subprocess
 import threading
@@ -13,14 +14,34 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from vm.host import kbuild, machine, programs, qemu
+from vm.host import kbuild, machine, programs
 from vm.host.errors import HarnessError
-from vm.tests.ran import TABLE, run, tree
+from vm.tests.example.payload import of
+from vm.tests.ran import KERNEL, TABLE, run, tree
 
 if TYPE_CHECKING:
     from vm.host.payload import Compiler
 
 PATIENCE = 60.0
+
+
+class Clock:
+    """The machine's clock, which a test sets forward in the place of waiting."""
+
+    time = staticmethod(time.time)
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr(machine, "time", clock)
+    return clock
 
 
 def vm(copy: Path, command: str) -> subprocess.Popen[bytes]:
@@ -29,13 +50,18 @@ def vm(copy: Path, command: str) -> subprocess.Popen[bytes]:
     )
 
 
-# Each is a boot: the statuses that a shell gives a meaning of its own.
+# The statuses that a shell gives a meaning of its own.
 @pytest.mark.parametrize(
-    ("command", "status"),
-    [("true", 0), ("exit 3", 3), ("no-such-command", 127), ("kill -KILL $$", 137)],
+    ("command", "status", "warm"),
+    [
+        ("true", 0, False),
+        ("exit 3", 3, True),
+        ("no-such-command", 127, True),
+        ("kill -KILL $$", 137, True),
+    ],
 )
-def test_status_is_the_commands(copy: Path, command: str, status: int) -> None:
-    done = run(copy, command)
+def test_status_is_the_commands(copy: Path, command: str, status: int, warm: bool) -> None:
+    done = run(copy, command, warm=warm)
     assert (done.outcome.status, done.outcome.lost) == (status, None)
     # The whole log, from the first line to the last.
     log = done.outcome.log()
@@ -48,7 +74,7 @@ def test_guest_has_the_checkout_and_keeps_output_apart(copy: Path) -> None:
     done = run(
         copy,
         """
-        pwd; cat 'new file' link; ./tool; ls gone ignored; ls rtshm.ko; id -u
+        pwd; cat 'new file' link; ./tool; ls gone ignored; ls hello.ko; id -u
         python3 -c 'import os; os.write(1, bytes(range(256)) * 4096)'
         echo late >/dev/stderr
         setpriv --reuid=65534 --clear-groups cat 'new file'
@@ -57,7 +83,7 @@ def test_guest_has_the_checkout_and_keeps_output_apart(copy: Path) -> None:
         """,
     )
     assert done.outcome.status == 0
-    head = f"{copy}\nuntracked\nuntracked\ntool\nrtshm.ko\n0\n".encode()
+    head = f"{copy}\nuntracked\nuntracked\ntool\nhello.ko\n0\n".encode()
     assert done.stdout == head + bytes(range(256)) * 4096 + b"untracked\n3\n"
     assert b"gone" in done.stderr
     assert b"ignored" in done.stderr
@@ -112,12 +138,25 @@ def test_lost_machine_is_told_apart(
     assert 0 < len(log) <= machine.LOST_LINES
 
 
-def test_deadline_loses_the_machine_and_keeps_what_came_before(copy: Path) -> None:
-    done = run(copy, "echo before; echo mark >/dev/kmsg; sleep 600", deadline=15)
-    assert done.outcome.status == machine.LOST_STATUS
-    assert done.outcome.lost == "no end within the deadline of 15 s"
-    assert done.stdout == b"before\n"
-    assert done.outcome.log()[-1].endswith("mark")
+def test_deadline_loses_the_machine_and_keeps_what_came_before(copy: Path, clock: Clock) -> None:
+    stdout = io.BytesIO()
+
+    def late(line: str) -> None:
+        clock.ahead += 200 * (line == "mark")
+
+    outcome = machine.run(
+        TABLE,
+        KERNEL,
+        of(copy, KERNEL),
+        "echo before; sleep 1; echo mark >/dev/kmsg; sleep 600",
+        warm=True,
+        deadline=200,
+        sinks=machine.Sinks(stdout=stdout, log_line=late),
+    )
+    assert outcome.status == machine.LOST_STATUS
+    assert outcome.lost == "no end within the deadline of 200 s"
+    assert stdout.getvalue() == b"before\n"
+    assert outcome.log()[-1].endswith("mark")
 
 
 def test_command_that_exits_255_is_not_a_lost_machine(copy: Path) -> None:
@@ -129,11 +168,11 @@ def test_command_that_exits_255_is_not_a_lost_machine(copy: Path) -> None:
 def test_module_that_does_not_compile_is_said_and_no_machine_lost(
     copy: Path, capsys: pytest.CaptureFixture[str], warm: bool
 ) -> None:
-    path = copy / "kmod/main.c"
+    path = copy / "hello.c"
     before = path.read_text()
     path.write_text(before + "static int unused;\n")
     try:
-        with pytest.raises(HarnessError, match=r"kmod/main\.c:\d+.*unused"):
+        with pytest.raises(HarnessError, match=r"hello\.c:\d+.*unused"):
             run(copy, "echo never", warm=warm)
     finally:
         path.write_text(before)
@@ -141,28 +180,28 @@ def test_module_that_does_not_compile_is_said_and_no_machine_lost(
 
 
 def test_the_machine_comes_up_while_the_module_is_built_and_waits_for_it(
-    copy: Path, monkeypatch: pytest.MonkeyPatch
+    copy: Path, monkeypatch: pytest.MonkeyPatch, clock: Clock
 ) -> None:
     """What it waits is not of its deadline; what it gets is whole."""
-    modules, start = kbuild.modules, qemu.start
-    seconds = 20.0
-    started = threading.Event()
+    modules, take = kbuild.modules, machine.Conversation._take_status
+    asked = threading.Event()
 
-    def start_and_tell(*arguments: Any, **options: Any) -> qemu.Qemu:
-        started.set()
-        return start(*arguments, **options)
+    def take_and_tell(conversation: machine.Conversation, data: bytes) -> None:
+        take(conversation, data)
+        if b"unbuilt" in data:
+            asked.set()
 
     def slow(*arguments: Any, **options: Any) -> dict[str, bytes]:
-        assert started.wait(PATIENCE), "no machine was started before the module was built"
-        time.sleep(seconds)
+        assert asked.wait(PATIENCE), "no machine came up before the module was built"
+        clock.ahead += 1000
         return modules(*arguments, **options)
 
-    expected = modules(TABLE, TABLE[""], tree(copy))
+    expected = modules(TABLE, KERNEL, tree(copy))
     monkeypatch.setattr(kbuild, "modules", slow)
-    monkeypatch.setattr(qemu, "start", start_and_tell)
-    done = run(copy, "sha256sum rtshm.ko tests/probe/rtshm_probe.ko", deadline=seconds)
+    monkeypatch.setattr(machine.Conversation, "_take_status", take_and_tell)
+    done = run(copy, "sha256sum hello.ko neighbour/neighbour.ko")
     assert (done.outcome.status, done.outcome.lost) == (0, None)
-    for name in ("rtshm.ko", "tests/probe/rtshm_probe.ko"):
+    for name in ("hello.ko", "neighbour/neighbour.ko"):
         assert f"{hashlib.sha256(expected[name]).hexdigest()}  {name}" in done.stdout.decode()
 
 
@@ -194,7 +233,7 @@ def test_what_goes_wrong_meanwhile_ends_the_compiler(
         raise HarnessError("something else")
 
     monkeypatch.setattr(kbuild, "modules", compile_for_ever)
-    monkeypatch.setattr(programs, "of", fail)
+    monkeypatch.setattr(programs, "bytecode", fail)
     with pytest.raises(HarnessError, match="something else"):
         run(copy, "echo never")
     assert statuses == [-signal.SIGKILL]

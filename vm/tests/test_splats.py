@@ -19,16 +19,16 @@ CLEAN = """\
 [    0.310000] x86/bugs: Speculation debugging is off
 [    2.281519] amd_pstate: the _CPC object is not present in SBIOS or ACPI disabled
 [    4.870459] EXT4-fs (vda): mounted filesystem r/w without journal. Quota mode: none.
-[    5.249835] rtshm: loading out-of-tree module taints kernel.
-[    5.250000] rtshm: module verification failed: signature and/or required key missing
-[    5.260000] rtshm: default: shared mem=42
+[    5.249835] hello: loading out-of-tree module taints kernel.
+[    5.250000] hello: module verification failed: signature and/or required key missing
+[    5.260000] hello: hello, world
 """.splitlines()
 
 # One line of a real log per pattern, in the order of the list.
 DIRTY = """\
 BUG: sleeping function called from invalid context at kernel/locking/mutex.c:585
 kernel BUG at mm/slub.c:448!
-BUG: KASAN: slab-use-after-free in rtshm_tick+0x42/0x90 [rtshm]
+BUG: KASAN: slab-use-after-free in hello_say+0x42/0x90 [hello]
 watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [insmod:123]
 INFO: task rmmod:99 blocked for more than 120 seconds.
 WARNING: suspicious RCU usage
@@ -40,7 +40,7 @@ refcount_t: underflow; use-after-free.
 unreferenced object 0xffff888003a4d000 (size 256):
 kmemleak: 3 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
 BUG: Bad page state in process python3  pfn:03a4d
-BUG rtshm_region (Tainted: G O): Objects remaining on __kmem_cache_shutdown()
+BUG hello_cache (Tainted: G O): Objects remaining on __kmem_cache_shutdown()
 list_del corruption. prev->next should be ffff888003a4d000
 usercopy: Kernel memory exposure attempt detected from vmalloc
 Oops: general protection fault, probably for non-canonical address
@@ -48,7 +48,7 @@ Internal error: Oops: 0000000096000004 [#1] SMP
 BUG: scheduling while atomic: swapper/0/0/0x00010002
 hrtimer: interrupt took 5123456 ns
 netlink: 'python3': attribute type 1 has an invalid length.
-sysfs: cannot create duplicate filename '/class/rtshm'
+sysfs: cannot create duplicate filename '/class/hello'
 Out of memory: Killed process 119 (python3) total-vm:97344kB
 Kernel panic - not syncing: kernel: panic_on_warn set ...
 Call Trace:

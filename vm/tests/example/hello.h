@@ -1,0 +1,8 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+#ifndef HELLO_H
+#define HELLO_H
+
+/* Prints a greeting for @name in the kernel's log. */
+void hello_say(const char *name);
+
+#endif

@@ -1,0 +1,51 @@
+"""What a run of the machine takes along for this project."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vm.host import kbuild, kernels, programs
+from vm.host.payload import Payload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from vm.host.kernels import Kernel
+    from vm.host.payload import Compiler, Files
+
+# One row of the machine's table: the Debian root to build in has this kernel only.
+ALL = kernels.load(space=kernels.UserSpace(imports=("argparse", "pathlib")))
+TABLE = kernels.Table(ALL.default, {ALL.default: ALL[""]}, ALL.space)
+
+TOP, BESIDE = ("hello.c", "hello.h"), ("neighbour",)
+
+# With an interpreter that is there already, where the guest has one.
+COMMAND = """#!/bin/busybox sh
+[ ! -e /run/warm/call ] || exec /run/warm/call python3 -m greeter "$@"
+exec python3 -m greeter "$@"
+"""
+
+
+def tree(source: Path, *, symbols: bool = False) -> kbuild.Tree:
+    """hello.ko, of the Kbuild at the top, and neighbour.ko, which uses it."""
+    variables = ("HELLO={tree}", "KBUILD_EXTRA_SYMBOLS={tree}/Module.symvers")
+    return kbuild.Tree(source, (*TOP, *BESIDE), BESIDE, variables, symbols)
+
+
+def of(source: Path, kernel: Kernel, *, symbols: bool = False) -> Payload:
+    """The example project at `source`, with its modules and the command `greet`."""
+
+    def made() -> Files:
+        return programs.bytecode(TABLE, source, "greeter")
+
+    def built(compiler: Compiler) -> Files:
+        return kbuild.modules(TABLE, kernel, tree(source, symbols=symbols), compiler=compiler)
+
+    return Payload(
+        source,
+        made=made,
+        built=built,
+        commands={"greet": COMMAND},
+        environment={"PYTHONPATH": str(source)},
+        imports=("greeter",),
+    )
