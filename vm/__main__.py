@@ -1,9 +1,10 @@
-"""The command behind `make vm`: `python3 -m vm 'uname -a'`, with its exit status."""
+"""The command behind `make vm`: `python3 -m vm 'uname -a'`, with its exit status; or a shell."""
 
 from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import os
 import signal
 import sys
@@ -11,7 +12,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from vm.host import machine
+from vm.host import machine, terminal
 from vm.host.errors import HarnessError
 from vm.host.progress import say
 
@@ -32,8 +33,8 @@ class Project(Protocol):
 
     TABLE: Table
 
-    def of(self, source: Path, kernel: Kernel) -> Payload:
-        """What a run takes along."""
+    def of(self, source: Path, kernel: Kernel, *, symbols: bool) -> Payload:
+        """What a run takes along, with or without symbols for a debugger."""
 
 
 def project(checkout: Path = CHECKOUT) -> Project:
@@ -63,6 +64,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=float,
         metavar="SECONDS",
         default=os.environ.get("DEADLINE") or machine.DEADLINE_SECONDS,
+        help="until the machine counts as lost; a shell has none",
     )
 
 
@@ -73,7 +75,8 @@ def flag(name: str) -> bool:
 def guarded(act: Callable[[], int]) -> int:
     """Run a command of the harness: one line and a status for what it refuses, or a signal."""
     # So that every `finally` on the way out is run.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     try:
         return act()
     except HarnessError as error:
@@ -90,22 +93,32 @@ def guarded(act: Callable[[], int]) -> int:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="vm/run", description=__doc__)
     parser.add_argument("command", nargs="?", default=os.environ.get("VM_CMD", ""))
+    parser.add_argument(
+        "--gdb",
+        action="store_true",
+        default=flag("GDB"),
+        help="have QEMU serve gdb, and modules keep their symbols",
+    )
     add_options(parser)
     arguments = parser.parse_args()
 
     def run() -> int:
-        if not arguments.command:
-            raise HarnessError("no command; try: make vm CMD='uname -a'")
+        command = arguments.command or None
+        if command is None and not terminal.is_there():
+            raise HarnessError(
+                "no command, and no terminal for a shell; try: make vm CMD='uname -a'"
+            )
         ours = project()
         kernel = ours.TABLE[arguments.kernel]
         outcome = machine.run(
             ours.TABLE,
             kernel,
-            ours.of(CHECKOUT, kernel),
-            arguments.command,
+            ours.of(CHECKOUT, kernel, symbols=arguments.gdb),
+            command,
             icount=arguments.icount,
             warm=not arguments.cold,
-            deadline=arguments.deadline,
+            debugged=arguments.gdb,
+            deadline=math.inf if command is None else arguments.deadline,
         )
         return machine.report(outcome)
 

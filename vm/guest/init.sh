@@ -12,12 +12,13 @@ for module in /modules/*.ko; do
 done
 
 # The ports come one after the other, some time after the driver, each node a moment
-# before it can be opened; the last one is opened by run.sh only.
-until [ -e /dev/vport0p4 ]; do
+# before it can be opened; the last one is opened by terminal.py only.
+until [ -e /dev/vport0p5 ]; do
 	busybox sleep 0.01
 done
 
-# The ports are the fixed ones of qemu.py: 1 status, 2 kernel log, 3 stdout, 4 stderr.
+# The ports are the fixed ones of qemu.py: 1 status, 2 kernel log, 3 stdout, 4 stderr,
+# 5 terminal.
 # The log is copied from here on, so that a machine that is lost has left its own.
 # cat ends with an error when it is overtaken; the host sees from the sequence
 # numbers what is missing, and what it has already.

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from vm.host.payload import Files, Payload
 
 JOB = Path("/run/vm")
-RUN = Path(__file__).parents[1] / "guest/run.sh"
+GUEST = Path(__file__).parents[1] / "guest"
+PROGRAMS = ("run.sh", "terminal.py")
 
 
 def files(checkout: Path) -> Iterator[Path]:
@@ -84,7 +85,7 @@ def write(
         for name, text in (
             ("command", command + "\n"),
             ("env", env),
-            ("run.sh", RUN.read_text(encoding="utf-8")),
+            *((name, (GUEST / name).read_text(encoding="utf-8")) for name in PROGRAMS),
             *((f"bin/{name}", script) for name, script in payload.commands.items()),
         ):
             mode = 0o755 if name.startswith("bin/") else 0o644

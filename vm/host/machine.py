@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import selectors
 import sys
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from vm.host import accel, cache, checkout, image, job, kmsg, qemu, runs, snapshot, splats
+from vm.host import accel, cache, checkout, gdb, image, job, kmsg, qemu, runs, snapshot, splats
 from vm.host.errors import HarnessError
 from vm.host.payload import begun
 from vm.host.progress import say
+from vm.host.terminal import Left, Terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +28,9 @@ DEADLINE_SECONDS = 600.0
 LOST_STATUS = 255
 LOST_LINES = 40
 LOG = "dmesg.log"
+
+# In place of a command: see terminal.py of the guest.
+SHELL = "exec python3 -IS /run/vm/terminal.py bash"
 
 # A guest that goes on from a snapshot says so in a second.
 AWAKE_SECONDS = 30.0
@@ -70,10 +75,11 @@ def run(
     table: Table,
     kernel: Kernel,
     payload: Payload,
-    command: str,
+    command: str | None,
     *,
     icount: bool = False,
     warm: bool = False,
+    debugged: bool = False,
     deadline: float = DEADLINE_SECONDS,
     environment: Mapping[str, str] | None = None,
     sinks: Sinks | None = None,
@@ -83,11 +89,14 @@ def run(
 ) -> Outcome:
     """Run `command` by `sh -c` in the guest, in a copy of the payload's checkout.
 
+    Without a command, run a shell on the terminal of this process.
+
     What the payload builds is built while the machine comes up; not so where the guest
     counts instructions, which nothing may come between. `deadline` is in seconds from the
     start of QEMU, without what the guest waits for the build. `warm` begins with a snapshot
     of the booted guest, which is made if there is none; a guest that counts instructions
-    always boots. `arguments` are added to the kernel's command line. `memory` is QEMU's
+    always boots, and so does one that is `debugged`: QEMU serves gdb, and the command to start
+    it is printed. `arguments` are added to the kernel's command line. `memory` is QEMU's
     `-m`. `disk` replaces the guest's usual one.
     """
     sinks = sinks or Sinks()
@@ -100,11 +109,11 @@ def run(
         else:
             accelerator, why = accel.choose(boot)
         disks = (disk or image.guest_image(table),)
-        words = f"{payload.arguments} {arguments}".strip()
+        words = f"{payload.arguments} {arguments} {gdb.ARGUMENTS if debugged else ''}".strip()
         guest = qemu.Guest(boot, accelerator, disks, words, memory)
         kept = None
         # A snapshot has a history of its own, which virtual time is to be free of.
-        if warm and not icount:
+        if warm and not icount and not debugged:
             try:
                 kept = snapshot.of(guest)
             except HarnessError as error:
@@ -114,7 +123,15 @@ def run(
         with runs.directory() as directory:
             path = directory / "job.tar"
             told = {"VM_KERNEL": kernel.name, "VM_ACCELERATOR": accelerator}
-            checkout.write(path, payload, command, {**told, **(environment or {})})
+            if command is None:
+                told["TERM"] = os.environ.get("TERM", "")
+                say(f"a shell in {payload.source}; exit leaves, Control-] three times kills it")
+            if debugged:
+                guest = replace(guest, gdb=gdb.place(directory))
+                payload = gdb.with_symbols(payload, directory, built)
+                say(gdb.line(guest, kernel, payload))
+            told |= environment or {}
+            checkout.write(path, payload, SHELL if command is None else command, told)
             try:
                 with contextlib.closing(job.Job(path, payload.source, built)) as work:
                     went = on_its_way(directory, guest, work, sinks, deadline, kept)
@@ -208,6 +225,8 @@ class Conversation:
         self.restored = False
         self._awake = False
         self._late = False
+        self._selector = selectors.DefaultSelector()
+        self._terminal: Terminal | None = None
 
     @property
     def asleep(self) -> bool:
@@ -249,41 +268,56 @@ class Conversation:
         return time.monotonic() - self._waits_since if self._waits_since is not None else 0.0
 
     def run(self) -> None:
-        with selectors.DefaultSelector() as selector:
-            for name, port in self._machine.ports.items():
-                selector.register(port, selectors.EVENT_READ, name)
-            selector.register(self._machine.pidfd, selectors.EVENT_READ, "process")
-            selector.register(self._work, selectors.EVENT_READ, "build")
-            while not self._finished():
-                left = self._deadline + self._waited() - time.monotonic()
+        try:
+            with self._selector:
+                self._read_ports()
+            if self.status is not None:
+                self.lost = None
+            self._machine.stop()
+            # What was written before the end is in the sockets by now.
+            for name in self._machine.ports:
+                while self._read(name):
+                    pass
+        finally:
+            if self._terminal is not None:
+                self._terminal.close()
+
+    def _read_ports(self) -> None:
+        selector = self._selector
+        for name, port in self._machine.ports.items():
+            selector.register(port, selectors.EVENT_READ, name)
+        selector.register(self._machine.pidfd, selectors.EVENT_READ, "process")
+        selector.register(self._work, selectors.EVENT_READ, "build")
+        while not self._finished():
+            left = self._deadline + self._waited() - time.monotonic()
+            if left <= 0:
+                self.lost = f"no end within the deadline of {self._seconds:g} s"
+                self._late = True
+                break
+            if self.restored and not self._awake:
+                left = min(left, self.begin + AWAKE_SECONDS - time.monotonic())
                 if left <= 0:
-                    self.lost = f"no end within the deadline of {self._seconds:g} s"
-                    self._late = True
+                    self.lost = f"no word from it within {AWAKE_SECONDS:g} s"
                     break
-                if self.restored and not self._awake:
-                    left = min(left, self.begin + AWAKE_SECONDS - time.monotonic())
-                    if left <= 0:
-                        self.lost = f"no word from it within {AWAKE_SECONDS:g} s"
-                        break
-                events = selector.select(left)
-                if [key.data for key, _ in events] == ["process"]:
-                    self.lost = "it stopped without a status"
-                    break
-                for key, _ in events:
-                    if key.data == "build":
-                        selector.unregister(key.fileobj)
-                        # A guest without what it is for has no more to do.
-                        self._work.built.result()
-                    elif key.data != "process" and not self._read(key.data):
-                        selector.unregister(key.fileobj)
-                self._bring()
-        if self.status is not None:
-            self.lost = None
-        self._machine.stop()
-        # What was written before the end is in the sockets by now.
-        for name in self._machine.ports:
-            while self._read(name):
-                pass
+            events = selector.select(left if left < math.inf else None)
+            if [key.data for key, _ in events] == ["process"]:
+                self.lost = "it stopped without a status"
+                break
+            for key, _ in events:
+                if key.data == "build":
+                    selector.unregister(key.fileobj)
+                    # A guest without what it is for has no more to do.
+                    self._work.built.result()
+                elif key.data == "typed":
+                    assert self._terminal is not None
+                    try:
+                        self._terminal.read()
+                    except Left:
+                        self.lost = "ended from the terminal"
+                        return
+                elif key.data != "process" and not self._read(key.data):
+                    selector.unregister(key.fileobj)
+            self._bring()
 
     def _finished(self) -> bool:
         if self.status is None:
@@ -303,7 +337,7 @@ class Conversation:
         elif name == "status":
             self._take_status(data)
         else:
-            sink = self._sinks.stdout if name == "stdout" else self._sinks.stderr
+            sink = self._sinks.stderr if name == "stderr" else self._sinks.stdout
             sink.write(data)
             sink.flush()
         return bool(data)
@@ -319,6 +353,10 @@ class Conversation:
                 self._waits_since = time.monotonic()
             elif word == b"run":
                 self.boot_seconds += time.monotonic() - self.begin
+            elif word == b"terminal":
+                port = self._machine.ports["terminal"]
+                self._terminal = Terminal(port, lambda *size: self._tell("size", *size))
+                self._selector.register(self._terminal, selectors.EVENT_READ, "typed")
             elif word.startswith(b"exit "):
                 self.status = int(word.removeprefix(b"exit "))
 

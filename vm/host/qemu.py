@@ -21,7 +21,7 @@ QEMU = "qemu-system-x86_64"
 
 # In the order of their numbers in the guest: /dev/vport0p1 and so on. It is vport0
 # because the serial device comes before all other virtio devices.
-PORTS = ("status", "log", "stdout", "stderr")
+PORTS = ("status", "log", "stdout", "stderr", "terminal")
 
 # QEMU's own port, which speaks QMP.
 MONITOR = "monitor"
@@ -69,6 +69,8 @@ class Guest:
     disks: tuple[Path, ...] = ()
     arguments: str = ""
     memory: str = MEMORY
+    gdb: Path | None = None
+    """A socket, where QEMU serves a debugger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,8 @@ def command_line(
     command += ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
     command += ["-chardev", f"socket,id={MONITOR},fd={descriptors[MONITOR]}"]
     command += ["-mon", f"chardev={MONITOR},mode=control"]
+    if guest.gdb is not None:
+        command += ["-gdb", f"unix:{guest.gdb},server=on,wait=off"]
     command += ["-device", "virtio-serial-pci"]
     for number, disk in enumerate(guest.disks):
         # snapshot=on: what the guest writes goes to a temporary file of this QEMU.
