@@ -122,7 +122,8 @@ def tree(kernel: Kernel) -> Path:
 
     parts = [
         root.versions(),
-        texts,
+        # Their comments may change.
+        {name: settings(text.splitlines()) for name, text in texts.items()},
         UNPACK,
         CONFIGURE,
         COMPILE,
