@@ -29,9 +29,9 @@ cd "$VM_CHECKOUT" || exit
 find . -name '*.ko' | while read -r path; do
 	name=$(basename "$path" .ko | tr - _)
 	sections=/sys/module/$name/sections
-	[ -e "$sections/.text" ] || continue
-	printf 'add-symbol-file "%s" %s' "$VM_SYMBOLS/${path#./}" "$(cat "$sections/.text")"
-	for section in .data .bss .rodata; do
+	[ -d "$sections" ] || continue
+	printf 'add-symbol-file "%s"' "$VM_SYMBOLS/${path#./}"
+	for section in .text .text.unlikely .init.text .exit.text .data .bss .rodata; do
 		[ ! -e "$sections/$section" ] || printf ' -s %s %s' $section "$(cat "$sections/$section")"
 	done
 	echo
@@ -65,12 +65,16 @@ def with_symbols(payload: Payload, directory: Path, built: Future[Files]) -> Pay
     )
 
 
-def line(guest: Guest, kernel: Kernel, payload: Payload) -> str:
-    """What to type. Debian has no kernel with symbols in its archive; our own have them."""
-    command = ["gdb"]
-    if kernel.own:
-        command.append(str(guest.boot.kernel))
-    for each in (f"set substitute-path /build {payload.source}", f"target remote {guest.gdb}"):
+def lines(guest: Guest, kernel: Kernel, payload: Payload) -> list[str]:
+    """What to type.
+
+    Debian's archive has no kernel with symbols; the kernels built from source have the names of
+    their functions, and no lines.
+    """
+    command = ["gdb", *([str(guest.boot.kernel)] if kernel.own else [])]
+    for each in (f'set substitute-path /build "{payload.source}"', f"target remote {guest.gdb}"):
         command += ["-ex", each]
-    symbols = "" if kernel.own else "; no symbols of this kernel"
-    return f"{shlex.join(command)}  (and what `symbols` prints in the guest{symbols})"
+    return [
+        f"attach by: {shlex.join(command)}",
+        "then give gdb what `symbols` prints in the guest, once the module is loaded",
+    ]

@@ -89,8 +89,7 @@ def modules(
                     named = [name.format(tree="/build") for name in tree.variables]
                     make(files, kernel, directory, [*named, *variables], folder, compiler)
                 beside.write_text(needs)
-            if not tree.symbols:
-                strip(files, directory, compiler)
+            finish(files, directory, compiler, symbols=tree.symbols)
         except BaseException:
             # What was compiled with a warning would be up to date, and silent, next time.
             cache.discard(directory)
@@ -165,10 +164,19 @@ def make(
     run(files, directory, command, what, compiler or Compiler())
 
 
-def strip(files: image.Files, directory: Path, compiler: Compiler) -> None:
-    """Take off the debugging information, for which the guest has no use."""
-    modules = [f"/build/{path.relative_to(directory)}" for path in directory.rglob("*.ko")]
-    run(files, directory, ["strip", "--strip-debug", *modules], "strip", compiler)
+def finish(files: image.Files, directory: Path, compiler: Compiler, *, symbols: bool) -> None:
+    """Strip the debugging information, for which the guest has no use, or let gdb relocate it.
+
+    gdb relocates debugging information only if no section has an address in the file. Some
+    sections have one, which nobody uses.
+    """
+    names = [f"/build/{path.relative_to(directory)}" for path in directory.rglob("*.ko")]
+    if not symbols:
+        run(files, directory, ["strip", "--strip-debug", *names], "strip", compiler)
+        return
+    for name in names:
+        command = ["objcopy", "--change-section-vma", "*=0", name]
+        run(files, directory, command, "objcopy", compiler)
 
 
 def run(

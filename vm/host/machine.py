@@ -129,7 +129,8 @@ def run(
             if debugged:
                 guest = replace(guest, gdb=gdb.place(directory))
                 payload = gdb.with_symbols(payload, directory, built)
-                say(gdb.line(guest, kernel, payload))
+                for line in gdb.lines(guest, kernel, payload):
+                    say(line)
             told |= environment or {}
             checkout.write(path, payload, SHELL if command is None else command, told)
             try:

@@ -4,6 +4,7 @@
  *
  *	insmod hello.ko whom=reader && rmmod hello
  */
+#include <linux/errno.h>
 #include <linux/init.h>
 #include <linux/kernel.h>
 #include <linux/module.h>
@@ -15,16 +16,18 @@ static char *whom = "world";
 module_param(whom, charp, 0644);
 MODULE_PARM_DESC(whom, "who is greeted");
 
-void hello_say(const char *name)
+int hello_say(const char *name)
 {
+	if (!*name)
+		return -EINVAL;
 	pr_info("hello: hello, %s\n", name);
+	return 0;
 }
 EXPORT_SYMBOL_GPL(hello_say);
 
 static int __init hello_init(void)
 {
-	hello_say(whom);
-	return 0;
+	return hello_say(whom);
 }
 module_init(hello_init);
 

@@ -2,7 +2,7 @@
 #ifndef HELLO_H
 #define HELLO_H
 
-/* Prints a greeting for @name in the kernel's log. */
-void hello_say(const char *name);
+/* Prints a greeting for @name in the kernel's log; -EINVAL if it is empty. */
+int hello_say(const char *name);
 
 #endif

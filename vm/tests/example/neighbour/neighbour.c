@@ -7,8 +7,7 @@
 
 static int __init neighbour_init(void)
 {
-	hello_say("neighbour");
-	return 0;
+	return hello_say("neighbour");
 }
 module_init(neighbour_init);
 
