@@ -42,7 +42,7 @@ INSTALL_PACKAGES = (
 
 # What of the checkout the packages are made of.
 PARTS = ("debian", "system", "kmod", "client", "Kbuild", "Makefile", "dkms.conf", "LICENSE")
-MANUAL = Path("docs/man.py")
+FILES = (Path("docs/man.py"), Path("vm/vm.mk"))
 # And the module.
 SOURCES = ("kmod/", "Kbuild", "dkms.conf")
 # Where the version is said.
@@ -117,7 +117,7 @@ def texts(source: Path, wanted: str) -> dict[str, str]:
     """The files that packages of the version `wanted` are made of."""
     found = {}
     for path in checkout.files(source):
-        if path.parts[0] in PARTS or path == MANUAL:
+        if path.parts[0] in PARTS or path in FILES:
             text = (source / path).read_text(encoding="utf-8")
             if str(path) in VERSIONED:
                 text = text.replace(version(source), wanted)
