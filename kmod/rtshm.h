@@ -301,10 +301,23 @@ void *rtshm_memory_get(u64 bytes);
 void rtshm_memory_put(void *memory, u64 bytes);
 
 /* phys.c */
+#ifdef CONFIG_HAS_IOMEM
 struct rtshm_phys *rtshm_phys_get(const char *name, u64 start, u64 size, bool keep,
 				  enum rtshm_text *why);
 void rtshm_phys_begin(struct rtshm_phys *phys);
 void rtshm_phys_put(struct rtshm_phys *phys);
+#else
+/* User-mode Linux has no physical addresses. */
+static inline struct rtshm_phys *rtshm_phys_get(const char *name, u64 start, u64 size,
+						bool keep, enum rtshm_text *why)
+{
+	*why = RTSHM_TEXT_PHYS_RESERVED;
+	return ERR_PTR(-ENXIO);
+}
+
+static inline void rtshm_phys_begin(struct rtshm_phys *phys) { }
+static inline void rtshm_phys_put(struct rtshm_phys *phys) { }
+#endif
 
 /* copy.c */
 void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from,
