@@ -11,6 +11,16 @@ for module in /modules/*.ko; do
 	[ ! -e "$module" ] || insmod "$module"
 done
 
+# User-mode Linux has serial lines for the ports and another name for disks: um.py.
+if [ -e /dev/ubda ]; then
+	busybox ln -s ubda /dev/vda
+	busybox ln -s ubdb /dev/vdb
+	for line in 0 1 2 3 4; do
+		busybox stty -F /dev/ttyS$line raw -echo
+		busybox ln -s ttyS$line /dev/vport0p$((line + 1))
+	done
+fi
+
 # The ports come one after the other, some time after the driver, each node a moment
 # before it can be opened; the last one is opened by terminal.py only.
 until [ -e /dev/vport0p5 ]; do

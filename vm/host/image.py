@@ -69,6 +69,8 @@ class Files:
     """The kernel's build directory in this root."""
     binds: Mapping[Path, str]
     """What must be bound into the root."""
+    variables: tuple[str, ...] = ()
+    """Of make, for each module."""
 
     @property
     def release(self) -> str:
@@ -89,7 +91,8 @@ def files(table: Table, kernel: Kernel) -> Files:
         path = own_kernel.tree(kernel)
         builder = own_kernel.build_root(kernel.suite, kernel.source)
         binds = {path / "build": own_kernel.TREE}
-        return Files(path, path.name, builder.tree, own_kernel.TREE, binds)
+        variables = tuple(own_kernel.of_arch(kernel))
+        return Files(path, path.name, builder.tree, own_kernel.TREE, binds, variables)
     source = root(table, kernel.suite)
     path = source.path / "kernels" / kernel.name
     release = (path / "release").read_text().strip()
@@ -240,6 +243,7 @@ def boot_files(table: Table, kernel: Kernel) -> Boot:
         image = source.path / "kernel"
         data = image.read_bytes() if image.exists() else uncompressed(source, tools)
         (path / "kernel").write_bytes(data)
+        (path / "kernel").chmod(0o755)
 
     recipe = (HERE / "initramfs.py").read_text(encoding="utf-8")
     texts = [text.decode() for text in (init, interpreter, call)]

@@ -159,7 +159,7 @@ def make(
 ) -> None:
     """Run kbuild; raise with its output if it fails or prints anything that is not progress."""
     command = ["make", "-s", "-j2", "-C", files.headers]
-    command += [f"M=/build/{folder}".rstrip("/"), *variables, "modules"]
+    command += [f"M=/build/{folder}".rstrip("/"), *files.variables, *variables, "modules"]
     what = f"{folder or 'the module'} for {kernel.name}"
     run(files, directory, command, what, compiler or Compiler())
 

@@ -23,6 +23,7 @@ class Kernel:
     headers: str = ""
     source: str = ""
     config: tuple[str, ...] = ()
+    arch: str = "x86"
     make: tuple[str, ...] = ()
     keep: tuple[str, ...] = ()
 
@@ -30,6 +31,11 @@ class Kernel:
     def own(self) -> bool:
         """Built by own_kernel.py, and in none of Debian's packages."""
         return bool(self.source)
+
+    @property
+    def um(self) -> bool:
+        """User-mode Linux: a program of the host, which no QEMU runs."""
+        return self.arch == "um"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,20 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, BinaryIO
 
-from vm.host import accel, cache, checkout, gdb, image, job, kmsg, qemu, runs, snapshot, splats
+from vm.host import (
+    accel,
+    cache,
+    checkout,
+    gdb,
+    image,
+    job,
+    kmsg,
+    qemu,
+    runs,
+    snapshot,
+    splats,
+    um,
+)
 from vm.host.errors import HarnessError
 from vm.host.payload import begun
 from vm.host.progress import say
@@ -23,6 +36,9 @@ if TYPE_CHECKING:
 
     from vm.host.kernels import Kernel, Table
     from vm.host.payload import Payload
+
+# What a run is in.
+Machine = qemu.Qemu | um.Um
 
 DEADLINE_SECONDS = 600.0
 LOST_STATUS = 255
@@ -68,7 +84,7 @@ class Sinks:
     stdout: BinaryIO = field(default_factory=lambda: sys.stdout.buffer)
     stderr: BinaryIO = field(default_factory=lambda: sys.stderr.buffer)
     log_line: Callable[[str], None] = lambda line: None
-    started: Callable[[qemu.Qemu], None] = lambda machine: None
+    started: Callable[[Machine], None] = lambda machine: None
 
 
 def run(
@@ -103,7 +119,10 @@ def run(
     boot = image.boot_files(table, kernel)
     release = image.files(table, kernel).release
     with begun(payload) as built:
-        if icount:
+        if kernel.um:
+            um.check(kernel, icount=icount, debugged=debugged)
+            accelerator, why = um.ACCELERATOR, um.WHY
+        elif icount:
             accelerator, why = "icount", "ICOUNT=1: TCG, virtual time is instructions executed"
             built.result()
         else:
@@ -113,7 +132,7 @@ def run(
         guest = qemu.Guest(boot, accelerator, disks, words, memory)
         kept = None
         # A snapshot has a history of its own, which virtual time is to be free of.
-        if warm and not icount and not debugged:
+        if warm and not icount and not debugged and not kernel.um:
             try:
                 kept = snapshot.of(guest)
             except HarnessError as error:
@@ -188,7 +207,11 @@ def converse(
     ram = qemu.Ram(kept / "ram", saved=True) if kept is not None else None
     log = directory / LOG
     with log.open("wb") as file:
-        machine = qemu.start(directory, guest, ram=ram)
+        machine: Machine
+        if guest.accelerator == um.ACCELERATOR:
+            machine = um.start(directory, guest)
+        else:
+            machine = qemu.start(directory, guest, ram=ram)
         sinks.started(machine)
         try:
             conversation = Conversation(machine, file, sinks, work, deadline)
@@ -209,7 +232,7 @@ class Conversation:
     """Reads the ports until the guest reports the command's end, or no longer can."""
 
     def __init__(
-        self, machine: qemu.Qemu, dmesg: BinaryIO, sinks: Sinks, work: job.Job, deadline: float
+        self, machine: Machine, dmesg: BinaryIO, sinks: Sinks, work: job.Job, deadline: float
     ) -> None:
         self.status: int | None = None
         self.lost: str | None = None
@@ -238,6 +261,7 @@ class Conversation:
         """Have the machine go on from the snapshot in `kept`."""
         self.restored = True
         try:
+            assert isinstance(self._machine, qemu.Qemu)
             snapshot.restore(self._machine, kept)
             # The whole log, as of a boot: what is of before the snapshot, too.
             self._log.feed((kept / "log").read_bytes())

@@ -30,11 +30,18 @@ PACKAGES = (
 TREE = "/linux"
 
 # What a module of another tree is built with, of the kernel's; the rest goes.
-KEPT = (
-    *(".config", "Makefile", "Module.symvers"),
-    *("include", "scripts", "arch/x86/Makefile", "arch/x86/Makefile.postlink"),
-    *("arch/x86/include", "tools/objtool/objtool"),
-)
+KEPT = {
+    "x86": (
+        *(".config", "Makefile", "Module.symvers"),
+        *("include", "scripts", "arch/x86/Makefile", "arch/x86/Makefile.postlink"),
+        *("arch/x86/include", "tools/objtool/objtool"),
+    ),
+    "um": (
+        *(".config", "Makefile", "Module.symvers", "include", "scripts"),
+        *("arch/um/Makefile", "arch/um/Makefile-skas", "arch/um/Makefile-os-Linux"),
+        *("arch/um/include", "arch/x86/Makefile.um", "arch/x86/um", "arch/x86/include"),
+    ),
+}
 
 # Run in the root, one after the other.
 UNPACK = """\
@@ -83,8 +90,18 @@ class BuildRoot:
 
 
 def build_root(suite: str, source: str) -> BuildRoot:
-    """The root to build kernels in of the package `source`, as `linux-source-6.12`."""
+    """The root to build kernels in of the package `source`, as `linux-source-6.12`.
+
+    The suite `trixie-backports` is trixie and what is newer there.
+    """
     packages = (*PACKAGES, source)
+    stable = suite.removesuffix("-backports")
+    # From wherever mmdebstrap has the suite itself.
+    on_top = (
+        f'sed "s/ {stable} / {suite} /;q" "$1/etc/apt/sources.list" '
+        '>"$1/etc/apt/sources.list.d/backports.list"'
+    )
+    more = [f"--setup-hook={on_top}"] if stable != suite else []
     hook = (
         f'mkdir "$1"{TREE} "$1"/build; '
         f'chroot "$1" dpkg-query -W -f=\'${{Version}}\\n\' {source} >"$1"/versions; '
@@ -94,13 +111,15 @@ def build_root(suite: str, source: str) -> BuildRoot:
     def build(path: Path) -> None:
         log = cache.root() / f"root-{source}.log"
         with step(f"making the Debian {suite} root to build {source} in", "1 minute"):
-            debian.make_tree(path / "tree", suite, packages, f"--customize-hook={hook}", log=log)
+            debian.make_tree(
+                path / "tree", stable, packages, *more, f"--customize-hook={hook}", log=log
+            )
         (path / "tree/versions").rename(path / "versions")
 
     def waiting() -> None:
         say(f"waiting for another run that is making the root for {source}")
 
-    parts = [suite, packages, debian.MMDEBSTRAP, hook]
+    parts = [suite, packages, debian.MMDEBSTRAP, hook, *more]
     return BuildRoot(cache.artefact(f"root-{source}", parts, build, waiting=waiting))
 
 
@@ -128,11 +147,21 @@ def tree(kernel: Kernel) -> Path:
         CONFIGURE,
         COMPILE,
         KEEP,
-        KEPT,
-        *kernel.make,
+        KEPT[kernel.arch],
+        *variables(kernel),
         *kernel.keep,
     ]
     return cache.artefact(f"kernel-{kernel.name}", parts, build, waiting=waiting)
+
+
+def variables(kernel: Kernel) -> list[str]:
+    """The variables of make for the kernel's build."""
+    return [*of_arch(kernel), *kernel.make]
+
+
+def of_arch(kernel: Kernel) -> list[str]:
+    """The variable of make that names an architecture other than this machine's."""
+    return [] if kernel.arch == "x86" else [f"ARCH={kernel.arch}"]
 
 
 def compile_kernel(
@@ -144,11 +173,11 @@ def compile_kernel(
         "tree": TREE,
         "source": kernel.source,
         "fragments": " ".join(f"kept/{name}" for name in texts),
-        "kept": " ".join([*KEPT, *kernel.keep]),
+        "kept": " ".join([*KEPT[kernel.arch], *kernel.keep]),
     }
 
     def inside(script: str) -> None:
-        command = ["env", *kernel.make, "sh", "-c", script.format(**words)]
+        command = ["env", *variables(kernel), "sh", "-c", script.format(**words)]
         binds = {work: TREE}
         run_logged(debian.inside(root.tree, command, binds=binds), log, f"building {kernel.name}")
 

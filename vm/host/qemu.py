@@ -31,10 +31,10 @@ MEMORY = "1G"
 # loglevel=5: warnings and worse go to the console as they come. The rest costs a
 # serial line's time under emulation and comes through the log port; what of it
 # a panic holds back, panic_print=0x20 prints.
-COMMAND_LINE = (
-    "console=ttyS0 loglevel=5 panic_on_warn=1 oops=panic panic=-1 panic_print=0x20 "
-    "cryptomgr.notests rdinit=/init"
+ANY_COMMAND_LINE = (
+    "loglevel=5 panic_on_warn=1 oops=panic panic=-1 panic_print=0x20 cryptomgr.notests rdinit=/init"
 )
+COMMAND_LINE = f"console=ttyS0 {ANY_COMMAND_LINE}"
 
 # QEMU 7.2's TCG mistranslates cmpxchg16b: guests die of double faults. And without
 # erms and fsrm the kernel copies word by word: `rep movsb`, for which a processor

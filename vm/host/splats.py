@@ -50,7 +50,7 @@ class Allowed(NamedTuple):
 ALLOW: tuple[Allowed, ...] = (
     Allowed(
         r"hrtimer: interrupt took \d+ ns$",
-        ("tcg", "kvm"),
+        ("tcg", "kvm", "uml"),
         "the guest's clock runs on while the host runs something else; not so under icount",
     ),
 )

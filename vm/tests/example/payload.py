@@ -13,9 +13,11 @@ if TYPE_CHECKING:
     from vm.host.kernels import Kernel
     from vm.host.payload import Compiler, Files
 
-# One row of the machine's table: the Debian root to build in has this kernel only.
+# Two rows of the machine's table: the Debian root to build in has the default kernel only, the
+# other one is built of its source.
 ALL = kernels.load(space=kernels.UserSpace(imports=("argparse", "pathlib")))
-TABLE = kernels.Table(ALL.default, {ALL.default: ALL[""]}, ALL.space)
+UM = "7.3-um"
+TABLE = kernels.Table(ALL.default, {name: ALL[name] for name in (ALL.default, UM)}, ALL.space)
 
 TOP, BESIDE = ("hello.c", "hello.h"), ("neighbour",)
 
