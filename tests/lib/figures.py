@@ -10,46 +10,49 @@ import functools
 import os
 from pathlib import Path
 
-KASAN, LOCKDEP, KCSAN, GCOV, DEBIAN = "kasan", "lockdep", "kcsan", "gcov", "debian"
-KINDS = (KASAN, LOCKDEP, KCSAN, GCOV, DEBIAN)
+KASAN, LOCKDEP, KCSAN, GCOV = "kasan", "lockdep", "kcsan", "gcov"
+UM, DEBIAN = "um", "debian"
+KINDS = (KASAN, LOCKDEP, KCSAN, GCOV, UM, DEBIAN)
 
 # None: not on this kernel.
 _TABLE: dict[str, tuple[int | None, ...]] = {
-    #                    kasan      lockdep    kcsan      gcov       debian
-    "cycles":           (500,       150,       None,      60,        60),
-    "held":             (200,       20,        None,      10,        10),
-    "opened":           (2_000,     300,       None,      200,       200),
-    "spliced":          (50,        20,        None,      5,         5),
+    #                    kasan      lockdep    kcsan      gcov       um         debian
+    "cycles":           (500,       150,       None,      60,        150,       60),
+    "held":             (200,       20,        None,      10,        20,        10),
+    "opened":           (2_000,     300,       None,      200,       300,       200),
+    "spliced":          (50,        20,        None,      5,         20,        5),
     # On stock kernels tests/module has it.
-    "asked":            (100,       20,        None,      None,      None),
-    "asked-requests":   (50_000,    10_000,    None,      None,      None),
-    "faults":           (300,       None,      None,      300,       None),
-    "copy-faults":      (200,       None,      None,      200,       None),
-    "bounds":           (4_096,     None,      None,      4_096,     4_096),
-    "vma":              (1,         1,         None,      1,         1),
-    "forks":            (1_000,     300,       None,      200,       200),
-    "deleted":          (500,       None,      None,      50,        50),
-    "deleted-stores":   (10_000,    None,      None,      10_000,    10_000),
-    "zeroed":           (300,       None,      None,      50,        300),
-    "mappers":          (32,        16,        None,      16,        16),
-    "mappers-rounds":   (10,        2,         None,      2,         2),
-    "attack":           (50,        50,        None,      50,        50),
-    "kills":            (2_000,     1_000,     None,      300,       300),
-    "hostile-seconds":  (30,        None,      20,        2,         2),
-    "loss":             (1_000_000, None,      100_000,   20_000,    100_000),
-    "polled":           (500,       100,       None,      50,        50),
-    "floor":            (64,        None,      None,      64,        64),
-    "storm-seconds":    (30,        20,        None,      None,      None),
-    "race":             (200_000,   50_000,    20_000,    10_000,    10_000),
-    "churn":            (5_000,     1_000,     None,      500,       500),
-    "dumps":            (500,       100,       None,      100,       100),
-    "hotplug":          (None,      50,        None,      None,      None),
-    "nesting-seconds":  (None,      20,        None,      None,      None),
-    "ticks":            (None,      None,      None,      None,      15_000),
-    "fuzz":             (400_000,   100_000,   None,      20_000,    100_000),
-    "fills":            (20,        None,      None,      5,         5),
-    "memcg":            (10,        None,      None,      50,        50),
-    "refused":          (100_000,   None,      None,      10_000,    100_000),
+    "asked":            (100,       20,        None,      None,      20,        None),
+    "asked-requests":   (50_000,    10_000,    None,      None,      10_000,    None),
+    "faults":           (300,       None,      None,      300,       None,      None),
+    "copy-faults":      (200,       None,      None,      200,       None,      None),
+    "bounds":           (4_096,     None,      None,      4_096,     4_096,     4_096),
+    "vma":              (1,         1,         None,      1,         1,         1),
+    "forks":            (1_000,     300,       None,      200,       200,       200),
+    "deleted":          (500,       None,      None,      50,        100,       50),
+    "deleted-stores":   (10_000,    None,      None,      10_000,    10_000,    10_000),
+    "zeroed":           (300,       None,      None,      50,        100,       300),
+    "mappers":          (32,        16,        None,      16,        16,        16),
+    "mappers-rounds":   (10,        2,         None,      2,         2,         2),
+    "attack":           (50,        50,        None,      50,        50,        50),
+    "kills":            (2_000,     1_000,     None,      300,       1_000,     300),
+    "hostile-seconds":  (30,        None,      20,        2,         10,        2),
+    "loss":             (1_000_000, None,      100_000,   20_000,    200_000,   100_000),
+    "polled":           (500,       100,       None,      50,        200,       50),
+    "floor":            (64,        None,      None,      64,        64,        64),
+    "storm-seconds":    (30,        20,        None,      None,      None,      None),
+    "race":             (200_000,   50_000,    20_000,    10_000,    50_000,    10_000),
+    "churn":            (5_000,     1_000,     None,      500,       1_000,     500),
+    "dumps":            (500,       100,       None,      100,       200,       100),
+    "hotplug":          (None,      50,        None,      None,      None,      None),
+    # Where nothing runs at once a second shows that the driver works.
+    "at-once-seconds":  (1,         1,         1,         1,         10,        1),
+    "nesting-seconds":  (None,      20,        None,      None,      20,        None),
+    "ticks":            (None,      None,      None,      None,      None,      15_000),
+    "fuzz":             (400_000,   100_000,   None,      20_000,    50_000,    100_000),
+    "fills":            (20,        None,      None,      5,         5,         5),
+    "memcg":            (10,        None,      None,      50,        10,        50),
+    "refused":          (100_000,   None,      None,      10_000,    10_000,    100_000),
 }  # fmt: skip
 
 FIGURES = {name: dict(zip(KINDS, row, strict=True)) for name, row in _TABLE.items()}
@@ -71,6 +74,8 @@ IN_ALL = {name: FIGURES[row][KASAN] or 0 for name, row in _IN_ALL.items()}
 def kind() -> str:
     """Of the running kernel, by what only it has."""
     debug = Path("/sys/kernel/debug")
+    if "User Mode Linux" in Path("/proc/cpuinfo").read_text():
+        return UM
     if (debug / "gcov").exists():
         return GCOV
     if (debug / "failslab").exists():

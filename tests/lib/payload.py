@@ -88,7 +88,7 @@ RAW_ADDRESS, RAW_BYTES = 0x2000_0000, 2 << 20
 ALLOWED = (
     Allowed(
         r"netlink: 'malformed': attribute type \d+ has an invalid length\.$",
-        ("tcg", "kvm", "icount"),
+        ("tcg", "kvm", "icount", "uml"),
         "printed by the kernel's parser for any family; tests/module/test_netlink.py sends such "
         "requests, under this name",
     ),

@@ -45,6 +45,7 @@ def test_node_has_its_mode_and_owner_when_it_appears_and_can_be_used_at_once(
         assert not (DEVICES / "a").exists()
 
 
+@pytest.mark.machine
 def test_event_tells_whether_access_is_the_default(control: Control) -> None:
     """By which the udev rule goes: a mode that was given may be the default one, too."""
     made: dict[str, dict[str, Any]] = {
@@ -511,6 +512,7 @@ def cpus_of_ticks(name: str) -> set[int]:
     return {tick.cpu for tick in ticks}
 
 
+@pytest.mark.machine
 def test_timer_leaves_its_cpu_while_that_is_offline(control: Control) -> None:
     """And with it what the tick leaves to be done: lines are printed, waiters are woken, and
     a region can be deleted, whatever came last on the cpu that went."""

@@ -30,7 +30,7 @@ PAGES = 4
 SIZE = PAGES * PAGE
 
 
-@pytest.fixture(params=["of the kernel", "raw"])
+@pytest.fixture(params=["of the kernel", pytest.param("raw", marks=pytest.mark.machine)])
 def memory(request: pytest.FixtureRequest) -> str:
     """What the region is made of."""
     return str(request.param)

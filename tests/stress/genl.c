@@ -58,6 +58,9 @@ void request_region(struct request *request, const struct region *region)
 	if (region->period_ns)
 		request_put(request, RTSHM_A_REGION_PERIOD_NS, &region->period_ns,
 			    sizeof(region->period_ns));
+	if (region->phase_ns)
+		request_put(request, RTSHM_A_REGION_PHASE_NS, &region->phase_ns,
+			    sizeof(region->phase_ns));
 	if (region->depth) {
 		/* All ones: 0, which is nothing given. */
 		uint32_t depth = region->depth == UINT32_MAX ? 0 : region->depth;

@@ -186,6 +186,10 @@ static const struct {
 	{ "zeroed", zeroed },
 	{ "hostile", hostile },
 	{ "storm", storm },
+	{ "stays", stays },
+	{ "announced", announced },
+	{ "overtaken", overtaken },
+	{ "handshake", handshake },
 };
 
 int main(int argc, char **argv)

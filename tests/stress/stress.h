@@ -74,6 +74,7 @@ struct region {
 	const char *name;
 	uint64_t size;
 	uint64_t period_ns;
+	uint64_t phase_ns;
 	uint32_t depth;
 	uint32_t record_bytes;
 	uint32_t cpu_plus_1;
@@ -164,5 +165,9 @@ void polled(const struct numbers *numbers);
 void zeroed(const struct numbers *numbers);
 void hostile(const struct numbers *numbers);
 void storm(const struct numbers *numbers);
+void stays(const struct numbers *numbers);
+void announced(const struct numbers *numbers);
+void overtaken(const struct numbers *numbers);
+void handshake(const struct numbers *numbers);
 
 #endif /* STRESS_H */

@@ -1,0 +1,38 @@
+"""A process and the ticks, each on a cpu of its own: what shows if both run at one instant."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.lib.fixtures import Load
+    from tests.stress.program import Stress
+
+pytestmark = pytest.mark.figures("at-once-seconds")
+
+
+@pytest.fixture(autouse=True)
+def loaded(load: Load) -> None:
+    load(print=0, period_ns=3_600_000_000_000, period_min_ns=10_000)
+
+
+def test_published_value_stays_whatever_the_tick_does(stress: Stress, figures: list[int]) -> None:
+    assert stress("stays", *figures)["ticks"] > 1000 * figures[0]
+
+
+def test_taken_announcement_is_one_that_was_made(stress: Stress, figures: list[int]) -> None:
+    assert stress("announced", *figures)["taken"] > 100 * figures[0]
+
+
+def test_overwritten_sample_is_not_read(stress: Stress, figures: list[int]) -> None:
+    assert stress("overtaken", *figures)["reads"] > 10 * figures[0]
+
+
+def test_poller_that_looks_while_the_tick_takes_is_woken(
+    stress: Stress, figures: list[int]
+) -> None:
+    done = stress("handshake", *figures)
+    # The look was now before, now after.
+    assert 0 < done["before"] < done["polls"]
