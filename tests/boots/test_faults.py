@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from vm.host import machine
 
 PATCHES = Path(__file__).with_name("faults")
+STRESS = CHECKOUT / "tests/stress"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Fault:
     name: str
     kernel: str
     caught: str
-    """What the log must have, as an expression."""
+    """What the log must have, or the drive's standard error, as an expression."""
     drive: str
     """Shell commands in the guest that make the fault happen; they unload the module."""
 
@@ -70,6 +71,36 @@ echo scan >/sys/kernel/debug/kmemleak
 cat /sys/kernel/debug/kmemleak
 """
 
+AT_ONCE_SECONDS = 60
+AT_ONCE_SECONDS_CLEAN = 10
+
+
+def at_once(driver: str) -> str:
+    """A driver of tests/stress/at_once.c: a process and the ticks, each on a cpu of its own."""
+    return f"""\
+insmod rtshm.ko period_ns=3600000000000 period_min_ns=10000 print=0
+tests/stress/stress {driver} 1 $AT_ONCE_SECONDS
+status=$?
+rmmod rtshm
+[ $status = 0 ] || exit $status
+"""
+
+
+# Two threads of the kernel that add a task and remove it, in each tick or two.
+TASKS = """\
+insmod rtshm.ko period_ns=100000 print=0
+insmod tests/probe/rtshm_probe.ko
+probe=/sys/module/rtshm_probe/parameters
+end=$(($(date +%s) + AT_ONCE_SECONDS))
+while [ "$(date +%s)" -lt $end ] && [ "$(cat $probe/late)" = 0 ]; do
+	echo many 2000 default >$probe/run
+done
+late=$(cat $probe/late)
+rmmod rtshm_probe
+rmmod rtshm
+[ "$late" = 0 ] || { echo "a task ran $late times after its removal" >&2; exit 1; }
+"""
+
 WAIT_CONTEXT = r"\[ BUG: Invalid wait context \]"
 
 FAULTS = (
@@ -95,13 +126,20 @@ FAULTS = (
         "insmod rtshm.ko size=8192 print=0; head -c 8192 /dev/rtshm/default >/run/8192;"
         " rmmod rtshm",
     ),
+    # On this kernel 20 us is how long a store must wait to be seen too late: see the patch.
+    Fault("poll-barrier", "7.3-um", r"a poller slept on", at_once("handshake")),
+    Fault("store-for-exchange", "7.3-um", r"was published and \d+ is there", at_once("stays")),
+    Fault("no-second-look", "7.3-um", r"tick \d+ comes after tick \d+", at_once("overtaken")),
+    Fault("detach-without-lock", "7.3-um", r"after its removal|Kernel panic", TASKS),
+    Fault("value-after-take", "7.3-um", r"which was not announced", at_once("announced")),
 )
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A checkout of the module, for a patch."""
-    return copies.make(tmp_path, payload.tree(CHECKOUT).files())
+    """A checkout of the module and the stress drivers, for a patch."""
+    drivers = [path.relative_to(CHECKOUT) for path in STRESS.glob("*.[ch]")]
+    return copies.make(tmp_path, [*payload.tree(CHECKOUT).files(), *drivers])
 
 
 def apply(source: Path, name: str) -> None:
@@ -114,8 +152,11 @@ def apply(source: Path, name: str) -> None:
     assert done.returncode == 0, f"faults/{name}.patch no longer applies:\n{done.stderr}"
 
 
-def run(kernel: str, source: Path, command: str) -> machine.Outcome:
-    return payload.run(command, kernel=kernel, source=source, deadline=240).outcome
+def run(kernel: str, source: Path, command: str) -> tuple[machine.Outcome, list[str]]:
+    """And what was wrong: in the kernel's log, and on standard error."""
+    done = payload.run(command, kernel=kernel, source=source, deadline=240)
+    said = done.stderr.decode(errors="replace").splitlines()
+    return done.outcome, [*done.outcome.splats(), *said]
 
 
 def test_every_patch_is_used_and_applies(source: Path) -> None:
@@ -146,8 +187,8 @@ def test_pages_that_are_not_given_back_are_seen_when_a_suite_closes(copy: Path) 
 @pytest.mark.parametrize("fault", suites.of_kernel(FAULTS), ids=lambda fault: fault.name)
 def test_fault_is_caught(fault: Fault, source: Path) -> None:
     apply(source, fault.name)
-    outcome = run(fault.kernel, source, f"export STORE_SECONDS={STORE_SECONDS}\n{fault.drive}")
-    found = outcome.splats()
+    seconds = f"export STORE_SECONDS={STORE_SECONDS} AT_ONCE_SECONDS={AT_ONCE_SECONDS}"
+    outcome, found = run(fault.kernel, source, f"{seconds}\n{fault.drive}")
     assert any(re.search(fault.caught, line) for line in found), (
         f"{fault.kernel} did not catch {fault.name}; in its log: {found}; all: {outcome.dmesg}"
     )
@@ -160,8 +201,12 @@ def test_fault_is_caught(fault: Fault, source: Path) -> None:
 def test_without_a_fault_nothing_is_caught(kernel: str, source: Path) -> None:
     drives = [fault.drive for fault in FAULTS if fault.kernel == kernel]
     command = "\n".join(
-        ["set -e", f"export STORE_SECONDS={STORE_SECONDS_CLEAN}", *dict.fromkeys(drives)]
+        [
+            "set -e",
+            f"export STORE_SECONDS={STORE_SECONDS_CLEAN} AT_ONCE_SECONDS={AT_ONCE_SECONDS_CLEAN}",
+            *dict.fromkeys(drives),
+        ]
     )
-    outcome = run(kernel, source, command)
-    assert outcome.splats() == []
+    outcome, found = run(kernel, source, command)
+    assert found == []
     assert (outcome.status, outcome.lost) == (0, None)
