@@ -1,0 +1,72 @@
+"""The module's arithmetic, compiled here: the functions that need no kernel.
+
+They are taken out of the sources by their names, wherever in kmod/ they are, so that
+what is tested is the text that goes into the kernel.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import re
+import subprocess
+from pathlib import Path
+
+HERE = Path(__file__).parent
+KMOD = HERE.parents[2] / "kmod"
+
+# In the order in which they are compiled; of copies out, the name that the tree has.
+STRUCTURES = ("rtshm_sleeper", "rtshm_ring")
+SLEEPERS = ("rtshm_sleeper_arm", "rtshm_sleeper_wake")
+RING = ("rtshm_ring_slot", "rtshm_ring_push", "rtshm_ring_first", "rtshm_ring_run")
+PIECES = ("rtshm_piece", "rtshm_store_piece", "rtshm_load_piece")
+COPIES_IN = ("rtshm_copy_in_locked",)
+COPIES_OUT = ("rtshm_copy_out_once", "rtshm_copy_out_locked")
+OTHERS = ("rtshm_name_ok", "rtshm_first_tick")
+OPTIONAL = ("rtshm_sleeper", *SLEEPERS, *COPIES_OUT)
+
+
+def sources() -> str:
+    return "\n".join(path.read_text() for path in sorted(KMOD.glob("*.[ch]")))
+
+
+def taken(text: str) -> str:
+    """The definitions of the functions and structures above."""
+    found = {}
+    for name in STRUCTURES:
+        if match := re.search(rf"^struct {name} {{\n.*?^}};\n", text, re.M | re.S):
+            found[name] = match[0]
+    for name in (*SLEEPERS, *RING, *PIECES, *COPIES_IN, *COPIES_OUT, *OTHERS):
+        pattern = rf"^\w[^\n;]*\b{name}\([^;{{]*\)\n{{\n.*?^}}\n"
+        if match := re.search(pattern, text, re.M | re.S):
+            found[name] = match[0]
+    missing = [
+        name
+        for name in (*STRUCTURES, *RING, *PIECES, *COPIES_IN, *OTHERS)
+        if name not in found and name not in OPTIONAL
+    ]
+    assert not missing, f"not in kmod/*.[ch]: {missing}; see arithmetic.py"
+    (out,) = [name for name in COPIES_OUT if name in found]
+    first = "region, now" if "u64 now_ns)" in found["rtshm_first_tick"] else "region"
+    names = (
+        f"#define COPY_IN {COPIES_IN[0]}\n#define COPY_OUT {out}\n"
+        f"#define FIRST_TICK(region, now) rtshm_first_tick({first})\n"
+    )
+    return "\n".join([*found.values(), names])
+
+
+def compiled(text: str, folder: Path) -> ctypes.CDLL:
+    """The functions of these sources, with the checks of checks.c behind them."""
+    source = folder / "arithmetic.c"
+    source.write_text(f'#include "shim.h"\n{taken(text)}\n#include "checks.c"\n')
+    library = folder / "arithmetic.so"
+    command = ["gcc", "-O1", "-Wall", "-Wno-unused-function", "-Werror", "-shared", "-fPIC"]
+    include = ["-I", HERE, "-I", KMOD / "include/uapi"]
+    subprocess.run([*command, *include, "-o", library, source], check=True)
+    found = ctypes.CDLL(str(library))
+    for name in ("check_ring", "check_wake", "check_copies"):
+        getattr(found, name).restype = ctypes.c_int64
+    found.check_copies.argtypes = [ctypes.c_uint64]
+    found.name_ok.restype = ctypes.c_bool
+    found.first_tick.restype = ctypes.c_uint64
+    found.first_tick.argtypes = [ctypes.c_uint64] * 4
+    return found

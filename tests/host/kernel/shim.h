@@ -1,0 +1,87 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * What the module's arithmetic needs of the kernel, to be compiled here: see
+ * arithmetic.py.
+ */
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <linux/rtshm.h>
+
+typedef uint8_t u8;
+typedef uint16_t u16;
+typedef uint32_t u32;
+typedef uint64_t u64;
+typedef int64_t s64;
+
+#define U64_MAX			UINT64_MAX
+#define RTSHM_NONE		U64_MAX
+#define RTSHM_TICKS_BEFORE	0ULL
+#define RTSHM_NAME_MAX		31
+#define __shm
+#define __force
+#define lockdep_assert_held(lock)
+
+#define min(a, b)		((a) < (b) ? (a) : (b))
+#define max(a, b)		((a) > (b) ? (a) : (b))
+#define min_t(type, a, b)	min((type)(a), (type)(b))
+
+/* Each access that other processes may see, in the order of the program. */
+struct access {
+	u64 address;
+	u64 bytes;
+};
+
+extern struct access accesses[];
+extern u64 accesses_count;
+
+#define noted(x)		(accesses[accesses_count++ % 8192] = (struct access){ (u64)&(x), sizeof(x) })
+#define READ_ONCE(x)		(noted(x), *(volatile const typeof(x) *)&(x))
+#define WRITE_ONCE(x, value)	(noted(x), *(volatile typeof(x) *)&(x) = (value))
+
+#define get_unaligned(from)	({ typeof(*(from) + 0) v; memcpy(&v, from, sizeof(*(from))); v; })
+#define put_unaligned(value, to)	({ typeof(*(to)) v = (value); memcpy(to, &v, sizeof(v)); })
+
+static inline u64 div64_u64_rem(u64 a, u64 b, u64 *rest)
+{
+	*rest = a % b;
+	return a / b;
+}
+
+/* A ring has nobody here who waits. */
+struct list_head {
+	struct list_head *next, *prev;
+};
+
+#define list_for_each_entry(each, head, member)	for (each = NULL; each;)
+#define wake_up_process(task)			((void)(task))
+
+struct rtshm_region {
+	void *mem;
+	u64 start_ns, phase_ns, period_ns;
+	u8 clock;
+};
+
+typedef s64 ktime_t;
+
+#define ns_to_ktime(ns)	((ktime_t)(ns))
+
+/* What every clock shows. */
+static u64 shown_ns;
+
+static inline ktime_t rtshm_clock_now(u8 clock)
+{
+	return shown_ns;
+}
+
+static inline u64 *rtshm_word(const struct rtshm_region *region)
+{
+	return region->mem;
+}
+
+static inline u64 rtshm_load(const u64 *word)
+{
+	return *word;
+}
