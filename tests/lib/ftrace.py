@@ -75,6 +75,15 @@ def ticks(taken: int | None = None) -> list[Tick]:
     return found
 
 
+def at_least(count: int) -> list[Tick]:
+    """Wait for this number of ticks; what was recorded by then."""
+    deadline = time.monotonic() + PATIENCE
+    while len(found := ticks()) < count:
+        assert time.monotonic() < deadline, f"{len(found)} of {count} ticks within {PATIENCE} s"
+        time.sleep(0.01)
+    return found
+
+
 @contextmanager
 def calls(function: str) -> Iterator[Callable[[], int]]:
     """How often a function of the kernel has run since, counted by a probe at its entry."""

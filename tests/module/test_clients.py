@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -16,17 +15,8 @@ from tests.lib.tearing import checked, hostile
 if TYPE_CHECKING:
     from pathlib import Path
 
-NEVER = timedelta(hours=1)
 RECORDS = 1_000_000
 BOTH_HALVES = 0x1_0000_0001
-
-
-def test_device_node_is_there_when_create_returns(control: Control) -> None:
-    for number in range(200):
-        region = control.create(f"n{number}", period=NEVER)
-        os.close(os.open(region.path, os.O_RDWR))
-        control.delete(region.name)
-        assert not region.path.exists()
 
 
 def test_lost_is_the_gaps_in_the_ticks(control: Control) -> None:

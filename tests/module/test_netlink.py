@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import random
 import re
-import string
 import struct
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -46,86 +44,77 @@ def refused(link: Genl, command: int, attributes: bytes) -> tuple[int, str]:
     return caught.value.errno or 0, caught.value.text
 
 
-@pytest.mark.parametrize(
-    ("attributes", "code", "text"),
-    [
-        (b"", errno.EINVAL, "name: missing"),
-        (attrs(name=""), errno.EINVAL, NAMES),
-        (attrs(name="a" * 32), errno.EINVAL, NAMES),
-        (attrs(name="../a"), errno.EINVAL, NAMES),
-        (attrs(name=b"a\0b\0"), errno.EINVAL, NAMES),
-        (attrs(name="default"), errno.EEXIST, "name: there is such a region; one name, one region"),
-        (attrs(name="a", size=0), errno.ERANGE, SIZES),
-        (attrs(name="a", size=PAGE - 1), errno.ERANGE, SIZES),
-        (attrs(name="a", size=PAGE + 1), errno.EINVAL, SIZES),
-        (attrs(name="a", size=2**30 + PAGE), errno.ERANGE, SIZES),
-        (attrs(name="a", size=2**64 - PAGE), errno.ERANGE, SIZES),
-        (attrs(name="a", period_ns=0), errno.ERANGE, f"period-ns: {PERIODS}"),
-        (attrs(name="a", period_ns=1), errno.ERANGE, f"period-ns: {PERIODS}"),
-        (attrs(name="a", period_ns=99_999), errno.ERANGE, f"period-ns: {PERIODS}"),
-        (attrs(name="a", period_ns=3_600_000_000_001), errno.ERANGE, f"period-ns: {PERIODS}"),
-        (attrs(name="a", period_ns=2**63), errno.ERANGE, f"period-ns: {PERIODS}"),
-        (attrs(name="a", period_ns=2**64 - 1), errno.ERANGE, f"period-ns: {PERIODS}"),
-        (
-            attrs(name="a", print=3),
-            errno.EINVAL,
-            "print: give 0 (off), 1 (every-tick) or 2 (changes)",
-        ),
-        (
-            attrs(name="a", record_depth=65_537),
-            errno.ERANGE,
-            "record-depth: give at most 65536 (module parameter depth_max)",
-        ),
-        (attrs(name="a", record_bytes=0), errno.EINVAL, RECORDS),
-        (attrs(name="a", record_bytes=12), errno.EINVAL, RECORDS),
-        (attrs(name="a", record_bytes=4104, size=2 * PAGE), errno.EINVAL, RECORDS),
-        (attrs(name="a", layout="x" * 1024), errno.ERANGE, "layout: give at most 1023 bytes"),
-        (attrs(name="a", layout=b"x\0y\0"), errno.EINVAL, "layout: give nothing after its end"),
-        (attrs(name="a", mode=0o1000), errno.EINVAL, "mode: give at most 0777"),
-        (attrs(name="a", uid=2**32 - 1), errno.EINVAL, "uid: give at most 4294967294"),
-        (attrs(name="a", gid=2**32 - 1), errno.EINVAL, "gid: give at most 4294967294"),
-        (attrs(name="a", cpu=2), errno.ENODEV, "cpu: give one that is online"),
-        (attrs(name="a", cpu=2**32 - 1), errno.ENODEV, "cpu: give one that is online"),
-    ],
-)
-def test_new_is_refused_with_the_errno_and_the_limit(
-    link: Genl, attributes: bytes, code: int, text: str
-) -> None:
+# What NEW is asked, and what it answers.
+REFUSED = [
+    (b"", errno.EINVAL, "name: missing"),
+    (attrs(name=""), errno.EINVAL, NAMES),
+    (attrs(name="a" * 32), errno.EINVAL, NAMES),
+    (attrs(name="../a"), errno.EINVAL, NAMES),
+    (attrs(name=b"a\0b\0"), errno.EINVAL, NAMES),
+    (attrs(name="default"), errno.EEXIST, "name: there is such a region; one name, one region"),
+    (attrs(name="a", size=0), errno.ERANGE, SIZES),
+    (attrs(name="a", size=PAGE - 1), errno.ERANGE, SIZES),
+    (attrs(name="a", size=PAGE + 1), errno.EINVAL, SIZES),
+    (attrs(name="a", size=2**30 + PAGE), errno.ERANGE, SIZES),
+    (attrs(name="a", size=2**64 - PAGE), errno.ERANGE, SIZES),
+    (attrs(name="a", period_ns=0), errno.ERANGE, f"period-ns: {PERIODS}"),
+    (attrs(name="a", period_ns=1), errno.ERANGE, f"period-ns: {PERIODS}"),
+    (attrs(name="a", period_ns=99_999), errno.ERANGE, f"period-ns: {PERIODS}"),
+    (attrs(name="a", period_ns=3_600_000_000_001), errno.ERANGE, f"period-ns: {PERIODS}"),
+    (attrs(name="a", period_ns=2**63), errno.ERANGE, f"period-ns: {PERIODS}"),
+    (attrs(name="a", period_ns=2**64 - 1), errno.ERANGE, f"period-ns: {PERIODS}"),
+    (
+        attrs(name="a", print=3),
+        errno.EINVAL,
+        "print: give 0 (off), 1 (every-tick) or 2 (changes)",
+    ),
+    (
+        attrs(name="a", record_depth=65_537),
+        errno.ERANGE,
+        "record-depth: give at most 65536 (module parameter depth_max)",
+    ),
+    (attrs(name="a", record_bytes=0), errno.EINVAL, RECORDS),
+    (attrs(name="a", record_bytes=12), errno.EINVAL, RECORDS),
+    (attrs(name="a", record_bytes=4104, size=2 * PAGE), errno.EINVAL, RECORDS),
+    (attrs(name="a", layout="x" * 1024), errno.ERANGE, "layout: give at most 1023 bytes"),
+    (attrs(name="a", layout=b"x\0y\0"), errno.EINVAL, "layout: give nothing after its end"),
+    (attrs(name="a", mode=0o1000), errno.EINVAL, "mode: give at most 0777"),
+    (attrs(name="a", uid=2**32 - 1), errno.EINVAL, "uid: give at most 4294967294"),
+    (attrs(name="a", gid=2**32 - 1), errno.EINVAL, "gid: give at most 4294967294"),
+    (attrs(name="a", cpu=2), errno.ENODEV, "cpu: give one that is online"),
+    (attrs(name="a", cpu=2**32 - 1), errno.ENODEV, "cpu: give one that is online"),
+]
+
+
+def test_new_is_refused_with_the_errno_and_the_limit(link: Genl) -> None:
     with KernelLog(new_only=True, prefix="") as everything:
-        assert refused(link, NEW, attributes) == (code, text)
+        for attributes, code, text in REFUSED:
+            assert refused(link, NEW, attributes) == (code, text), attributes
         assert [line.text for line in everything.lines(0)] == []
 
 
-@pytest.mark.parametrize("command", [GET, DEL, SET])
-def test_what_is_not_there_is_refused(link: Genl, command: int) -> None:
-    assert refused(link, command, attrs(name="a")) == (
-        errno.ENOENT,
-        "name: there is no such region",
-    )
-    assert refused(link, command, b"") == (errno.EINVAL, "name: missing")
+def test_what_is_not_there_is_refused(link: Genl) -> None:
+    missing = (errno.ENOENT, "name: there is no such region")
+    for command in (GET, DEL, SET):
+        assert refused(link, command, attrs(name="a")) == missing
+        assert refused(link, command, b"") == (errno.EINVAL, "name: missing")
 
 
-@pytest.mark.parametrize(
-    ("attributes", "code", "text"),
-    [
+def test_set_is_refused_whole(link: Genl) -> None:
+    """What comes with the refused attribute, and would be right by itself, is not changed."""
+    depth = "record-depth: give at most 65536 (module parameter depth_max)"
+    good = attrs(name="default", period_ns=1_000_000_000, print=2, record_depth=7, record_bytes=16)
+    before = settings(link, "default")
+    for attributes, code, text in (
         (attrs(period_ns=99_999), errno.ERANGE, f"period-ns: {PERIODS}"),
         (attrs(period_ns=2**64 - 1), errno.ERANGE, f"period-ns: {PERIODS}"),
         (attrs(print=255), errno.EINVAL, "print: give 0 (off), 1 (every-tick) or 2 (changes)"),
-        (
-            attrs(record_depth=2**32 - 1),
-            errno.ERANGE,
-            "record-depth: give at most 65536 (module parameter depth_max)",
-        ),
+        (attrs(record_depth=2**32 - 1), errno.ERANGE, depth),
         (attrs(record_bytes=4104), errno.EINVAL, RECORDS),
-    ],
-)
-def test_set_is_refused_whole(link: Genl, attributes: bytes, code: int, text: str) -> None:
-    """What comes with the refused attribute, and would be right by itself, is not changed."""
-    good = attrs(name="default", period_ns=1_000_000_000, print=2, record_depth=7, record_bytes=16)
-    before = settings(link, "default")
-    # The later attribute of a kind counts.
-    assert refused(link, SET, good + attributes) == (code, text)
-    assert settings(link, "default") == before
+    ):
+        # The later attribute of a kind counts.
+        assert refused(link, SET, good + attributes) == (code, text)
+        assert settings(link, "default") == before
     link.ask(SET, good)
     assert settings(link, "default") == (1_000_000_000, 2, 7, 16)
 
@@ -229,16 +218,14 @@ def malformed() -> Iterator[None]:
     comm.write_text(name)
 
 
-@pytest.mark.parametrize("what", MALFORMED)
 @pytest.mark.parametrize("command", [NEW, SET])
 @pytest.mark.usefixtures("malformed")
-def test_malformed_attribute_is_refused(
-    link: Genl, log: KernelLog, command: int, what: str
-) -> None:
-    attributes = MALFORMED[what].replace(attrs(name="a"), attrs(name="default"), command == SET)
-    code, text = refused(link, command, attributes)
-    assert code in (errno.EINVAL, errno.ERANGE)
-    assert text, "no word of the parser's"
+def test_malformed_attribute_is_refused(link: Genl, log: KernelLog, command: int) -> None:
+    for what, new in MALFORMED.items():
+        attributes = new.replace(attrs(name="a"), attrs(name="default"), command == SET)
+        code, text = refused(link, command, attributes)
+        assert code in (errno.EINVAL, errno.ERANGE), what
+        assert text, f"{what}: no word of the parser's"
     assert [line.text for line in log.lines(0)] == []
 
 
@@ -253,44 +240,26 @@ def test_unknown_command_is_refused(link: Genl) -> None:
         assert refused(link, command, attrs(name="default"))[0] == errno.EOPNOTSUPP
 
 
-PATTERN = re.compile(r"[a-z0-9][a-z0-9_-]{0,30}")
-
-
-def fuzzed_names(count: int) -> Iterator[bytes]:
-    """Names of which some half is right: bytes at random, and right ones with one byte changed."""
-    dice = random.Random(20260301)
-    right = string.ascii_lowercase + string.digits + "_-"
-    for _ in range(count):
-        length = dice.choice((1, 2, 3, 8, 30, 31, 32, 33, 64, 200))
-        name = bytearray("".join(dice.choices(right, k=length)).encode())
-        if dice.random() < 0.5:
-            name[dice.randrange(length)] = dice.choice(b"\x01\t\n /.:%\\AZ_-\x7f\x80\xff*?~a")
-        yield bytes(name)
+# Of all names tests/host/test_arithmetic.py judges the function that looks at them.
+NAMED = ["a", "0", "a-b_c", "z" * 31, "dead.beef", "..", ".", "a/b", "/a", "a b", "A", "-a", "_a"]
+NAMED += ["", "z" * 32, "z" * 200, "a\n", "\t", "caf\xe9", "\x7f", "%s", "a\\b", "*", "a" * 30]
 
 
 def test_accepted_names_are_those_of_the_pattern_and_leave_nothing_else(link: Genl) -> None:
     before = module.traces()
-    accepted: list[str] = []
-    for name in fuzzed_names(2000):
-        text = name.decode("latin-1")
-        matches = PATTERN.fullmatch(text) is not None
+    accepted = []
+    for name in NAMED:
         try:
-            link.ask(NEW, attrs(name=name + b"\0", period_ns=3_600_000_000_000))
+            link.ask(NEW, attrs(name=name.encode("latin-1") + b"\0", period_ns=3_600_000_000_000))
         except Refused as refusal:
-            assert refusal.errno == (errno.EEXIST if text in accepted else errno.EINVAL), name
-            assert not matches or text in accepted, f"{name!r} was refused"
-            continue
-        assert matches, f"{name!r} was accepted"
-        accepted.append(text)
-        assert os.path.exists(f"/dev/rtshm/{text}")
-        if len(accepted) % 100 == 0:
-            assert sorted(os.listdir("/dev/rtshm")) == sorted(["default", *accepted])
-            assert sorted(os.listdir("/sys/class/rtshm")) == sorted(["default", *accepted])
-            for each in accepted:
-                link.ask(DEL, attrs(name=each))
-            accepted = []
-    for each in accepted:
-        link.ask(DEL, attrs(name=each))
+            assert refusal.errno == errno.EINVAL, name
+        else:
+            accepted.append(name)
+    assert accepted == [name for name in NAMED if re.fullmatch("[a-z0-9][a-z0-9_-]{0,30}", name)]
+    assert sorted(os.listdir("/dev/rtshm")) == sorted(["default", *accepted])
+    assert sorted(os.listdir("/sys/class/rtshm")) == sorted(["default", *accepted])
+    for name in accepted:
+        link.ask(DEL, attrs(name=name))
     assert module.traces() == before
 
 
@@ -340,21 +309,21 @@ def outcome(context: str, operation: str) -> int:
     return status_of(act)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_who_may_do_what(link: Genl, context: str, operation: str) -> None:
-    looks = operation in ("get", "dump")
-    if "network" in context or "both" in context:
-        # Regions are the machine's: in any other network namespace there is no such family.
-        expected = errno.ENOENT
-    elif context == "root" or looks:
-        expected = 0
-    else:
-        expected = errno.EPERM
-    before = names(link)
-    assert outcome(context, operation) == expected
-    if expected or looks:
-        assert names(link) == before
+def test_who_may_do_what(link: Genl, context: str) -> None:
+    for operation in OPERATIONS:
+        looks = operation in ("get", "dump")
+        if "network" in context or "both" in context:
+            # Regions are the machine's: in any other network namespace there is no such family.
+            expected = errno.ENOENT
+        elif context == "root" or looks:
+            expected = 0
+        else:
+            expected = errno.EPERM
+        before = names(link)
+        assert outcome(context, operation) == expected, operation
+        if expected or looks:
+            assert names(link) == before
 
 
 def test_socket_of_root_in_the_hands_of_nobody_changes_nothing(link: Genl) -> None:
@@ -372,7 +341,7 @@ def test_socket_of_root_in_the_hands_of_nobody_changes_nothing(link: Genl) -> No
     assert names(link) == ["default"]
 
 
-def test_10000_bad_requests_leave_no_line_in_the_log(link: Genl) -> None:
+def test_bad_requests_leave_no_line_in_the_log(link: Genl) -> None:
     bad = [
         link.message(NEW, attrs(name="default")),
         link.message(NEW, attrs(name="a", size=1)),
@@ -381,7 +350,7 @@ def test_10000_bad_requests_leave_no_line_in_the_log(link: Genl) -> None:
         link.message(250),
     ]
     with KernelLog(new_only=True, prefix="") as everything:
-        for _ in range(2000):
+        for _ in range(100):
             for message in bad:
                 link.send(message)
                 (answer,) = link.receive()

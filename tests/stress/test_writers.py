@@ -5,8 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+import rtshm
+
+from tests.lib.tearing import checked, hostile
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.lib.fixtures import Load
     from tests.stress.program import Count, Stress
 
@@ -29,6 +34,18 @@ def test_killed_writers_leave_whole_records(
     assert done["checked"] > kills
     assert done["longest"] <= 3
     count("writers-killed", kills)
+
+
+@pytest.mark.figures("records")
+def test_of_many_records_by_write_none_is_torn(tear: Path, figures: list[int]) -> None:
+    (records,) = figures
+    fields = 64
+    with rtshm.Control() as control:
+        control.create("plain", layout=f"all:u64[{fields}]", period=2_000_000)
+    with checked(tear, "plain", fields) as seen, hostile(tear, "write", "plain", fields, records):
+        pass
+    assert seen[0].changed > 0
+    assert seen[0].torn == 0
 
 
 @pytest.mark.figures("hostile-seconds")

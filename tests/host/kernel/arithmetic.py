@@ -60,7 +60,7 @@ def compiled(text: str, folder: Path) -> ctypes.CDLL:
     source.write_text(f'#include "shim.h"\n{taken(text)}\n#include "checks.c"\n')
     library = folder / "arithmetic.so"
     command = ["gcc", "-O1", "-Wall", "-Wno-unused-function", "-Werror", "-shared", "-fPIC"]
-    include = ["-I", HERE, "-I", KMOD / "include/uapi"]
+    include = [f"-I{HERE}", f"-I{KMOD}/include/uapi"]
     subprocess.run([*command, *include, "-o", library, source], check=True)
     found = ctypes.CDLL(str(library))
     for name in ("check_ring", "check_wake", "check_copies"):
