@@ -216,6 +216,7 @@ def test_region_opens_by_path(load: Load) -> None:
         assert region.size == 4096
 
 
+@pytest.mark.needs("disk")
 def test_what_is_no_region_is_refused_and_left_as_it_was(load: Load, tmp_path: Path) -> None:
     load(print=0)
     file, fifo = tmp_path / "file", tmp_path / "fifo"

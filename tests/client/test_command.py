@@ -8,17 +8,17 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pexpect
 import pytest
 import rtshm
 
 from tests.lib import module
-from tests.lib.command import COMMAND, leave, run
-from tests.lib.module import PATIENCE, VALUE
+from tests.lib.command import COLD, COMMAND, leave, on_terminal, run
+from tests.lib.module import VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import pexpect
     from rtshm.kmsg import KernelLog
 
     from tests.lib.fixtures import Load
@@ -31,7 +31,7 @@ LIMITS = "give a number from -2147483648 to 2147483647"
 def prompt(load: Load) -> Iterator[pexpect.spawn[str]]:
     """`rtshm write` in a terminal of its own, its first prompt on the screen."""
     load(period_ns=50_000_000)
-    terminal = pexpect.spawn(COMMAND[0], [*COMMAND[1:], "write"], encoding="utf-8", timeout=30)
+    terminal = on_terminal("write")
     terminal.expect_exact(PROMPT)
     yield terminal
     terminal.close(force=True)
@@ -158,11 +158,11 @@ def test_unknown_option_is_refused_with_status_2(load: Load) -> None:
 
 def test_closed_standard_streams_are_no_traceback(load: Load) -> None:
     load(print=0)
-    command = " ".join(COMMAND)
+    cold = " ".join(COLD)
     for line, status in (
-        (f"{command} write 42 >&-", 0),
-        (f"{command} write <&-", 0),
-        (f"{command} read >/dev/full", 1),
+        (f"{cold} write 42 >&-", 0),
+        (f"{cold} write <&-", 0),
+        (f"{cold} read >/dev/full", 1),
     ):
         done = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60)
         assert done.returncode == status, line
@@ -213,9 +213,7 @@ def test_user_with_read_permission_reads(load: Load) -> None:
 
 
 def test_log_follows_the_modules_lines(load: Load) -> None:
-    follower = pexpect.spawn(
-        COMMAND[0], [*COMMAND[1:], "log", "--new"], encoding="utf-8", timeout=PATIENCE
-    )
+    follower = on_terminal("log", "--new")
     # It waits for lines that are new when it does: only then may they come.
     while "poll" not in Path(f"/proc/{follower.pid}/wchan").read_text():
         assert follower.isalive()

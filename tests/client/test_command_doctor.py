@@ -49,14 +49,11 @@ def examine(file: Path | None = None) -> dict[str, Found]:
 
 def command(*before: str, user: int | None = None, group: int | None = None) -> dict[str, Found]:
     """The same by the command, with its status; as a user of no group but one."""
-    done = subprocess.run(
-        [*before, *COMMAND, "doctor", "--json"],
-        capture_output=True,
-        text=True,
-        user=user,
-        group=group,
-        extra_groups=None if user is None else [],
-    )
+    arguments = ("doctor", "--json")
+    if before:
+        done = subprocess.run([*before, *COMMAND, *arguments], capture_output=True, text=True)
+    else:
+        done = run(*arguments, user=user, group=group)
     assert done.stderr == ""
     rows = json.loads(done.stdout)
     found = {row["check"]: (row["level"], row["text"], row["remedy"]) for row in rows}

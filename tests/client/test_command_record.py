@@ -16,7 +16,6 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy
-import pexpect
 import pytest
 import rtshm
 from rtshm import Control, Samples
@@ -24,7 +23,7 @@ from rtshm.cli import main
 from rtshm.recording import Recorder, play
 from rtshm.recording.conditions import Conditions
 
-from tests.lib.command import COMMAND, leave
+from tests.lib.command import begun, leave, on_terminal
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
@@ -82,8 +81,7 @@ def rtshm_here(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPat
 @contextmanager
 def recording(name: str, file: Path) -> Iterator[subprocess.Popen[str]]:
     """`rtshm record` that has written samples."""
-    command = [*COMMAND, "record", name, "-o", str(file)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    process = begun("record", name, "-o", str(file), stderr=subprocess.PIPE)
     try:
         wait_written(process.pid, file, 0)
         yield process
@@ -166,14 +164,7 @@ def test_progress_shows_on_a_terminal_and_control_c_ends_it_well(
     control: Control, tmp_path: Path
 ) -> None:
     file = tmp_path / "run.npz"
-    terminal = pexpect.spawn(
-        COMMAND[0],
-        [*COMMAND[1:], "record", "motor", "-o", str(file)],
-        encoding="utf-8",
-        timeout=BEGIN,
-        dimensions=(24, 120),
-        env={**os.environ, "TERM": "xterm"},
-    )
+    terminal = on_terminal("record", "motor", "-o", str(file), size=(24, 120), TERM="xterm")
     terminal.expect(r"motor .*[1-9][\d,]* samples +[1-9][\d,]* samples/s +0 lost")
     terminal.sendcontrol("c")
     terminal.expect(r"run\.npz: (\d+) samples, 0 lost, \d+ periods missed; Control-C\r\n")

@@ -13,12 +13,13 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 import pexpect
+import pytest
 import rtshm
 from rtshm import Control, PrintMode, RegionInfo
 from rtshm.paths import DEVICES
 
 from tests.lib import module, raw
-from tests.lib.command import COMMAND, done, leave, run
+from tests.lib.command import COLD, COMMAND, done, leave, on_terminal, run
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
@@ -95,6 +96,15 @@ def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
         assert [region.name for region in control.list()] == ["default"]
 
 
+def test_start_clock_and_lead_are_made_by_the_command(load: Load) -> None:
+    load(print=0)
+    start_ns = time.monotonic_ns() + 60_000_000_000
+    done("create", "s", "--start-ns", str(start_ns), "--clock", "monotonic", "--lead", "4us")
+    with Control() as control:
+        assert (control.get("s").start_ns, control.get("s").lead_ns) == (start_ns, 4_000)
+
+
+@pytest.mark.needs("raw")
 def test_raw_memory_is_taken_shown_saved_and_made_again(load: Load, tmp_path: Path) -> None:
     load(print=0)
     made = f"create {raw.NAME} --phys {raw.ADDRESS:#x} --size 8K"
@@ -222,7 +232,7 @@ def test_description_makes_the_same_regions_again(load: Load, tmp_path: Path) ->
 
 def test_save_with_a_closed_standard_output_is_no_traceback(load: Load) -> None:
     load(print=0)
-    line = f"{' '.join(COMMAND)} save >&-"
+    line = f"{' '.join(COLD)} save >&-"
     finished = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60)
     assert (finished.returncode, finished.stderr) == (0, "")
 
@@ -258,9 +268,7 @@ def test_description_that_cannot_be_met_changes_nothing(load: Load, tmp_path: Pa
 
 def follow_events(*arguments: str) -> pexpect.spawn[str]:
     """`rtshm events` that has printed a line, and so prints all that comes."""
-    events = pexpect.spawn(
-        COMMAND[0], [*COMMAND[1:], "events", *arguments], encoding="utf-8", timeout=PATIENCE
-    )
+    events = on_terminal("events", *arguments)
     deadline = time.monotonic() + PATIENCE
     with Control() as control:
         for period in range(10**9, 2 * 10**9):
@@ -336,14 +344,7 @@ def test_events_end_when_the_module_goes(load: Load) -> None:
 
 
 def screen(*arguments: str) -> pexpect.spawn[str]:
-    return pexpect.spawn(
-        COMMAND[0],
-        [*COMMAND[1:], "top", *arguments],
-        encoding="utf-8",
-        timeout=PATIENCE,
-        dimensions=(24, 100),
-        env={**os.environ, "TERM": "xterm"},
-    )
+    return on_terminal("top", *arguments, size=(24, 100), TERM="xterm")
 
 
 def test_top_shows_what_changes_until_q(load: Load) -> None:
@@ -386,18 +387,14 @@ def test_top_leaves_on_control_c_with_130(load: Load) -> None:
 
 
 def test_bash_completes_names_of_regions(load: Load, tmp_path: Path) -> None:
-    program = tmp_path / "rtshm"
-    program.write_text(f'#!/bin/sh\nexec {" ".join(COMMAND)} "$@"\n')
-    program.chmod(0o755)
     script = tmp_path / "completion"
     script.write_text(done("completion", "bash"))
-    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "PS1": "$ "}
     bash = pexpect.spawn(
         "bash",
         ["--norc", "--noprofile", "-i"],
         encoding="utf-8",
         timeout=PATIENCE,
-        env={**environment, "TERM": "dumb"},
+        env={**os.environ, "PS1": "$ ", "TERM": "dumb"},
     )
     bash.expect_exact("$ ")
     bash.sendline(f". {script}; bind 'set bell-style none'")

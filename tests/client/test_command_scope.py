@@ -17,8 +17,7 @@ import pytest
 import rtshm
 from rtshm import Control
 
-from tests.lib.command import COMMAND, leave, run
-from tests.lib.module import PATIENCE
+from tests.lib.command import leave, on_terminal, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,14 +64,7 @@ def sawtooth() -> Iterator[None]:
 
 
 def scope(*arguments: str) -> pexpect.spawn[str]:
-    return pexpect.spawn(
-        COMMAND[0],
-        [*COMMAND[1:], "scope", "motor", *arguments],
-        encoding="utf-8",
-        timeout=PATIENCE,
-        dimensions=(HEIGHT, WIDTH),
-        env={**os.environ, "TERM": "xterm", "LC_ALL": "C.UTF-8"},
-    )
+    return on_terminal("scope", "motor", *arguments, size=(HEIGHT, WIDTH), TERM="xterm")
 
 
 def frame(terminal: pexpect.spawn[str], status: str) -> list[str]:

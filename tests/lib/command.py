@@ -1,18 +1,64 @@
-"""The command `rtshm` as a process of its own."""
+"""The command `rtshm`, as a user types it.
+
+In a guest that began with a snapshot, a fork of the snapshot's interpreter runs it. That
+one declines where the caller has a terminal or is another user: there a fork of this
+process runs it, which has imported the command, too.
+"""
 
 from __future__ import annotations
 
+import os
+import runpy
+import signal
 import subprocess
 import sys
+import traceback
+from typing import TYPE_CHECKING, Any
 
 import pexpect
+import rtshm.cli.commands  # noqa: F401  for the forks
 
-COMMAND = [sys.executable, "-m", "rtshm"]
+from tests.lib.module import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+COMMAND = ["rtshm"]
+# An interpreter of its own: for tests of how the command starts, and with which streams.
+COLD = [sys.executable, "-m", "rtshm"]
+
+
+def forked(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Callable[[], None]:
+    """Have a `preexec_fn` run the command in place of the program, and never return."""
+
+    def act() -> None:
+        # The parent waits for the end of a pipe, too.
+        os.closerange(3, 4096)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+        os.environ.update(env or {})
+        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
+        sys.argv = ["rtshm", *arguments]
+        code: object = 1
+        try:
+            runpy.run_module("rtshm", run_name="__main__", alter_sys=True)
+        except SystemExit as left:
+            code = left.code or 0
+            if not isinstance(code, int):
+                print(code, file=sys.stderr)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(code if isinstance(code, int) else 1)
+
+    return act
 
 
 def run(
-    *arguments: str, stdin: str = "", user: int | None = None
+    *arguments: str, stdin: str = "", user: int | None = None, group: int | None = None
 ) -> subprocess.CompletedProcess[str]:
+    """Run the command; as a user of no group but one, which is by default the user's number."""
     return subprocess.run(
         [*COMMAND, *arguments],
         input=stdin,
@@ -20,9 +66,30 @@ def run(
         text=True,
         timeout=60,
         user=user,
-        group=user,
+        group=user if group is None else group,
         extra_groups=None if user is None else [],
+        preexec_fn=None if user is None else forked(arguments),
     )
+
+
+def on_terminal(
+    *arguments: str, size: tuple[int, int] = (24, 80), **env: str
+) -> pexpect.spawn[str]:
+    """The command on a terminal of its own."""
+    return pexpect.spawn(
+        COMMAND[0],
+        [*arguments],
+        encoding="utf-8",
+        timeout=PATIENCE,
+        dimensions=size,
+        preexec_fn=forked(arguments, env),
+    )
+
+
+def begun(*arguments: str, **streams: Any) -> subprocess.Popen[str]:
+    """The command as a process with the number of its own, which it names files by."""
+    act = forked(arguments)
+    return subprocess.Popen([*COMMAND, *arguments], text=True, preexec_fn=act, **streams)
 
 
 def done(*arguments: str, stdin: str = "") -> str:

@@ -170,6 +170,8 @@ def run(suite: Suite) -> Result:
         kernel,
         payload.of(CHECKOUT, kernel, extra=extra),
         suite.command,
+        # Few kernels are in the quick tests: their snapshots stay in the cache.
+        warm=not suite.more,
         deadline=DEADLINE_SECONDS,
         sinks=machine.Sinks(stdout=sink, stderr=sink),
         **own,
