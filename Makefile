@@ -18,7 +18,7 @@ SETUP := vm/setup.sh tools/needs.sh
 export T := $(value T)
 
 .PHONY: all install install-files uninstall demo demo-pi
-.PHONY: test test-host test-vm test-all test-vagrant coverage lint ynl docs man kernels bench clean distclean help
+.PHONY: test test-host test-vm test-all test-here test-vagrant coverage lint ynl docs man kernels bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
@@ -97,6 +97,14 @@ test-all: $(VENV)/stamp
 	@$(SETUP) tools
 	@$(PYTEST)
 
+# The guest's tests on this very machine, as root: they load and unload the module.
+test-here: $(VENV)/stamp all
+	@for module in tests/probe kmod/examples/pi; do \
+		$(MAKE) -C "$(KDIR)" M="$(CURDIR)/$$module" RTSHM="$(CURDIR)" \
+			KBUILD_EXTRA_SYMBOLS="$(CURDIR)/Module.symvers" modules || exit; \
+	done
+	@$(PYTHON) -m tests.here --module rtshm.ko
+
 # vagrant up and all that, on boxes made here.
 test-vagrant: $(VENV)/stamp
 	@vm/setup.sh
@@ -170,6 +178,7 @@ help:
 	@echo "make test-all   all tests, on every kernel of vm/kernels.toml, some built first"
 	@echo "make test-host  of them those that are not suites in the guest"
 	@echo "make test-vm    the tests of the virtual machine itself"
+	@echo "make test-here  as root: the guest's tests on this machine, which load the module"
 	@echo "make test-vagrant  as root: vagrant up, ssh, reload and destroy, on boxes made here"
 	@echo "make coverage   which lines of the module the tests run"
 	@echo "make lint       compiler warnings, sparse, checkpatch, shellcheck, ruff, mypy and so on"

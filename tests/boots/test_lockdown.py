@@ -12,4 +12,4 @@ if TYPE_CHECKING:
 def test_locked_down_kernel_gives_no_raw_memory_and_the_error_says_so(
     guest_program: Program,
 ) -> None:
-    guest_program("lockdown")
+    guest_program("lockdown", warm=True)

@@ -16,4 +16,5 @@ BEFORE = 6 * 2**32 - 1000
 
 
 def test_history_goes_on_where_the_lower_half_of_a_tick_wraps(guest_program: Program) -> None:
-    guest_program("month", BEFORE, variables=[f"KCFLAGS=-DRTSHM_TICKS_BEFORE={BEFORE}ULL"])
+    flags = f"KCFLAGS=-DRTSHM_TICKS_BEFORE={BEFORE}ULL"
+    guest_program("month", BEFORE, variables=[flags], warm=True)

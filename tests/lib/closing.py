@@ -32,9 +32,6 @@ LOOKS = 20
 BETWEEN_SECONDS = 0.2
 ALIKE_BYTES = 64 << 10
 
-# Out of the kernel's tree, and not signed.
-TAINT = (1 << 12) | (1 << 13)
-
 # An object younger than this is no leak yet (MSECS_MIN_AGE in mm/kmemleak.c).
 LEAK_AGE_SECONDS = 5.5
 
@@ -104,8 +101,8 @@ def faults() -> list[str]:
     if module.is_loaded():
         return ["the module is still loaded"]
     taint = int(Path("/proc/sys/kernel/tainted").read_text())
-    if taint != TAINT:
-        found.append(f"taint is {taint}, not {TAINT}")
+    if taint != module.TAINT:
+        found.append(f"taint is {taint}, not {module.TAINT}")
     before, after = json.loads(STATE.read_text()), look()
     if before["traces"] != after["traces"]:
         for name, entries in after["traces"].items():

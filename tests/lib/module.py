@@ -15,13 +15,16 @@ if TYPE_CHECKING:
     from rtshm.kmsg import KernelLog, Line
 
 CHECKOUT = Path(__file__).parents[2]
-KO = CHECKOUT / "rtshm.ko"
+KO = Path(os.environ.get("RTSHM_KO", CHECKOUT / "rtshm.ko"))
 # A task, and a driver that holds memory, for tests.
 PROBE = CHECKOUT / "tests/probe/rtshm_probe.ko"
 DEVICE = Path("/dev/rtshm/default")
 PARAMETERS = Path("/sys/module/rtshm/parameters")
 
 EVENTS = Path("/sys/kernel/tracing/events")
+
+# Out of the kernel's tree, and not signed: what such a module does to any kernel, and no more.
+TAINT = (1 << 12) | (1 << 13)
 
 PERIOD_MIN_NS = 100_000
 

@@ -101,6 +101,7 @@ def set_ahead(seconds: float) -> None:
     time.clock_settime_ns(time.CLOCK_REALTIME, now + round(seconds * 1e9))
 
 
+@pytest.mark.needs("clock")
 def test_clock_that_is_set_ahead_misses_and_goes_on(control: rtshm.Control) -> None:
     """6 days of 100 us: more periods than 32 bits have."""
     control.create("r", period=100_000, clock=Clock.REALTIME, record_depth=64)
@@ -123,6 +124,7 @@ def test_clock_that_is_set_ahead_misses_and_goes_on(control: rtshm.Control) -> N
             set_ahead(-days * 86400)
 
 
+@pytest.mark.needs("clock")
 @pytest.mark.parametrize("lead", [0, 25_000])
 def test_clock_that_is_set_back_delays_and_goes_on(control: rtshm.Control, lead: int) -> None:
     """Also while a tick runs, or is waited for: it must neither come again and again until the

@@ -30,12 +30,10 @@ from tests.lib.module import (
 if TYPE_CHECKING:
     from tests.lib.fixtures import Load
 
-# O, out of tree, and E, unsigned: what such a module does to any kernel, and no more.
-TAINT = (1 << 12) | (1 << 13)
-
 NOT_LOADED = "rtshm: not loaded: no region of %d bytes with a tick every %d ns (error -%d): %s"
 
 
+@pytest.mark.needs("untainted")
 def test_load_and_unload_twice_leaves_nothing(log: KernelLog) -> None:
     before = traces()
     for _ in range(2):
@@ -53,7 +51,7 @@ def test_load_and_unload_twice_leaves_nothing(log: KernelLog) -> None:
     assert len(unloaded) == 2
     known = {LOADED, VALUE % 0, *unloaded}
     assert set(texts) == known
-    assert int(Path("/proc/sys/kernel/tainted").read_text()) == TAINT
+    assert int(Path("/proc/sys/kernel/tainted").read_text()) == module.TAINT
 
 
 def test_prints_from_the_moment_it_is_loaded_every_period(log: KernelLog, load: Load) -> None:
@@ -216,6 +214,7 @@ def test_floor_of_the_period_can_be_lowered_to_10_us(load: Load, first: str) -> 
     assert (module.PARAMETERS / "period_ns").read_text() == "20000\n"
 
 
+@pytest.mark.needs("small")
 @pytest.mark.parametrize("beyond", ["MemTotal", "MemAvailable"])
 def test_size_beyond_the_memory_is_refused_without_a_splat_or_a_victim(
     log: KernelLog, load: Load, beyond: str

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from tests.lib.fixtures import Load
 
 
+pytestmark = pytest.mark.needs("raw")
+
 # Of the machine that tests/lib/payload.py makes; the kernel has its end from the processor.
 _bits = re.search(
     r"^address sizes\s*: (\d+) bits physical", Path("/proc/cpuinfo").read_text(), re.M

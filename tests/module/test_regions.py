@@ -46,6 +46,7 @@ def test_node_has_its_mode_and_owner_when_it_appears_and_can_be_used_at_once(
 
 
 @pytest.mark.machine
+@pytest.mark.needs("raw")
 def test_event_tells_whether_access_is_the_default(control: Control) -> None:
     """By which the udev rule goes: a mode that was given may be the default one, too."""
     made: dict[str, dict[str, Any]] = {
@@ -496,6 +497,7 @@ def unload_when_idle() -> None:
             assert time.monotonic() < deadline
 
 
+@pytest.mark.needs("cpus")
 def test_timer_runs_on_the_cpu_that_was_asked_for(control: Control) -> None:
     for cpu in (0, 1):
         with ftrace.tracing(f'region == "a{cpu}"'):
@@ -511,6 +513,7 @@ def cpus_of_ticks(name: str) -> set[int]:
 
 
 @pytest.mark.machine
+@pytest.mark.needs("hotplug")
 def test_timer_leaves_its_cpu_while_that_is_offline(control: Control) -> None:
     """And with it what the tick leaves to be done: lines are printed, waiters are woken, and
     a region can be deleted, whatever came last on the cpu that went."""

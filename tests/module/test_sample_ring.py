@@ -192,6 +192,7 @@ def test_sample_has_half_of_plain_stores(control: Control, tear: Path, plain: Sa
 
 # Kernels with debugging are built without kprobes.
 @pytest.mark.stock
+@pytest.mark.needs("kprobes")
 def test_tick_wakes_nobody_where_nobody_waits(control: Control) -> None:
     """Not even the irq_work runs that would."""
     control.create("a", period=MS, record_depth=100)
@@ -206,6 +207,7 @@ def test_tick_wakes_nobody_where_nobody_waits(control: Control) -> None:
 
 
 @pytest.mark.stock
+@pytest.mark.needs("kprobes")
 def test_reader_is_woken_once_for_as_many_ticks_as_it_asked_for(control: Control) -> None:
     control.create("a", period=MS, record_depth=100)
     watermark, turns = 50, 10

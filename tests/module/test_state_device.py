@@ -30,7 +30,10 @@ PAGES = 4
 SIZE = PAGES * PAGE
 
 
-@pytest.fixture(params=["of the kernel", pytest.param("raw", marks=pytest.mark.machine)])
+RAW = [pytest.mark.machine, pytest.mark.needs("raw")]
+
+
+@pytest.fixture(params=["of the kernel", pytest.param("raw", marks=RAW)])
 def memory(request: pytest.FixtureRequest) -> str:
     """What the region is made of."""
     return str(request.param)

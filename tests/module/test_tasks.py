@@ -103,6 +103,7 @@ def test_what_must_not_be_added_is_refused(control: rtshm.Control) -> None:
 
 
 @pytest.mark.machine
+@pytest.mark.needs("raw")
 def test_region_with_all_there_may_be_of_it_is_told_whole(load: Load) -> None:
     """As many tasks as there may be, the longest names, the longest layout: one message."""
     load(print=0, period_ns=3_600_000_000_000)

@@ -1,0 +1,36 @@
+"""What a test may need of its machine: `@pytest.mark.needs(NAME)`, for tests/here.py.
+
+The guest of vm/ has all of it.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.lib import module, raw
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+GIB = 1 << 30
+
+# Whether it is here, and what is said where it is not.
+NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
+    "raw": (lambda: raw.BYTES > 0, "no memory is set aside: boot with memmap=2M$ADDRESS"),
+    "cpus": (lambda: (os.cpu_count() or 1) > 1, "there is one cpu"),
+    "small": (lambda: module.meminfo("MemTotal") < GIB, "this machine has more than 1 GiB"),
+    "kprobes": (
+        lambda: (module.EVENTS.parent / "kprobe_events").exists(),
+        "this kernel has no kprobes",
+    ),
+    "untainted": (
+        lambda: not int(Path("/proc/sys/kernel/tainted").read_text()) & ~module.TAINT,
+        "this kernel is tainted by something else",
+    ),
+    "disk": (Path("/dev/vda").exists, "there is no /dev/vda"),
+    # Others on this machine rely on these.
+    "clock": (lambda: False, "sets the clock"),
+    "hotplug": (lambda: False, "takes a cpu offline"),
+}
