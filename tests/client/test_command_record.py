@@ -165,6 +165,7 @@ def test_progress_shows_on_a_terminal_and_control_c_ends_it_well(
 ) -> None:
     file = tmp_path / "run.npz"
     terminal = on_terminal("record", "motor", "-o", str(file), size=(24, 120), TERM="xterm")
+    terminal.timeout = BEGIN
     terminal.expect(r"motor .*[1-9][\d,]* samples +[1-9][\d,]* samples/s +0 lost")
     terminal.sendcontrol("c")
     terminal.expect(r"run\.npz: (\d+) samples, 0 lost, \d+ periods missed; Control-C\r\n")

@@ -11,9 +11,7 @@ import signal
 import socket
 import struct
 import threading
-from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,9 +23,10 @@ from rtshm.control.netlink import Link
 from tests.lib import child, first, module
 from tests.lib.genl import NEW, Genl, attrs
 from tests.lib.module import LIFETIME, PATIENCE
+from tests.lib.waiting import when_polling
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from rtshm.control import Event, Watch
 
@@ -73,27 +72,6 @@ DEFAULTS = {
     "cpu": None,
     "users": 0,
 }
-
-
-@contextmanager
-def when_polling(act: Callable[[], object]) -> Iterator[None]:
-    """Have `act` done once the main thread waits in poll()."""
-    wchan = Path(f"/proc/self/task/{os.getpid()}/wchan")
-    over = threading.Event()
-
-    def wait_and_act() -> None:
-        while "poll" not in wchan.read_text():
-            if over.wait(0.01):
-                return
-        act()
-
-    thread = threading.Thread(target=wait_and_act)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
 
 
 # One region.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import threading
 import time
 from datetime import timedelta
 from itertools import pairwise
@@ -15,7 +14,10 @@ import pytest
 import rtshm
 from rtshm import Control, Sample, Samples
 
+from tests.lib import first
 from tests.lib.module import PATIENCE
+from tests.lib.samples import rest
+from tests.lib.waiting import when_polling
 
 HOUR = timedelta(hours=1)
 MS = timedelta(milliseconds=1)
@@ -102,9 +104,8 @@ def test_field_with_the_name_of_a_header_field_has_another(control: Control) -> 
 
 def test_reader_may_begin_with_the_oldest(control: Control) -> None:
     control.create("a", period=MS, record_depth=20)
-    time.sleep(0.1)
-    control.set("a", period=HOUR)
-    time.sleep(0.1)
+    first.tick("a", 30)
+    rest(control)
     with Samples("a", oldest=True) as samples:
         array = samples.read_array(100)
     assert len(array) == 20
@@ -129,8 +130,7 @@ def test_array_without_waiting_is_what_is_there(control: Control) -> None:
         deadline = time.monotonic() + PATIENCE
         while control.get("a").counters.ticks < 20:
             assert time.monotonic() < deadline
-        control.set("a", period=HOUR)
-        time.sleep(0.1)
+        rest(control)
         # Fewer than the watermark, and then none.
         assert len(samples.read_array(1000, wait=False)) > 0
         assert len(samples.read_array(1000, wait=False)) == 0
@@ -169,11 +169,7 @@ def test_close_twice_and_use_after_close(control: Control) -> None:
 
 def test_delete_ends_the_waiting(control: Control) -> None:
     control.create("a", period=HOUR, record_depth=10)
-    time.sleep(0.1)
-    with Samples("a") as samples:
-        deleter = threading.Timer(0.3, control.delete, ["a"])
-        deleter.start()
+    first.tick("a")
+    with Samples("a") as samples, when_polling(lambda: control.delete("a")):
         assert list(samples) == []
         assert len(samples.read_array(5)) == 0
-        # It waits for its answer with a control that goes with this test.
-        deleter.join()

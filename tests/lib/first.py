@@ -1,4 +1,4 @@
-"""The first tick of a region, at once: after it, one with a long period has no other."""
+"""The first ticks of a region. One with a long period has one, at once, and no other then."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import rtshm
 from tests.lib.module import PATIENCE
 
 
-def tick(name: str = "default") -> rtshm.RegionInfo:
-    """Wait until it has been; the region then."""
+def tick(name: str = "default", count: int = 1) -> rtshm.RegionInfo:
+    """Wait for this number of ticks; the region then."""
     deadline = time.monotonic() + PATIENCE
     with rtshm.Control() as control:
-        while not (region := control.get(name)).counters.ticks:
-            assert time.monotonic() < deadline, f"{name}: no tick in {PATIENCE} s"
+        while (region := control.get(name)).counters.ticks < count:
+            assert time.monotonic() < deadline, f"{name}: no {count} ticks in {PATIENCE} s"
     return region

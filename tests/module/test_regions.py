@@ -9,7 +9,6 @@ import select
 import stat
 import struct
 import subprocess
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from tests.lib.child import killed
 from tests.lib.genl import DEL, NEW, Genl, Refused, attrs
 from tests.lib.libc import PAGE
 from tests.lib.module import LIFETIME, PATIENCE
+from tests.lib.waiting import when_polling
 
 HOUR_NS = 3_600_000_000_000
 DEVICES = Path("/dev/rtshm")
@@ -149,10 +149,9 @@ def test_delete_hangs_up_on_who_waits(control: Control) -> None:
         poll = select.poll()
         poll.register(region.fileno(), select.POLLOUT)
         assert poll.poll(0) == []
-        deleter = threading.Timer(0.2, control.delete, ["a"])
-        deleter.start()
-        assert poll.poll(PATIENCE * 1000) == [(region.fileno(), select.POLLHUP | select.POLLERR)]
-        deleter.join()
+        with when_polling(lambda: control.delete("a")):
+            gone = poll.poll(PATIENCE * 1000)
+        assert gone == [(region.fileno(), select.POLLHUP | select.POLLERR)]
 
 
 def test_delete_is_seen_by_select_and_by_every_exclusive_waiter(control: Control) -> None:
@@ -164,12 +163,10 @@ def test_delete_is_seen_by_select_and_by_every_exclusive_waiter(control: Control
         for waiter in waiters:
             waiter.register(region.fileno(), select.EPOLLOUT | select.EPOLLEXCLUSIVE)
             assert waiter.poll(0) == []
-        deleter = threading.Timer(0.2, control.delete, ["a"])
-        deleter.start()
-        assert select.select([], [region], [], PATIENCE)[1] == [region]
+        with when_polling(lambda: control.delete("a")):
+            assert select.select([], [region], [], PATIENCE)[1] == [region]
         gone = [(region.fileno(), select.EPOLLHUP | select.EPOLLERR)]
         assert [waiter.poll(PATIENCE) for waiter in waiters] == [gone, gone]
-        deleter.join()
         for waiter in waiters:
             waiter.close()
 

@@ -37,6 +37,7 @@ from tests.lib.samples import (
     set_watermark,
     split,
 )
+from tests.lib.waiting import wait_asleep, when_polling
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,7 +98,7 @@ def test_reader_begins_with_the_next_sample_or_the_oldest_kept(
     control: Control, opened: Callable[..., int]
 ) -> None:
     control.create("a", period=MS, record_depth=50)
-    time.sleep(0.2)
+    first.tick("a", 60)
     ticks = rest(control)
     fd = opened(os.O_RDONLY | os.O_NONBLOCK)
     with pytest.raises(BlockingIOError):
@@ -267,7 +268,7 @@ def test_deleted_region_gives_its_last_samples_and_then_the_end(
 ) -> None:
     control.create("a", period=10 * MS, record_depth=1000)
     fd = opened()
-    time.sleep(0.2)
+    first.tick("a", 10)
     control.delete("a")
     samples = read(fd)
     check_order(samples, 10 * MS)
@@ -295,18 +296,16 @@ def test_delete_ends_the_waiting_of_readers_and_pollers(
     poll = select.poll()
     poll.register(other, select.POLLIN)
     waiting.start()
-    deleter = threading.Timer(0.3, control.delete, ["a"])
-    deleter.start()
-    assert poll.poll(PATIENCE * 1000) == [(other, select.POLLHUP)]
+    wait_asleep(Path(f"/proc/self/task/{waiting.native_id}"))
+    with when_polling(lambda: control.delete("a")):
+        assert poll.poll(PATIENCE * 1000) == [(other, select.POLLHUP)]
     waiting.join(PATIENCE)
-    # It waits for its answer with a control that goes with this test.
-    deleter.join()
     assert got == [b""]
 
 
 def test_signal_interrupts_a_read_that_waits(control: Control, opened: Callable[..., int]) -> None:
     control.create("a", period=HOUR_NS, record_depth=10)
-    time.sleep(0.1)
+    first.tick("a")
     fd = opened()
 
     def stop(*_: object) -> None:

@@ -36,6 +36,7 @@ from tests.lib.samples import (
     set_watermark,
 )
 from tests.lib.tearing import hostile
+from tests.lib.waiting import wait_asleep
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -228,14 +229,6 @@ def test_reader_is_woken_once_for_as_many_ticks_as_it_asked_for(control: Control
         assert ticks[-1] - ticks[0] + 1 == len(ticks) == turns * watermark
     finally:
         os.close(fd)
-
-
-def wait_asleep(task: Path) -> None:
-    """Until a task of /proc waits in the module."""
-    deadline = time.monotonic() + PATIENCE
-    while not (task / "wchan").read_text().startswith("rtshm_"):
-        assert time.monotonic() < deadline, f"{task} waits in {(task / 'wchan').read_text()}"
-        time.sleep(0.01)
 
 
 def switches(pid: int) -> int:

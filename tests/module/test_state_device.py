@@ -8,7 +8,6 @@ import mmap
 import os
 import select
 import stat
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from tests.lib import child, first, libc, raw
 from tests.lib.genl import Genl
 from tests.lib.libc import EXEC, PAGE, PRIVATE, READ, SHARED, WRITE
 from tests.lib.module import DEVICE, PATIENCE, PERIOD_MIN_NS
+from tests.lib.waiting import when_polling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -267,10 +267,8 @@ def test_poller_wakes_when_another_process_clears_ready(load: Load) -> None:
     fd = os.open(DEVICE, os.O_RDWR)
     for _ in range(5):
         announce(fd)
-        clear = threading.Timer(0.05, lambda: os.pwrite(fd, b"\0", 4))
-        clear.start()
-        assert writable_within(fd, PATIENCE)
-        clear.join()
+        with when_polling(lambda: os.pwrite(fd, b"\0", 4)):
+            assert writable_within(fd, PATIENCE)
     os.close(fd)
 
 
