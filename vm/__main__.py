@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import importlib
 import math
 import os
@@ -12,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from vm.host import machine, terminal
+from vm.host import cache, machine, terminal
 from vm.host.errors import HarnessError
 from vm.host.progress import say
 
@@ -86,6 +87,11 @@ def guarded(act: Callable[[], int]) -> int:
         # The reader has enough. Python must not write the rest when it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        say(f"{error.filename or cache.root()}: {error.strerror}")
+        return HARNESS_STATUS
     except KeyboardInterrupt:
         return 128 + signal.SIGINT
 

@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,8 +65,12 @@ def make_tree(
     tree.mkdir(exist_ok=True)
     # -p: the modes, too, when this user is not root.
     unpacking = ["tar", "-x", "-p", "-C", str(tree), "--exclude=./dev/*"]
-    pipe = f"set -o pipefail; {shlex.join(making)} | {shlex.join(unpacking)}"
-    run_logged(["bash", "-c", pipe], log, f"mmdebstrap of {suite}", script=script)
+    # mmdebstrap leaves its temporary files when it is ended early.
+    with tempfile.TemporaryDirectory(prefix="vm-", ignore_cleanup_errors=True) as temporary:
+        os.chmod(temporary, 0o755)
+        making = ["env", f"TMPDIR={temporary}", *making]
+        pipe = f"set -o pipefail; {shlex.join(making)} | {shlex.join(unpacking)}"
+        run_logged(["bash", "-c", pipe], log, f"mmdebstrap of {suite}", script=script)
 
 
 def as_root(command: Sequence[str]) -> list[str]:

@@ -151,12 +151,12 @@ def run(
                 for line in gdb.lines(guest, kernel, payload):
                     say(line)
             told |= environment or {}
-            checkout.write(path, payload, SHELL if command is None else command, told)
             try:
+                checkout.write(path, payload, SHELL if command is None else command, told)
                 with contextlib.closing(job.Job(path, payload.source, built)) as work:
                     went = on_its_way(directory, guest, work, sinks, deadline, kept)
             finally:
-                path.unlink()
+                path.unlink(missing_ok=True)
             # If it was not built, that is what there is to say.
             built.result()
             return Outcome(

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +22,9 @@ if TYPE_CHECKING:
 
 TICK_SECONDS = 15.0
 CLEANING_SECONDS = 20.0
+
+# A file system with fewer bytes than these has no room for a step.
+FULL = 1 << 20
 
 
 def say(text: str) -> None:
@@ -70,4 +75,7 @@ def run_logged(command: Sequence[str], log: Path, what: str, *, script: str = ""
         repeated = set(script.splitlines())
         lines = log.read_text(errors="replace").splitlines()
         tail = [line for line in lines if line not in repeated][-15:]
+        if shutil.disk_usage(log.parent).free < FULL:
+            # Then the log has not said it, either.
+            tail.append(f"{log.parent}: {os.strerror(errno.ENOSPC)}")
         raise HarnessError("\n".join([*tail, f"{what} failed (status {status}); log: {log}"]))

