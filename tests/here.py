@@ -25,6 +25,8 @@ SUITES = ["tests/module", "tests/client"]
 class Chosen:
     """Leaves out what cannot be tested here, and says why."""
 
+    # After -k and -m: what these leave out is not worth a word.
+    @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(
         self, config: pytest.Config, items: list[pytest.Item]
     ) -> None:
