@@ -3,14 +3,19 @@ in them is needed."""
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lib.payload import CHECKOUT
 from tools import litmus
 from vm.host.errors import HarnessError
 
-FILES = sorted((Path(__file__).parents[1] / "litmus").glob("*.litmus"))
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILES = sorted((CHECKOUT / "tests/litmus").glob("*.litmus"))
+assert FILES
 BARRIERS = [(file, name) for file in FILES for name in litmus.barriers(file.read_text())]
 
 
