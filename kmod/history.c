@@ -7,6 +7,7 @@
  * is another ring in the same history.
  */
 
+#include <linux/poll.h>
 #include <linux/slab.h>
 
 #include "rtshm.h"
@@ -122,10 +123,12 @@ void rtshm_history_shut(struct rtshm_history *history)
 	if (!history)
 		return;
 	region = history->region;
-	scoped_guard(raw_spinlock_irq, &region->lock)
-		region->history = NULL;
 	WRITE_ONCE(history->dead, true);	/* who opens, polls or reads */
+	scoped_guard(raw_spinlock_irq, &region->lock) {
+		region->history = NULL;
+		rtshm_sleepers_wake(history->ring);
+	}
 	cdev_device_del(&history->cdev, &history->dev);
-	wake_up_all(&region->recorded);
+	rtshm_wake_all(&region->recorded, EPOLLHUP | EPOLLIN | EPOLLRDNORM);
 	put_device(&history->dev);
 }

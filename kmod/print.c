@@ -2,7 +2,7 @@
 /*
  * The lines of a region in the log.
  *
- * A tick says that a line is due; its irq_work prints it, if no more than
+ * A tick says that a line is due; the region's thread prints it, if no more than
  * RTSHM_PRINT_BURST were printed in this second. Each line that was due is taken
  * from region->line once: by who prints it, or by who counts it as withheld.
  */
@@ -25,7 +25,7 @@ void rtshm_print_withhold(struct rtshm_region *region)
 }
 
 /*
- * Hard interrupt. Whether the irq_work has something to print: the line of this
+ * Hard interrupt. Whether the thread has something to print: the line of this
  * tick, or one that the limit made wait.
  */
 bool rtshm_print_due(struct rtshm_region *region, s32 value)
@@ -59,7 +59,7 @@ void rtshm_print_tell_withheld(struct rtshm_region *region)
 }
 
 /*
- * irq_work. At most RTSHM_PRINT_BURST lines a second; what is over the limit
+ * The region's thread. At most RTSHM_PRINT_BURST lines a second; what is over the limit
  * stays due, and the next tick asks again.
  */
 void rtshm_print(struct rtshm_region *region)
@@ -69,7 +69,7 @@ void rtshm_print(struct rtshm_region *region)
 	if (!atomic64_read(&region->line) || !__ratelimit(&region->print_limit))
 		return;
 	line = atomic64_xchg(&region->line, 0);
-	/* Another cpu's irq_work, of the tick before on PREEMPT_RT, had it. */
+	/* A tick withheld it meanwhile. */
 	if (!line)
 		return;
 	/* The notice is one of the second's lines, or waits for the next. */

@@ -9,6 +9,7 @@
  */
 
 #include <linux/idr.h>
+#include <linux/poll.h>
 #include <linux/slab.h>
 
 #include "rtshm.h"
@@ -175,6 +176,10 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
 	if (!region->mem)
 		goto err_put;
 
+	err = rtshm_thread_start(region);
+	if (err)
+		goto err_put;
+
 	/* Last of what can be done without anybody seeing it: it cannot be undone. */
 	if (phys)
 		rtshm_phys_begin(phys);
@@ -185,10 +190,12 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
 	if (err) {
 		/* Who found the number meanwhile has a file of nothing. */
 		WRITE_ONCE(region->dead, true);
-		goto err_put;
+		goto err_thread;
 	}
 	return region;
 
+err_thread:
+	rtshm_thread_stop(region);
 err_put:
 	put_device(&region->dev);
 	return ERR_PTR(err);
@@ -211,7 +218,7 @@ void rtshm_region_shut(struct rtshm_region *region)
 	 * All, whatever they wait for. rtshm_state_poll() is in the queue before
 	 * it looks whether the region is dead.
 	 */
-	wake_up_all(&region->taken);
+	rtshm_wake_all(&region->taken, EPOLLHUP | EPOLLERR | EPOLLOUT | EPOLLWRNORM);
 }
 
 void rtshm_region_put(struct rtshm_region *region)

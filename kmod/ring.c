@@ -9,6 +9,7 @@
  */
 
 #include <linux/limits.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "rtshm.h"
@@ -27,6 +28,7 @@ struct rtshm_ring *rtshm_ring_new(u32 depth, u32 record_bytes)
 	ring->head = RTSHM_TICKS_BEFORE;
 	ring->wake_at = U64_MAX;
 	ring->wake_ns = U64_MAX;
+	INIT_LIST_HEAD(&ring->sleepers);
 	ring->slots = rtshm_memory_get(rtshm_ring_bytes(depth, record_bytes));
 	if (!ring->slots) {
 		kfree(ring);
@@ -50,14 +52,25 @@ static void *rtshm_ring_slot(struct rtshm_ring *ring, u32 index)
 }
 
 /*
+ * The region's lock held. Wakes a reader once; it sleeps again after another
+ * rtshm_sleeper_arm() only.
+ */
+static void rtshm_sleeper_wake(struct rtshm_sleeper *sleeper)
+{
+	rtshm_sleeper_arm(sleeper, U64_MAX, U64_MAX);
+	wake_up_process(sleeper->task);
+}
+
+/*
  * Hard interrupt, the region's lock held. The record is the region's memory as
  * it is, but for the word, which is as the tick saw it before it took it.
- * Whether a reader is to be woken.
+ * Wakes the readers that sleep in read(2). Returns whether others are to be woken.
  */
 bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
 		     u64 word, const struct rtshm_sample *sample)
 {
 	struct rtshm_sample *slot = rtshm_ring_slot(ring, ring->at);
+	struct rtshm_sleeper *sleeper;
 	u32 words = (ring->stride - sizeof(*slot)) / sizeof(u64);
 	u64 *record = (u64 *)slot->record;
 	u32 i;
@@ -71,11 +84,47 @@ bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
 	if (++ring->at == ring->depth)
 		ring->at = 0;
 
+	list_for_each_entry(sleeper, &ring->sleepers, list)
+		if (ring->head >= sleeper->wake_at ||
+		    sample->time_ns >= sleeper->wake_ns)
+			rtshm_sleeper_wake(sleeper);
+
 	if (ring->head < ring->wake_at && sample->time_ns < ring->wake_ns)
 		return false;
 	ring->wake_at = U64_MAX;
 	ring->wake_ns = U64_MAX;
 	return true;
+}
+
+/*
+ * The region's lock held. The current task is going to sleep until a tick wakes
+ * it. False if RTSHM_SLEEPERS_MAX do so already: a tick takes constant time.
+ */
+bool rtshm_sleeper_add(struct rtshm_ring *ring, struct rtshm_sleeper *sleeper)
+{
+	if (ring->sleepers_count == RTSHM_SLEEPERS_MAX)
+		return false;
+	sleeper->task = current;
+	rtshm_sleeper_arm(sleeper, U64_MAX, U64_MAX);
+	list_add_tail(&sleeper->list, &ring->sleepers);
+	ring->sleepers_count++;
+	return true;
+}
+
+/* The region's lock held. */
+void rtshm_sleeper_remove(struct rtshm_ring *ring, struct rtshm_sleeper *sleeper)
+{
+	list_del(&sleeper->list);
+	ring->sleepers_count--;
+}
+
+/* The region's lock held. Wakes all readers that sleep: no tick will. */
+void rtshm_sleepers_wake(struct rtshm_ring *ring)
+{
+	struct rtshm_sleeper *sleeper;
+
+	list_for_each_entry(sleeper, &ring->sleepers, list)
+		rtshm_sleeper_wake(sleeper);
 }
 
 /* The region's lock held. The first sample from @next on that is still kept. */

@@ -10,7 +10,8 @@
  *     ring.c       samples: push, copy out
  *     print.c      lines in the log
  *     task.c       the tasks of a region, which a tick runs
- *     tick.c       the timer, the word it takes, what it counts, its irq_work
+ *     wake.c       the thread of a region: wakes who polls, prints
+ *     tick.c       the timer, the word it takes, what it counts
  *     region.c     memory, device, lifetime
  *     history.c    the ring of a region and its device
  *     limits.c     what a region may be, and what a refusal says
@@ -27,7 +28,6 @@
 #include <linux/device.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
-#include <linux/irq_work.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
 #include <linux/ratelimit.h>
@@ -152,20 +152,41 @@ struct rtshm_task_counters {
 	bool			stopped;
 };
 
-/* What goes on in a region between a tick, a poller and the irq_work. */
+/* What goes on in a region between a tick, a poller and the thread. */
 enum rtshm_pending {
 	RTSHM_POLL_ARMED,	/* a poller saw an announcement and waits */
-	RTSHM_WAKE,		/* the irq_work is to wake the pollers */
-	RTSHM_WAKE_READERS,	/* the irq_work is to wake readers of samples */
-	RTSHM_TELL_STOPPED,	/* the irq_work is to tell of a stopped task */
+	RTSHM_REPORT,		/* the thread has something to do */
+	RTSHM_WAKE,		/* the thread is to wake the pollers */
+	RTSHM_WAKE_READERS,	/* the thread is to wake readers of samples */
+	RTSHM_TELL_STOPPED,	/* the thread is to tell of a stopped task */
 	RTSHM_COMPARED,		/* compared_value is of this mode of printing */
 };
+
+/* Most readers of a region that its tick wakes itself. */
+#define RTSHM_SLEEPERS_MAX	8
+
+/* A reader that sleeps in read(2). Under the region's lock, but for the task. */
+struct rtshm_sleeper {
+	struct list_head	list;
+	struct task_struct	*task;
+	u64			wake_at;	/* head at which it is woken */
+	u64			wake_ns;	/* or CLOCK_MONOTONIC */
+};
+
+static inline void rtshm_sleeper_arm(struct rtshm_sleeper *sleeper, u64 wake_at,
+				     u64 wake_ns)
+{
+	sleeper->wake_at = wake_at;
+	sleeper->wake_ns = wake_ns;
+}
 
 /* Under the region's lock, but for what is constant: depth, stride, slots. */
 struct rtshm_ring {
 	u64			head;		/* samples so far */
-	u64			wake_at;	/* head at which readers are woken */
+	u64			wake_at;	/* head at which the thread wakes readers */
 	u64			wake_ns;	/* or CLOCK_MONOTONIC */
+	struct list_head	sleepers;	/* readers that the tick wakes */
+	u32			sleepers_count;
 	u32			at;		/* slot of the next sample */
 	u32			depth;
 	u32			stride;		/* bytes of a sample */
@@ -258,14 +279,13 @@ struct rtshm_region {
 
 	/* The tick's own until rtshm_tick_stop() has returned. */
 	struct hrtimer		timer;
-	struct hlist_node	cpuhp;		/* cpus that come and go */
-	unsigned int		timer_cpu;
+	struct hlist_node	cpuhp;		/* its own cpu returns */
 	s32			compared_value;	/* of the last line that was due */
 
 	/* Handed over by atomic bits and single words. */
 	unsigned long		pending;	/* enum rtshm_pending */
 	atomic64_t		line;		/* RTSHM_LINE and a value, or 0 */
-	struct irq_work		report;
+	struct task_struct	*thread;	/* constant */
 	struct ratelimit_state	print_limit;
 	atomic_t		withheld;	/* lines not printed and not told of */
 
@@ -339,6 +359,9 @@ struct rtshm_ring *rtshm_ring_new(u32 depth, u32 record_bytes);
 void rtshm_ring_free(struct rtshm_ring *ring);
 bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
 		     u64 word, const struct rtshm_sample *sample);
+bool rtshm_sleeper_add(struct rtshm_ring *ring, struct rtshm_sleeper *sleeper);
+void rtshm_sleeper_remove(struct rtshm_ring *ring, struct rtshm_sleeper *sleeper);
+void rtshm_sleepers_wake(struct rtshm_ring *ring);
 u64 rtshm_ring_first(const struct rtshm_ring *ring, u64 next);
 u32 rtshm_ring_run(struct rtshm_ring *ring, u64 first, const void **samples);
 
@@ -360,6 +383,12 @@ void rtshm_task_attach(struct rtshm_region *region, struct rtshm_task *task);
 void rtshm_task_detach(struct rtshm_task *task);
 void rtshm_tasks_gone(struct rtshm_region *region);
 bool rtshm_in_gone(void);
+
+/* wake.c */
+void rtshm_wake_all(struct wait_queue_head *queue, __poll_t events);
+void rtshm_thread_wake(struct rtshm_region *region);
+int rtshm_thread_start(struct rtshm_region *region);
+void rtshm_thread_stop(struct rtshm_region *region);
 
 /* tick.c */
 int rtshm_ticks_init(void);

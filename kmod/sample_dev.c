@@ -11,6 +11,7 @@
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/poll.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 #include <linux/uio.h>
@@ -83,10 +84,12 @@ static loff_t rtshm_sample_llseek(struct file *file, loff_t offset, int whence)
 
 /*
  * Whether there are as many samples as the watermark says, or @most, or any after
- * its time; if not, the tick that makes it so wakes. All under the lock of the
- * tick: none falls between the look and the arming.
+ * its time. If not, the tick that makes it so wakes @sleeper or, with NULL, the
+ * wait queue. All under the lock of the tick: none falls between the look and the
+ * arming.
  */
-static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 most)
+static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 most,
+			       struct rtshm_sleeper *sleeper)
 {
 	struct rtshm_region *region = reader->history->region;
 	struct rtshm_ring *ring = reader->history->ring;
@@ -106,12 +109,50 @@ static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 most)
 			until_ns = reader->waits_since_ns + reader->watermark.wait_ns;
 
 		ready = there >= wanted || (there && now_ns >= until_ns);
-		if (!ready) {
+		if (!ready && sleeper) {
+			rtshm_sleeper_arm(sleeper, first + wanted, until_ns);
+		} else if (!ready) {
 			ring->wake_at = min(ring->wake_at, first + wanted);
 			ring->wake_ns = min(ring->wake_ns, until_ns);
 		}
 	}
 	return ready;
+}
+
+/*
+ * Waits until rtshm_reader_ready() or the end of the history: 0 or -ERESTARTSYS.
+ * A reader among the first RTSHM_SLEEPERS_MAX is woken by the tick itself, any
+ * other one by the thread of the region.
+ */
+static int rtshm_reader_wait(struct rtshm_reader *reader, u32 most)
+{
+	struct rtshm_history *history = reader->history;
+	struct rtshm_region *region = history->region;
+	struct rtshm_sleeper sleeper;
+	bool added;
+	int err = 0;
+
+	scoped_guard(raw_spinlock_irq, &region->lock)
+		added = rtshm_sleeper_add(history->ring, &sleeper);
+	if (!added)
+		return wait_event_interruptible(region->recorded,
+						rtshm_reader_ready(reader, most, NULL) ||
+						READ_ONCE(history->dead));
+	for (;;) {
+		set_current_state(TASK_INTERRUPTIBLE);
+		if (rtshm_reader_ready(reader, most, &sleeper) ||
+		    READ_ONCE(history->dead))
+			break;
+		if (signal_pending(current)) {
+			err = -ERESTARTSYS;
+			break;
+		}
+		schedule();
+	}
+	__set_current_state(TASK_RUNNING);
+	scoped_guard(raw_spinlock_irq, &region->lock)
+		rtshm_sleeper_remove(history->ring, &sleeper);
+	return err;
 }
 
 /*
@@ -206,12 +247,10 @@ static ssize_t rtshm_sample_read(struct kiocb *iocb, struct iov_iter *to)
 	room = min_t(size_t, room, U32_MAX);
 	do {
 		if (block) {
-			err = wait_event_interruptible(history->region->recorded,
-						       rtshm_reader_ready(reader, room) ||
-						       READ_ONCE(history->dead));
+			err = rtshm_reader_wait(reader, room);
 			if (err)
 				return err;
-		} else if (!rtshm_reader_ready(reader, 1) && !READ_ONCE(history->dead)) {
+		} else if (!rtshm_reader_ready(reader, 1, NULL) && !READ_ONCE(history->dead)) {
 			return -EAGAIN;
 		}
 		/* No tick is after it: if there is nothing then, that is the end. */
@@ -232,7 +271,7 @@ static __poll_t rtshm_sample_poll(struct file *file, poll_table *wait)
 	/* rtshm_history_shut() sets dead before it wakes the queue. */
 	if (READ_ONCE(history->dead))
 		events |= EPOLLHUP;
-	if (rtshm_reader_ready(reader, events ? 1 : U32_MAX))
+	if (rtshm_reader_ready(reader, events ? 1 : U32_MAX, NULL))
 		events |= EPOLLIN | EPOLLRDNORM;
 	return events;
 }

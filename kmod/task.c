@@ -67,7 +67,7 @@ static struct rtshm_task *rtshm_task_to_tell(struct rtshm_region *region)
 	return NULL;
 }
 
-/* irq_work. Nothing is printed under the lock that a tick takes. */
+/* The region's thread. Nothing is printed under the lock that a tick takes. */
 void rtshm_tasks_tell_stopped(struct rtshm_region *region)
 {
 	char name[RTSHM_NAME_MAX + 1];

@@ -3,15 +3,13 @@
  * The periodic task of a region.
  *
  * rtshm_tick() runs in hard interrupt context, on PREEMPT_RT too: constant
- * time after the region's lead, raw locks only, no allocation, no wake-up, no
- * printing. What may sleep or take long is left to rtshm_report(), an irq_work:
- * interrupt context on ordinary kernels, a thread on PREEMPT_RT.
+ * time after the region's lead, raw locks only, no allocation, no printing. It
+ * wakes at most RTSHM_SLEEPERS_MAX readers and the thread of the region, which
+ * does everything that may sleep or take long: see wake.c.
  */
 
 #include <linux/cpuhotplug.h>
-#include <linux/cpumask.h>
 #include <linux/math64.h>
-#include <linux/poll.h>
 #include <linux/smp.h>
 
 #include "rtshm.h"
@@ -207,7 +205,6 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 	ktime_t now;
 	u64 missed;
 
-	WRITE_ONCE(region->timer_cpu, smp_processor_id());	/* rtshm_cpu_down() */
 	/* Without the lock, for which others would wait with it. */
 	if (region->lead_ns)
 		rtshm_wait_due(region);
@@ -244,23 +241,8 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 		report = true;
 	}
 	if (report)
-		irq_work_queue(&region->report);
+		rtshm_thread_wake(region);
 	return HRTIMER_RESTART;
-}
-
-/* irq_work: wake-ups and printing are allowed here, sleeping is not. */
-static void rtshm_report(struct irq_work *work)
-{
-	struct rtshm_region *region = container_of(work, typeof(*region), report);
-
-	if (test_and_clear_bit(RTSHM_WAKE, &region->pending))
-		wake_up_interruptible_poll(&region->taken, EPOLLOUT | EPOLLWRNORM);
-	/* All: whom EPOLLEXCLUSIVE would single out may wait for another watermark. */
-	if (test_and_clear_bit(RTSHM_WAKE_READERS, &region->pending))
-		wake_up_interruptible_all(&region->recorded);
-	if (test_and_clear_bit(RTSHM_TELL_STOPPED, &region->pending))
-		rtshm_tasks_tell_stopped(region);
-	rtshm_print(region);
 }
 
 static const clockid_t rtshm_clocks[] = {
@@ -271,49 +253,25 @@ static const clockid_t rtshm_clocks[] = {
 
 static enum cpuhp_state rtshm_cpuhp_state;
 
-/* The interrupt of rtshm_timer_move() on the timer's new cpu. */
-static void rtshm_timer_restart(void *data)
-{
-	struct rtshm_region *region = data;
-
-	WRITE_ONCE(region->timer_cpu, smp_processor_id());
-	hrtimer_start_expires(&region->timer, HRTIMER_MODE_ABS_PINNED_HARD);
-}
-
-/* The thread of a cpu that comes or goes. The timer stays on its grid. */
-static void rtshm_timer_move(struct rtshm_region *region, unsigned int cpu)
-{
-	hrtimer_cancel(&region->timer);
-	smp_call_function_single(cpu, rtshm_timer_restart, region, true);
-}
-
+/*
+ * The thread of a cpu that comes. A timer leaves a cpu that goes by itself; here
+ * it returns to its own, on the same grid. Not before rtshm_tick_start().
+ */
 static int rtshm_cpu_up(unsigned int cpu, struct hlist_node *node)
 {
 	struct rtshm_region *region = hlist_entry(node, typeof(*region), cpuhp);
 
-	if (region->cpu == cpu)
-		rtshm_timer_move(region, cpu);
-	return 0;
-}
-
-/*
- * The kernel moves timers from a cpu that goes, too, but late: on PREEMPT_RT a
- * tick could queue its irq_work after the thread that runs it was parked, and
- * the work would wait until the cpu comes back, as would rtshm_tick_stop().
- */
-static int rtshm_cpu_down(unsigned int cpu, struct hlist_node *node)
-{
-	struct rtshm_region *region = hlist_entry(node, typeof(*region), cpuhp);
-
-	if (READ_ONCE(region->timer_cpu) == cpu)
-		rtshm_timer_move(region, cpumask_any_but(cpu_online_mask, cpu));
+	if (region->cpu == cpu && hrtimer_active(&region->timer)) {
+		hrtimer_cancel(&region->timer);
+		hrtimer_start_expires(&region->timer, HRTIMER_MODE_ABS_PINNED_HARD);
+	}
 	return 0;
 }
 
 int __init rtshm_ticks_init(void)
 {
 	int state = cpuhp_setup_state_multi(CPUHP_AP_ONLINE_DYN, "rtshm:online",
-					    rtshm_cpu_up, rtshm_cpu_down);
+					    rtshm_cpu_up, NULL);
 
 	if (state < 0)
 		return state;
@@ -333,7 +291,6 @@ void rtshm_tick_init(struct rtshm_region *region)
 	region->counters.ticks = RTSHM_TICKS_BEFORE;
 	init_waitqueue_head(&region->taken);
 	init_waitqueue_head(&region->recorded);
-	init_irq_work(&region->report, rtshm_report);
 	rtshm_print_init(region);
 	INIT_LIST_HEAD(&region->tasks);
 	hrtimer_setup(&region->timer, rtshm_tick, rtshm_clocks[region->clock],
@@ -361,9 +318,6 @@ static void rtshm_timer_start(void *data)
 {
 	struct rtshm_region *region = data;
 
-	/* Not later than rtshm_cpu_down() may look for it. */
-	guard(preempt)();
-	WRITE_ONCE(region->timer_cpu, smp_processor_id());
 	hrtimer_start(&region->timer,
 		      ktime_sub_ns(rtshm_first_tick(region), region->lead_ns),
 		      HRTIMER_MODE_ABS_PINNED_HARD);
@@ -376,18 +330,13 @@ static void rtshm_timer_start(void *data)
  */
 int rtshm_tick_start(struct rtshm_region *region)
 {
-	int err = 0;
-
-	if (region->cpu == RTSHM_CPU_ANY)
+	if (region->cpu == RTSHM_CPU_ANY) {
 		rtshm_timer_start(region);
-	else
-		err = smp_call_function_single(region->cpu, rtshm_timer_start,
-					       region, true);
-	/* Fails for a state that is not there. */
-	if (!err)
-		cpuhp_state_add_instance_nocalls(rtshm_cpuhp_state,
-						 &region->cpuhp);
-	return err;
+		return 0;
+	}
+	/* Before the start: the cpu may go and return at once. Fails for no state. */
+	cpuhp_state_add_instance_nocalls(rtshm_cpuhp_state, &region->cpuhp);
+	return smp_call_function_single(region->cpu, rtshm_timer_start, region, true);
 }
 
 /* Process context. All counters as of one tick. */
@@ -400,20 +349,19 @@ void rtshm_tick_counters(struct rtshm_region *region,
 
 /*
  * Process context, no lock held that a tick takes. First what may start the
- * timer again, then the timer, since only a tick queues the irq_work; after
+ * timer again, then the timer, then the thread, which only a tick wakes; after
  * them, nothing of the region runs, and each period since the start is either a
  * tick or missed.
  */
 void rtshm_tick_stop(struct rtshm_region *region)
 {
-	/* Not if it was never started, its cpu being gone. */
-	if (!hlist_unhashed(&region->cpuhp)) {
+	if (!hlist_unhashed(&region->cpuhp))
 		cpuhp_state_remove_instance_nocalls(rtshm_cpuhp_state,
 						    &region->cpuhp);
-		hrtimer_cancel(&region->timer);
+	/* Not if it was never started. */
+	if (hrtimer_cancel(&region->timer))
 		region->counters.missed +=
 			rtshm_periods_over(region, ktime_get(), region->period_ns);
-	}
-	irq_work_sync(&region->report);
+	rtshm_thread_stop(region);
 	rtshm_print_withhold(region);
 }

@@ -195,14 +195,14 @@ def test_sample_has_half_of_plain_stores(control: Control, tear: Path, plain: Sa
 @pytest.mark.stock
 @pytest.mark.needs("kprobes")
 def test_tick_wakes_nobody_where_nobody_waits(control: Control) -> None:
-    """Not even the irq_work runs that would."""
+    """Not even the thread of the region."""
     control.create("a", period=MS, record_depth=100)
     with ExitStack() as files:
         for _ in range(3):
             fd = os.open(NODE, os.O_RDONLY)
             files.callback(os.close, fd)
             os.read(fd, 4096)
-        with ftrace.calls("rtshm_report") as reports:
+        with ftrace.calls("rtshm_thread_wake") as reports:
             run_ticks(control, 500)
             assert reports() == 0
 
@@ -218,7 +218,7 @@ def test_reader_is_woken_once_for_as_many_ticks_as_it_asked_for(control: Control
         poll = select.poll()
         poll.register(fd, select.POLLIN)
         ticks: list[int] = []
-        with ftrace.calls("rtshm_report") as reports:
+        with ftrace.calls("rtshm_thread_wake") as reports:
             for turn in range(turns):
                 if turn % 2:
                     poll.poll()

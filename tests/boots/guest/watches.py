@@ -1,0 +1,64 @@
+"""What watches of one region cost another one: `python3 -m tests.boots.guest.watches`.
+
+A program, and no test of this suite: it takes time that counts instructions, see
+tests/boots/test_wakes.py.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import select
+import time
+
+import rtshm
+
+from tests.lib import module
+from tests.lib.child import killed
+
+FILES = 3000
+SETS = 30
+SECONDS = 4.0
+NOBODY = 65534
+
+
+def watch(write: int) -> None:
+    """90,000 watches of one queue, armed about once a millisecond, by a user without rights."""
+    os.setgroups([])
+    os.setgid(NOBODY)
+    os.setuid(NOBODY)
+    fd = os.open("/dev/rtshm/flooded.samples", os.O_RDONLY | os.O_NONBLOCK)
+    files = [fd, *(os.dup(fd) for _ in range(FILES - 1))]
+    sets = [select.epoll() for _ in range(SETS)]
+    for each in sets:
+        for file in files:
+            each.register(file, select.EPOLLIN | select.EPOLLET)
+    os.write(write, b".")
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    while True:
+        os.lseek(fd, 0, os.SEEK_END)
+        poll.poll(0)
+        time.sleep(0.001)
+
+
+def main() -> None:
+    module.load(print=0, period_ns=3_600_000_000_000)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (FILES + 100, FILES + 100))
+    read, write = os.pipe()
+    with rtshm.Control() as control:
+        control.create("flooded", period=10_000_000, record_depth=64, mode=0o444, cpu=0)
+        with killed(lambda: watch(write)):
+            assert os.read(read, 1) == b"."
+            control.create("victim", period=1_000_000, cpu=0)
+            time.sleep(SECONDS)
+            counters = control.get("victim").counters
+        assert counters.ticks > 0.9 * SECONDS * 1000, counters
+        assert counters.missed == 0, counters
+        assert counters.lateness_max_ns < 100_000, counters
+    module.unload()
+    print("watches: passed")
+
+
+if __name__ == "__main__":
+    main()
