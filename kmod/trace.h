@@ -11,8 +11,10 @@
 
 /*
  * One line a tick. region is an array of fixed size: __assign_str() takes other
- * arguments since 6.10, and a tick has no use for the dynamic part. ready is set
- * for the tick that took an announcement.
+ * arguments since 6.10, and a tick has no use for the dynamic part. Every byte of
+ * the entry is written, since the trace buffer holds older events: the name is
+ * padded, and ready, which is set for the tick that took an announcement, is as
+ * wide as the alignment of the entry asks for.
  */
 TRACE_EVENT(rtshm_tick,
 	TP_PROTO(const char *region, u64 tick, s32 value, s64 lateness_ns,
@@ -23,16 +25,16 @@ TRACE_EVENT(rtshm_tick,
 		__field(u64, tick)
 		__field(s64, lateness_ns)
 		__field(s32, value)
-		__field(bool, ready)
+		__field(u32, ready)
 	),
 	TP_fast_assign(
-		strscpy(__entry->region, region, sizeof(__entry->region));
+		strscpy_pad(__entry->region, region, sizeof(__entry->region));
 		__entry->tick = tick;
 		__entry->lateness_ns = lateness_ns;
 		__entry->value = value;
 		__entry->ready = ready;
 	),
-	TP_printk("region=%s tick=%llu value=%d lateness_ns=%lld ready=%d",
+	TP_printk("region=%s tick=%llu value=%d lateness_ns=%lld ready=%u",
 		  __entry->region, __entry->tick, __entry->value,
 		  __entry->lateness_ns, __entry->ready)
 );

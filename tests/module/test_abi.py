@@ -72,7 +72,7 @@ def test_trace_event_has_the_documented_fields(load: Load) -> None:
         if line.strip().startswith("field:") and "common_" not in line
     ]
     assert fields == [
-        "char region[32]", "u64 tick", "s64 lateness_ns", "s32 value", "bool ready"
+        "char region[32]", "u64 tick", "s64 lateness_ns", "s32 value", "u32 ready"
     ]  # fmt: skip
 
 

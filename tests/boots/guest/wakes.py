@@ -37,7 +37,7 @@ class Wakes:
 
 def measure(program: Path, way: str, hog_priority: int) -> Wakes:
     node = [] if way == "nanosleep" else ["/dev/rtshm/w.samples"]
-    command = [program, way, str(PERIOD_NS), str(COUNT), str(hog_priority), *node]
+    command = [str(program), way, str(PERIOD_NS), str(COUNT), str(hog_priority), *node]
     said = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
     return Wakes(*map(int, said.split()))
 
