@@ -201,6 +201,7 @@ static int rtshm_nl_fill(struct sk_buff *skb, struct rtshm_region *region,
 	return 0;
 }
 
+/* Before the notification: a client may have one socket for both. */
 static void rtshm_nl_reply(struct sk_buff *reply, struct rtshm_region *region,
 			   const struct sk_buff *asked, struct genl_info *info)
 {
@@ -436,8 +437,8 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 		err = -ENODEV;
 		goto err_region;
 	}
-	rtshm_nl_notify(region, RTSHM_CMD_REGION_NEW_NTF);
 	rtshm_nl_reply(reply, region, skb, info);
+	rtshm_nl_notify(region, RTSHM_CMD_REGION_NEW_NTF);
 	return 0;
 
 err_region:
@@ -484,9 +485,9 @@ int rtshm_nl_region_set_doit(struct sk_buff *skb, struct genl_info *info)
 	err = rtshm_region_change(region, &config, info->extack);
 	if (err < 0)
 		goto err_reply;
+	rtshm_nl_reply(reply, region, skb, info);
 	if (err)
 		rtshm_nl_notify(region, RTSHM_CMD_REGION_SET_NTF);
-	rtshm_nl_reply(reply, region, skb, info);
 	return 0;
 
 err_reply:
