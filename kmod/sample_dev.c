@@ -120,6 +120,21 @@ static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 most,
 }
 
 /*
+ * The region's lock held, something was read. Edge-triggered epoll, which does not
+ * ask again after a short read, is woken by the tick that makes the samples after
+ * it as many as the watermark says. If nobody polls, that tick wakes nobody.
+ */
+static void rtshm_reader_rearm(const struct rtshm_reader *reader)
+{
+	const struct rtshm_watermark *watermark = &reader->watermark;
+	struct rtshm_ring *ring = reader->history->ring;
+
+	ring->wake_at = min(ring->wake_at, reader->next + watermark->samples);
+	if (watermark->wait_ns)
+		ring->wake_ns = min(ring->wake_ns, ktime_get_ns() + watermark->wait_ns);
+}
+
+/*
  * Waits until rtshm_reader_ready() or the end of the history: 0 or -ERESTARTSYS.
  * A reader among the first RTSHM_SLEEPERS_MAX is woken by the tick itself, any
  * other one by the thread of the region.
@@ -193,6 +208,7 @@ static int rtshm_reader_copy(struct rtshm_reader *reader, struct iov_iter *to,
 				count = copied / ring->stride;
 				reader->next = first + count;
 				reader->waits_since_ns = 0;
+				rtshm_reader_rearm(reader);
 			}
 		}
 		if (kept == first)

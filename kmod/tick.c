@@ -95,7 +95,7 @@ static void rtshm_count(struct rtshm_region *region, u64 lateness_ns, bool taken
 	counters->published += taken;
 }
 
-/* Hard interrupt, region->lock held. Whether a reader is to be woken. */
+/* Hard interrupt, region->lock held. Whether the thread is to wake readers. */
 static bool rtshm_record(struct rtshm_region *region,
 			 const struct rtshm_tick *tick, u64 word)
 {
@@ -107,7 +107,12 @@ static bool rtshm_record(struct rtshm_region *region,
 		.missed = tick->missed,
 	};
 
-	return rtshm_ring_push(region->history->ring, region, word, &sample);
+	/*
+	 * A poller is in the queue before it takes the lock to look, so this tick
+	 * sees it there, or it sees the sample of this tick.
+	 */
+	return rtshm_ring_push(region->history->ring, region, word, &sample) &&
+	       waitqueue_active(&region->recorded);
 }
 
 /* Any context. A time on CLOCK_MONOTONIC as one on a clock: enum rtshm_clock. */
