@@ -57,6 +57,11 @@ static inline void rtshm_vm_flags_mod(struct vm_area_struct *vma,
 #define vm_flags_mod rtshm_vm_flags_mod
 #endif
 
+/* 6.5: copy_splice_read() for files that have no page cache (33b3b041543e). */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+#define copy_splice_read generic_file_splice_read
+#endif
+
 /* 6.12: <asm/unaligned.h> became <linux/unaligned.h> (5f60d5f6bbc1). */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
 #include <asm/unaligned.h>

@@ -49,6 +49,7 @@ static int rtshm_sample_open(struct inode *inode, struct file *file)
 			scoped_guard(raw_spinlock_irq, &history->region->lock)
 				reader->next = history->ring->head;
 			file->private_data = reader;
+			file->f_mode |= FMODE_NOWAIT;
 		}
 	}
 	if (!file->private_data) {
@@ -220,8 +221,12 @@ static int rtshm_reader_copy(struct rtshm_reader *reader, struct iov_iter *to,
 	return count ?: -EFAULT;
 }
 
-/* What there is, as far as @to has room; 0 if there is nothing. */
-static ssize_t rtshm_reader_copy_all(struct rtshm_reader *reader, struct iov_iter *to)
+/*
+ * What there is, as far as @to has room; 0 if there is nothing. With @nowait,
+ * -EAGAIN while another read of the same file copies.
+ */
+static ssize_t rtshm_reader_copy_all(struct rtshm_reader *reader, struct iov_iter *to,
+				     bool nowait)
 {
 	u32 stride = reader->history->ring->stride;
 	/* About a page at once, to be done before the next tick. */
@@ -230,8 +235,12 @@ static ssize_t rtshm_reader_copy_all(struct rtshm_reader *reader, struct iov_ite
 	ssize_t done = 0;
 	int count;
 
-	if (mutex_lock_interruptible(&reader->copying))
+	if (nowait) {
+		if (!mutex_trylock(&reader->copying))
+			return -EAGAIN;
+	} else if (mutex_lock_interruptible(&reader->copying)) {
 		return -ERESTARTSYS;
+	}
 	while (room) {
 		count = rtshm_reader_copy(reader, to, min(room, most), done);
 		if (count <= 0) {
@@ -250,8 +259,8 @@ static ssize_t rtshm_sample_read(struct kiocb *iocb, struct iov_iter *to)
 	struct rtshm_reader *reader = iocb->ki_filp->private_data;
 	struct rtshm_history *history = reader->history;
 	size_t room = iov_iter_count(to) / history->ring->stride;
-	bool block = !(iocb->ki_filp->f_flags & O_NONBLOCK) &&
-		     !(iocb->ki_flags & IOCB_NOWAIT);
+	bool nowait = iocb->ki_flags & IOCB_NOWAIT;
+	bool block = !nowait && !(iocb->ki_filp->f_flags & O_NONBLOCK);
 	bool dead = false;
 	ssize_t done;
 	int err;
@@ -271,7 +280,7 @@ static ssize_t rtshm_sample_read(struct kiocb *iocb, struct iov_iter *to)
 		}
 		/* No tick is after it: if there is nothing then, that is the end. */
 		dead = READ_ONCE(history->dead);
-		done = rtshm_reader_copy_all(reader, to);
+		done = rtshm_reader_copy_all(reader, to, nowait);
 		/* Nothing: another read of the same file was quicker. */
 	} while (!done && !dead);
 	return done;
@@ -321,6 +330,7 @@ const struct file_operations rtshm_sample_fops = {
 	.release = rtshm_sample_release,
 	.llseek = rtshm_sample_llseek,
 	.read_iter = rtshm_sample_read,
+	.splice_read = copy_splice_read,
 	.poll = rtshm_sample_poll,
 	.unlocked_ioctl = rtshm_sample_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,

@@ -18,6 +18,9 @@
 
 #include "rtshm.h"
 
+/* What read(2) and write(2) copy by way of the stack. */
+#define RTSHM_STACK_BYTES	64
+
 static int rtshm_state_open(struct inode *inode, struct file *file)
 {
 	/* The file holds inode->i_cdev, and with it the region. */
@@ -29,6 +32,7 @@ static int rtshm_state_open(struct inode *inode, struct file *file)
 		return -ENODEV;
 	atomic_inc(&region->users);
 	file->private_data = region;
+	file->f_mode |= FMODE_NOWAIT;
 	return 0;
 }
 
@@ -52,10 +56,13 @@ static loff_t rtshm_state_llseek(struct file *file, loff_t offset, int whence)
 static ssize_t rtshm_state_transfer(struct kiocb *iocb, struct iov_iter *iter)
 {
 	struct rtshm_region *region = iocb->ki_filp->private_data;
+	size_t most = min_t(size_t, iov_iter_count(iter), PAGE_SIZE);
+	bool nowait = iocb->ki_flags & IOCB_NOWAIT;
 	bool in = iov_iter_rw(iter) == WRITE;
+	u64 word[RTSHM_STACK_BYTES / sizeof(u64)];
+	void *copy = word;
 	ssize_t done = 0;
 	int err = 0;
-	void *copy;
 
 	if (!iov_iter_count(iter))
 		return 0;
@@ -65,11 +72,12 @@ static ssize_t rtshm_state_transfer(struct kiocb *iocb, struct iov_iter *iter)
 
 	/*
 	 * User memory is touched outside the lock: a copy of its own between
-	 * the two, whole before it goes in.
+	 * the two, whole before it goes in. A short one needs no allocation.
 	 */
-	copy = kmalloc(min_t(size_t, iov_iter_count(iter), PAGE_SIZE), GFP_KERNEL);
+	if (most > sizeof(word))
+		copy = kmalloc(most, nowait ? GFP_NOWAIT | __GFP_NOWARN : GFP_KERNEL);
 	if (!copy)
-		return -ENOMEM;
+		return nowait ? -EAGAIN : -ENOMEM;
 
 	while (iov_iter_count(iter) && iocb->ki_pos < region->size) {
 		size_t len = min3(iov_iter_count(iter), (size_t)PAGE_SIZE,
@@ -97,7 +105,8 @@ static ssize_t rtshm_state_transfer(struct kiocb *iocb, struct iov_iter *iter)
 		cond_resched();
 	}
 
-	kfree(copy);
+	if (copy != word)
+		kfree(copy);
 	return done ?: err;
 }
 
@@ -164,11 +173,13 @@ static int rtshm_state_mmap(struct file *file, struct vm_area_struct *vma)
 	if (vma->vm_flags & VM_EXEC)
 		return -EACCES;
 
-	/* Neither mprotect() nor mremap() makes more of it later. */
+	/*
+	 * mremap() does not extend it, and mprotect() never makes it executable;
+	 * whether it may become writable depends on how the file is open.
+	 */
 	vm_flags_mod(vma, VM_DONTEXPAND | VM_DONTDUMP |
 			  /* Of raw memory the kernel may have no struct page. */
-			  (region->phys ? VM_PFNMAP : 0),
-		     VM_MAYEXEC | (vma->vm_flags & VM_WRITE ? 0 : VM_MAYWRITE));
+			  (region->phys ? VM_PFNMAP : 0), VM_MAYEXEC);
 	vma->vm_ops = &rtshm_state_vm_ops;
 	return 0;
 }
@@ -180,6 +191,10 @@ const struct file_operations rtshm_state_fops = {
 	.llseek = rtshm_state_llseek,
 	.read_iter = rtshm_state_transfer,
 	.write_iter = rtshm_state_transfer,
+	.splice_read = copy_splice_read,
+	.splice_write = iter_file_splice_write,
 	.poll = rtshm_state_poll,
 	.mmap = rtshm_state_mmap,
+	/* msync(2), too: memory has nothing to be written back to. */
+	.fsync = noop_fsync,
 };

@@ -63,11 +63,11 @@ OPERATIONS: dict[str, tuple[Callable[[int], int], tuple[int, int, int, int]]] = 
     "protect for reading": (lambda at: call("mprotect", at, SIZE, READ), ALL_WELL),
     "protect for writing": (
         lambda at: call("mprotect", at, SIZE, READ | WRITE),
-        (errno.EACCES, errno.EACCES, errno.EACCES, 0),
+        (errno.EACCES, 0, 0, 0),
     ),
     "protect a page for writing": (
         lambda at: call("mprotect", at + PAGE, PAGE, WRITE),
-        (errno.EACCES, errno.EACCES, errno.EACCES, 0),
+        (errno.EACCES, 0, 0, 0),
     ),
     "protect for execution": (
         lambda at: call("mprotect", at, SIZE, READ | EXEC),
