@@ -97,15 +97,15 @@ bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
 }
 
 /*
- * The region's lock held. The current task is going to sleep until a tick wakes
- * it. False if RTSHM_SLEEPERS_MAX do so already: a tick takes constant time.
+ * The region's lock held. Has the ticks wake the sleeper, if they do not yet. False
+ * if they wake RTSHM_SLEEPERS_MAX others: a tick takes constant time.
  */
 bool rtshm_sleeper_add(struct rtshm_ring *ring, struct rtshm_sleeper *sleeper)
 {
+	if (!list_empty(&sleeper->list))
+		return true;
 	if (ring->sleepers_count == RTSHM_SLEEPERS_MAX)
 		return false;
-	sleeper->task = current;
-	rtshm_sleeper_arm(sleeper, U64_MAX, U64_MAX);
 	list_add_tail(&sleeper->list, &ring->sleepers);
 	ring->sleepers_count++;
 	return true;
@@ -114,7 +114,9 @@ bool rtshm_sleeper_add(struct rtshm_ring *ring, struct rtshm_sleeper *sleeper)
 /* The region's lock held. */
 void rtshm_sleeper_remove(struct rtshm_ring *ring, struct rtshm_sleeper *sleeper)
 {
-	list_del(&sleeper->list);
+	if (list_empty(&sleeper->list))
+		return;
+	list_del_init(&sleeper->list);
 	ring->sleepers_count--;
 }
 

@@ -85,17 +85,16 @@ static loff_t rtshm_sample_llseek(struct file *file, loff_t offset, int whence)
 
 /*
  * Whether there are as many samples as the watermark says, or @most, or any after
- * its time. If not, the tick that makes it so wakes @sleeper or, with NULL, the
- * wait queue. All under the lock of the tick: none falls between the look and the
- * arming.
+ * its time. If not, the tick that makes it so wakes @sleeper; or the wait queue,
+ * with NULL or if there is no room for another sleeper. All under the lock of the
+ * tick: none falls between the look and the arming.
  */
 static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 most,
 			       struct rtshm_sleeper *sleeper)
 {
 	struct rtshm_region *region = reader->history->region;
 	struct rtshm_ring *ring = reader->history->ring;
-	u64 now_ns = ktime_get_ns();
-	u64 until_ns = U64_MAX;
+	u64 until_ns = U64_MAX, now_ns = 0;
 	bool ready;
 
 	scoped_guard(raw_spinlock_irq, &region->lock) {
@@ -103,14 +102,18 @@ static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 most,
 		u64 first = rtshm_ring_first(ring, reader->next);
 		u64 there = ring->head - first;
 
-		/* Until the next read: what poll said, the read after finds so too. */
-		if (!reader->waits_since_ns)
-			reader->waits_since_ns = now_ns;
-		if (reader->watermark.wait_ns)
+		if (reader->watermark.wait_ns) {
+			now_ns = ktime_get_ns();
+			/* Until the next read, so that it finds what poll said. */
+			if (!reader->waits_since_ns)
+				reader->waits_since_ns = now_ns;
 			until_ns = reader->waits_since_ns + reader->watermark.wait_ns;
+		}
 
 		ready = there >= wanted || (there && now_ns >= until_ns);
-		if (!ready && sleeper) {
+		if (ready && sleeper) {
+			rtshm_sleeper_remove(ring, sleeper);
+		} else if (!ready && sleeper && rtshm_sleeper_add(ring, sleeper)) {
 			rtshm_sleeper_arm(sleeper, first + wanted, until_ns);
 		} else if (!ready) {
 			ring->wake_at = min(ring->wake_at, first + wanted);
@@ -144,16 +147,10 @@ static int rtshm_reader_wait(struct rtshm_reader *reader, u32 most)
 {
 	struct rtshm_history *history = reader->history;
 	struct rtshm_region *region = history->region;
-	struct rtshm_sleeper sleeper;
-	bool added;
+	struct rtshm_sleeper sleeper = { .task = current };
 	int err = 0;
 
-	scoped_guard(raw_spinlock_irq, &region->lock)
-		added = rtshm_sleeper_add(history->ring, &sleeper);
-	if (!added)
-		return wait_event_interruptible(region->recorded,
-						rtshm_reader_ready(reader, most, NULL) ||
-						READ_ONCE(history->dead));
+	INIT_LIST_HEAD(&sleeper.list);
 	for (;;) {
 		set_current_state(TASK_INTERRUPTIBLE);
 		if (rtshm_reader_ready(reader, most, &sleeper) ||
@@ -163,11 +160,19 @@ static int rtshm_reader_wait(struct rtshm_reader *reader, u32 most)
 			err = -ERESTARTSYS;
 			break;
 		}
+		if (list_empty(&sleeper.list)) {
+			__set_current_state(TASK_RUNNING);
+			return wait_event_interruptible(region->recorded,
+							rtshm_reader_ready(reader, most, NULL) ||
+							READ_ONCE(history->dead));
+		}
 		schedule();
 	}
 	__set_current_state(TASK_RUNNING);
-	scoped_guard(raw_spinlock_irq, &region->lock)
-		rtshm_sleeper_remove(history->ring, &sleeper);
+	if (!list_empty(&sleeper.list)) {
+		scoped_guard(raw_spinlock_irq, &region->lock)
+			rtshm_sleeper_remove(history->ring, &sleeper);
+	}
 	return err;
 }
 
