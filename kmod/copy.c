@@ -2,9 +2,16 @@
 /*
  * Copies between the memory of a region and the kernel's own, consistent with
  * the ticks and with one another.
+ *
+ * Whoever changes the memory, a write(2) or the tasks of a tick, holds the region's
+ * lock and counts in region->sequence. A read(2) holds no lock: it copies until
+ * nobody has changed the memory meanwhile, so that no tick waits for readers.
  */
 
 #include "rtshm.h"
+
+/* Reads that found the memory changed before the next one takes the lock. */
+#define RTSHM_COPY_TRIES	16
 
 /*
  * The largest naturally aligned piece, 8 bytes at most, that begins at pos.
@@ -21,11 +28,8 @@ static size_t rtshm_piece(size_t pos, size_t len)
 	return piece;
 }
 
-static void rtshm_store_piece(struct rtshm_region *region, size_t pos,
-			      const void *from, size_t piece)
+static void rtshm_store_piece(void *mem, const void *from, size_t piece)
 {
-	void *mem = (void __force *)(region->mem + pos);
-
 	switch (piece) {
 	case 8:
 		WRITE_ONCE(*(u64 *)mem, get_unaligned((const u64 *)from));
@@ -41,11 +45,8 @@ static void rtshm_store_piece(struct rtshm_region *region, size_t pos,
 	}
 }
 
-static void rtshm_load_piece(struct rtshm_region *region, size_t pos,
-			     void *to, size_t piece)
+static void rtshm_load_piece(const void *mem, void *to, size_t piece)
 {
-	const void *mem = (const void __force *)(region->mem + pos);
-
 	switch (piece) {
 	case 8:
 		put_unaligned(READ_ONCE(*(const u64 *)mem), (u64 *)to);
@@ -62,31 +63,39 @@ static void rtshm_load_piece(struct rtshm_region *region, size_t pos,
 }
 
 /*
- * region->lock held. At most a page, which bounds the time with interrupts off;
- * the caller has checked that the range is inside the region.
+ * region->lock held, region->sequence odd. At most a page, which bounds the time
+ * with interrupts off; the caller has checked that the range is inside the region.
  */
 void rtshm_copy_in_locked(struct rtshm_region *region, size_t pos,
 			  const void *from, size_t len)
 {
+	void *mem = (void __force *)region->mem;
 	size_t piece;
 
 	lockdep_assert_held(&region->lock);
 	for (; len; pos += piece, from += piece, len -= piece) {
+		/* All but the ends, in a loop of a few instructions. */
+		for (piece = 8; !(pos % piece) && len > piece;
+		     pos += piece, from += piece, len -= piece)
+			rtshm_store_piece(mem + pos, from, 8);
 		piece = rtshm_piece(pos, len);
-		rtshm_store_piece(region, pos, from, piece);
+		rtshm_store_piece(mem + pos, from, piece);
 	}
 }
 
-/* As rtshm_copy_in_locked(), the other way. */
-void rtshm_copy_out_locked(struct rtshm_region *region, size_t pos, void *to,
-			   size_t len)
+/* As rtshm_copy_in_locked(), the other way; needs no lock by itself. */
+void rtshm_copy_out_once(const struct rtshm_region *region, size_t pos, void *to,
+			 size_t len)
 {
+	const void *mem = (const void __force *)region->mem;
 	size_t piece;
 
-	lockdep_assert_held(&region->lock);
 	for (; len; pos += piece, to += piece, len -= piece) {
+		for (piece = 8; !(pos % piece) && len > piece;
+		     pos += piece, to += piece, len -= piece)
+			rtshm_load_piece(mem + pos, to, 8);
 		piece = rtshm_piece(pos, len);
-		rtshm_load_piece(region, pos, to, piece);
+		rtshm_load_piece(mem + pos, to, piece);
 	}
 }
 
@@ -94,14 +103,28 @@ void rtshm_copy_out_locked(struct rtshm_region *region, size_t pos, void *to,
 void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from,
 		   size_t len)
 {
-	scoped_guard(raw_spinlock_irqsave, &region->lock)
+	scoped_guard(raw_spinlock_irqsave, &region->lock) {
+		write_seqcount_begin(&region->sequence);
 		rtshm_copy_in_locked(region, pos, from, len);
+		write_seqcount_end(&region->sequence);
+	}
 }
 
-/* Process context. No tick and no copy in changes it halfway. */
+/*
+ * Process context. No task of a tick and no copy in changes it halfway. Against
+ * writers that leave no time between them it queues for the lock in the end.
+ */
 void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to,
 		    size_t len)
 {
+	unsigned int sequence;
+
+	for (int tries = 0; tries < RTSHM_COPY_TRIES; tries++) {
+		sequence = read_seqcount_begin(&region->sequence);
+		rtshm_copy_out_once(region, pos, to, len);
+		if (!read_seqcount_retry(&region->sequence, sequence))
+			return;
+	}
 	scoped_guard(raw_spinlock_irqsave, &region->lock)
-		rtshm_copy_out_locked(region, pos, to, len);
+		rtshm_copy_out_once(region, pos, to, len);
 }

@@ -33,6 +33,7 @@
 #include <linux/ratelimit.h>
 #include <linux/rtshm.h>
 #include <linux/rtshm_netlink.h>
+#include <linux/seqlock.h>
 #include <linux/spinlock.h>
 #include <linux/uidgid.h>
 #include <linux/wait.h>
@@ -265,11 +266,14 @@ struct rtshm_region {
 	atomic_t		users;		/* open files */
 
 	/*
-	 * Held by a tick for its look at mem, its counting and its tasks, and
-	 * by read(2), write(2) and netlink for each copy. Raw: a tick is a hard
-	 * interrupt on PREEMPT_RT too.
+	 * Held by a tick for its look at mem, its counting and its tasks, by
+	 * write(2) for each copy, and by netlink for a copy of the counters. Raw:
+	 * a tick is a hard interrupt on PREEMPT_RT too.
 	 */
 	raw_spinlock_t		lock;
+
+	/* Odd while mem is changed under the lock: rtshm_copy_out(). */
+	seqcount_raw_spinlock_t	sequence;
 	struct rtshm_counters	counters;
 	u32			missed_before;	/* the next tick */
 
@@ -346,8 +350,8 @@ void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to,
 		    size_t len);
 void rtshm_copy_in_locked(struct rtshm_region *region, size_t pos,
 			  const void *from, size_t len);
-void rtshm_copy_out_locked(struct rtshm_region *region, size_t pos, void *to,
-			   size_t len);
+void rtshm_copy_out_once(const struct rtshm_region *region, size_t pos, void *to,
+			 size_t len);
 
 /* ring.c */
 static inline u64 rtshm_ring_bytes(u32 depth, u32 record_bytes)

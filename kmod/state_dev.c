@@ -2,7 +2,7 @@
 /*
  * /dev/rtshm/<name>: the state of a region, as a file of its size.
  *
- * mmap is the live memory. read and write copy under the region's lock: no tick
+ * mmap is the live memory. read and write copy by copy.c: no tick
  * and no read of up to a page sees part of a write of up to a page; longer ones
  * go a page at a time. poll says writable when no announcement waits, and error
  * and hang-up once the region is deleted; its memory is still there.

@@ -3,8 +3,8 @@
  * The tasks of a region: what a tick runs for other modules. See rtshm_task.h.
  *
  * A tick holds region->lock while its tasks run. Who has taken a task from the
- * list under it knows that the task does not run any more; and no read(2) and no
- * write(2) comes in between.
+ * list under it knows that the task does not run any more. No write(2) comes in
+ * between, and a read(2) copies again: see copy.c.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -45,6 +45,7 @@ ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *ti
 	u64 begin_ns = tick->time_ns, end_ns = begin_ns;
 	struct rtshm_task *task;
 
+	write_seqcount_begin(&region->sequence);
 	list_for_each_entry(task, &region->tasks, list) {
 		if (task->stopped)
 			continue;
@@ -53,6 +54,7 @@ ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *ti
 		rtshm_task_count(region, task, tick->period_ns, end_ns - begin_ns);
 		begin_ns = end_ns;
 	}
+	write_seqcount_end(&region->sequence);
 	return end_ns;
 }
 
@@ -175,7 +177,7 @@ int rtshm_record_read(const struct rtshm_tick *tick, size_t pos, void *to,
 {
 	if (!rtshm_record_has(tick, pos, len))
 		return -ERANGE;
-	rtshm_copy_out_locked(tick->region, sizeof(struct rtshm_word) + pos, to, len);
+	rtshm_copy_out_once(tick->region, sizeof(struct rtshm_word) + pos, to, len);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(rtshm_record_read);

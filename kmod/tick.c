@@ -293,6 +293,7 @@ void rtshm_ticks_exit(void)
 void rtshm_tick_init(struct rtshm_region *region)
 {
 	raw_spin_lock_init(&region->lock);
+	seqcount_raw_spinlock_init(&region->sequence, &region->lock);
 	region->counters.ticks = RTSHM_TICKS_BEFORE;
 	init_waitqueue_head(&region->taken);
 	init_waitqueue_head(&region->recorded);

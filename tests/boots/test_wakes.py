@@ -21,3 +21,7 @@ def test_watches_of_an_unprivileged_user_cost_other_regions_no_tick(
     guest_program: Program,
 ) -> None:
     guest_program("watches", icount=True)
+
+
+def test_reads_of_a_region_make_its_ticks_no_later(guest_program: Program) -> None:
+    guest_program("readers", icount=True)
