@@ -59,7 +59,7 @@ static const struct device_type rtshm_history_type = {
  * @ring: What its ticks will fill; of the history from here on.
  * @fops: What the device node does.
  *
- * rtshm_regions_lock held. Return: 0 or an errno.
+ * Process context. Return: 0 or an errno.
  */
 int rtshm_history_new(struct rtshm_region *region, struct rtshm_ring *ring,
 		      const struct file_operations *fops)
@@ -105,17 +105,26 @@ err_put:
 }
 
 /*
- * rtshm_regions_lock held, and nobody has the history open. From the next tick
- * on. Cannot fail: who asked for more and is refused keeps what there was.
+ * rtshm_regions_lock held. From the next tick on the history has another ring, and
+ * @ring is the one that it had; with NULL for another ring, nobody can open it any
+ * more. -EBUSY if somebody has the history open.
  */
-void rtshm_history_renew(struct rtshm_history *history, struct rtshm_ring *ring)
+int rtshm_history_renew(struct rtshm_history *history, struct rtshm_ring **ring)
 {
-	scoped_guard(raw_spinlock_irq, &history->region->lock)
-		swap(history->ring, ring);
-	rtshm_ring_free(ring);
+	guard(raw_spinlock_irq)(&history->region->lock);
+	if (history->readers)
+		return -EBUSY;
+	if (*ring)
+		swap(history->ring, *ring);
+	else
+		history->dead = true;
+	return 0;
 }
 
-/* rtshm_regions_lock held. Nothing comes to the history any more; it may be NULL. */
+/*
+ * Process context. Nothing comes to the history any more; it may be NULL. No lock
+ * held, or rtshm_regions_lock if nobody has it open.
+ */
 void rtshm_history_shut(struct rtshm_history *history)
 {
 	struct rtshm_region *region;
@@ -123,8 +132,8 @@ void rtshm_history_shut(struct rtshm_history *history)
 	if (!history)
 		return;
 	region = history->region;
-	WRITE_ONCE(history->dead, true);	/* who opens, polls or reads */
 	scoped_guard(raw_spinlock_irq, &region->lock) {
+		WRITE_ONCE(history->dead, true);	/* who polls or reads */
 		region->history = NULL;
 		rtshm_sleepers_wake(history->ring);
 	}

@@ -79,6 +79,7 @@ static int rtshm_get_number(char *buffer, const struct kernel_param *kp)
 static int rtshm_set_setting(const char *val, const struct kernel_param *kp)
 {
 	const struct rtshm_number *number = kp->arg;
+	struct rtshm_ring *ring = NULL;
 	struct rtshm_region *region;
 	struct rtshm_config config;
 	u64 value;
@@ -98,7 +99,8 @@ static int rtshm_set_setting(const char *val, const struct kernel_param *kp)
 		config.period_ns = value;
 	else
 		config.print = value;
-	err = rtshm_region_change(region, &config, NULL);
+	/* No other depth, so no ring. */
+	err = rtshm_region_change(region, &config, &ring, NULL);
 	if (err > 0)
 		rtshm_netlink_changed(region);
 	return min(err, 0);
@@ -165,13 +167,13 @@ static int __init rtshm_make_default(void)
 	struct rtshm_region *region;
 	struct rtshm_config config;
 
-	guard(mutex)(&rtshm_regions_lock);
-	rtshm_loading = false;
+	scoped_guard(mutex, &rtshm_regions_lock)
+		rtshm_loading = false;
 	rtshm_config_init(&config, RTSHM_DEFAULT);
 	config.size = size;
 	config.period_ns = period_ns;
 	config.print = print;
-	region = rtshm_region_add(&config, &extack);
+	region = rtshm_region_make(&config, &extack);
 	if (IS_ERR(region)) {
 		pr_err("not loaded: no region of %llu bytes with a tick every %llu ns (error %ld): %s\n",
 		       size, period_ns, PTR_ERR(region),
@@ -180,8 +182,8 @@ static int __init rtshm_make_default(void)
 	}
 	pr_info("loaded: default has %zu bytes and a tick every %llu ns\n",
 		region->size, region->period_ns);
-	/* Fails for a cpu that is gone, and this is for any. */
-	rtshm_tick_start(region);
+	guard(mutex)(&rtshm_regions_lock);
+	rtshm_region_insert(region);
 	rtshm_netlink_open();
 	return 0;
 }

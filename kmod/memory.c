@@ -12,10 +12,7 @@
 
 #include "rtshm.h"
 
-/*
- * Until the last user is gone. Added to under rtshm_regions_lock only: who holds
- * it may see it become less, never more.
- */
+/* Of all regions and samples, until the last user is gone. */
 atomic64_t rtshm_bytes;
 
 /* A size that does not fit is an errno, not a splat or an OOM kill. */
@@ -72,25 +69,42 @@ static void rtshm_pages_put(void *memory, u64 bytes)
 	}
 }
 
-/* Process context, rtshm_regions_lock held. Zeroed memory, or NULL. */
+/* Counts bytes, unless there would be more than bytes_max. */
+static bool rtshm_bytes_reserve(u64 bytes)
+{
+	s64 now = atomic64_read(&rtshm_bytes);
+
+	do {
+		if (now + bytes > rtshm_limits.bytes_max)
+			return false;
+	} while (!atomic64_try_cmpxchg(&rtshm_bytes, &now, now + bytes));
+	return true;
+}
+
+/*
+ * Process context, no lock held: this may take seconds. Zeroed memory, or an
+ * ERR_PTR: -ENOSPC beyond bytes_max, -ENOMEM.
+ */
 void *rtshm_memory_get(u64 bytes)
 {
 	u64 count = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
-	void *memory;
+	void *memory = NULL;
 
+	if (!rtshm_bytes_reserve(bytes))
+		return ERR_PTR(-ENOSPC);
 	/* Look first: others would pay for what is taken in vain. */
-	if (count > min_t(u64, si_mem_available(), UINT_MAX))
-		return NULL;
-	memory = rtshm_pages_get(count);
-	if (!memory)
-		return NULL;
+	if (count <= min_t(u64, si_mem_available(), UINT_MAX))
+		memory = rtshm_pages_get(count);
+	if (!memory) {
+		atomic64_sub(bytes, &rtshm_bytes);
+		return ERR_PTR(-ENOMEM);
+	}
 	/*
 	 * vmap() does not tell kmemleak. One pointer to it is the kernel's own,
 	 * one is the caller's; there are none in it.
 	 */
 	kmemleak_alloc(memory, bytes, 2, GFP_KERNEL);
 	kmemleak_no_scan(memory);
-	atomic64_add(bytes, &rtshm_bytes);
 	return memory;
 }
 

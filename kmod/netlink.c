@@ -3,8 +3,9 @@
  * The control plane: the generic netlink family of netlink/rtshm.yaml.
  *
  * Its operations run in parallel, in the context of whoever asks; all of them
- * hold rtshm_regions_lock for as long as they look at regions. Notifications are
- * sent under it too, so that they come in the order of what they tell.
+ * hold rtshm_regions_lock while they look at regions, and none while they make or
+ * stop one. Notifications are sent under it too, so that they come in the order of
+ * what they tell.
  */
 
 #include <linux/cpumask.h>
@@ -43,15 +44,16 @@ static const char *rtshm_nl_name(struct genl_info *info)
 	return rtshm_nl_text(attr) ?: "";
 }
 
-/* rtshm_regions_lock held. */
-static struct rtshm_region *rtshm_nl_find(struct genl_info *info)
+/* rtshm_regions_lock held. @find: rtshm_region_look() or rtshm_region_find(). */
+static struct rtshm_region *
+rtshm_nl_find(struct genl_info *info, struct rtshm_region *(*find)(const char *name))
 {
 	const char *name = rtshm_nl_name(info);
 	struct rtshm_region *region;
 
 	if (!name)
 		return ERR_PTR(-EINVAL);
-	region = rtshm_region_find(name);
+	region = find(name);
 	if (!region) {
 		GENL_SET_ERR_MSG(info, "name: there is no such region");
 		return ERR_PTR(-ENOENT);
@@ -166,9 +168,9 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	    (region->cpu != RTSHM_CPU_ANY &&
 	     nla_put_u32(skb, RTSHM_A_REGION_CPU, region->cpu)) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_USERS, atomic_read(&region->users)) ||
-	    (region->history &&
+	    (region->record_depth &&
 	     nla_put_u32(skb, RTSHM_A_REGION_SAMPLE_BYTES,
-			 region->history->ring->stride)) ||
+			 sizeof(struct rtshm_sample) + region->record_bytes)) ||
 	    (region->phys && rtshm_nl_fill_phys(skb, region->phys, asked)) ||
 	    (region->access_default &&
 	     nla_put_flag(skb, RTSHM_A_REGION_ACCESS_DEFAULT)))
@@ -254,7 +256,7 @@ int rtshm_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info)
 		return -ENOMEM;
 
 	guard(mutex)(&rtshm_regions_lock);
-	region = rtshm_nl_find(info);
+	region = rtshm_nl_find(info, rtshm_region_look);
 	if (IS_ERR(region)) {
 		nlmsg_free(reply);
 		return PTR_ERR(region);
@@ -278,7 +280,7 @@ int rtshm_nl_region_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 		cb->args[1] = list_last_entry(&rtshm_regions, struct rtshm_region,
 					      list)->id;
 	list_for_each_entry(region, &rtshm_regions, list) {
-		if (region->id <= cb->args[0])
+		if (region->id <= cb->args[0] || !region->visible)
 			continue;
 		if (region->id > cb->args[1])
 			break;
@@ -416,56 +418,75 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 	err = rtshm_nl_config(&config, skb, info);
 	if (err)
 		return err;
+	scoped_guard(mutex, &rtshm_regions_lock)
+		err = rtshm_nl_up ? 0 : -EBUSY;
+	if (err) {
+		GENL_SET_ERR_MSG(info, "the module is being loaded or unloaded");
+		return err;
+	}
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!reply)
 		return -ENOMEM;
-
-	guard(mutex)(&rtshm_regions_lock);
-	if (!rtshm_nl_up) {
-		GENL_SET_ERR_MSG(info, "the module is being loaded or unloaded");
-		err = -EBUSY;
-		goto err_reply;
-	}
-	region = rtshm_region_add(&config, info->extack);
+	region = rtshm_region_make(&config, info->extack);
 	if (IS_ERR(region)) {
-		err = PTR_ERR(region);
-		goto err_reply;
+		nlmsg_free(reply);
+		return PTR_ERR(region);
 	}
-	err = rtshm_tick_start(region);
-	if (err) {
-		GENL_SET_ERR_MSG(info, "cpu: it went offline");
-		err = -ENODEV;
-		goto err_region;
-	}
+	guard(mutex)(&rtshm_regions_lock);
+	rtshm_region_insert(region);
 	rtshm_nl_reply(reply, region, skb, info);
 	rtshm_nl_notify(region, RTSHM_CMD_REGION_NEW_NTF);
 	return 0;
-
-err_region:
-	rtshm_region_remove(region);
-	rtshm_region_put(region);
-err_reply:
-	nlmsg_free(reply);
-	return err;
 }
 
 int rtshm_nl_region_del_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct rtshm_region *region;
 
+	scoped_guard(mutex, &rtshm_regions_lock) {
+		region = rtshm_nl_find(info, rtshm_region_find);
+		if (IS_ERR(region))
+			return PTR_ERR(region);
+		rtshm_region_withdraw(region);
+	}
+	rtshm_region_stop(region);
+	scoped_guard(mutex, &rtshm_regions_lock) {
+		rtshm_region_remove(region);
+		rtshm_nl_notify(region, RTSHM_CMD_REGION_DEL_NTF);
+	}
+	rtshm_region_put(region);
+	return 0;
+}
+
+/*
+ * One attempt: 0 or an errno. On -EAGAIN @config is what a ring is to be made for;
+ * the region may be another one, or have changed, at the next attempt.
+ */
+static int rtshm_nl_change(struct rtshm_config *config, struct rtshm_ring **ring,
+			   struct sk_buff *reply, struct sk_buff *skb,
+			   struct genl_info *info)
+{
+	struct rtshm_region *region;
+	int err;
+
 	guard(mutex)(&rtshm_regions_lock);
-	region = rtshm_nl_find(info);
+	region = rtshm_nl_find(info, rtshm_region_find);
 	if (IS_ERR(region))
 		return PTR_ERR(region);
-	rtshm_region_remove(region);
-	rtshm_nl_notify(region, RTSHM_CMD_REGION_DEL_NTF);
-	rtshm_region_put(region);
+	rtshm_settings_of(config, region);
+	rtshm_nl_settings(config, info->attrs);
+	err = rtshm_region_change(region, config, ring, info->extack);
+	if (err < 0)
+		return err;
+	rtshm_nl_reply(reply, region, skb, info);
+	if (err)
+		rtshm_nl_notify(region, RTSHM_CMD_REGION_SET_NTF);
 	return 0;
 }
 
 int rtshm_nl_region_set_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct rtshm_region *region;
+	struct rtshm_ring *ring = NULL;
 	struct rtshm_config config;
 	struct sk_buff *reply;
 	int err;
@@ -474,24 +495,18 @@ int rtshm_nl_region_set_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!reply)
 		return -ENOMEM;
 
-	guard(mutex)(&rtshm_regions_lock);
-	region = rtshm_nl_find(info);
-	if (IS_ERR(region)) {
-		err = PTR_ERR(region);
-		goto err_reply;
+	while ((err = rtshm_nl_change(&config, &ring, reply, skb, info)) == -EAGAIN) {
+		rtshm_ring_free(ring);
+		ring = rtshm_ring_get(&config, info->extack);
+		if (IS_ERR(ring)) {
+			err = PTR_ERR(ring);
+			ring = NULL;
+			break;
+		}
 	}
-	rtshm_settings_of(&config, region);
-	rtshm_nl_settings(&config, info->attrs);
-	err = rtshm_region_change(region, &config, info->extack);
-	if (err < 0)
-		goto err_reply;
-	rtshm_nl_reply(reply, region, skb, info);
+	rtshm_ring_free(ring);
 	if (err)
-		rtshm_nl_notify(region, RTSHM_CMD_REGION_SET_NTF);
-	return 0;
-
-err_reply:
-	nlmsg_free(reply);
+		nlmsg_free(reply);
 	return err;
 }
 

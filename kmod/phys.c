@@ -22,7 +22,6 @@ static bool rtshm_phys_overlaps(u64 start, u64 end)
 {
 	struct rtshm_phys *phys;
 
-	guard(mutex)(&rtshm_phys_lock);
 	list_for_each_entry(phys, &rtshm_phys_list, list)
 		if (phys->start <= end && start <= phys->start + (phys->size - 1))
 			return true;
@@ -111,8 +110,7 @@ void rtshm_phys_begin(struct rtshm_phys *phys)
  * @keep: Whether what it has is kept, in place of zeroes.
  * @why: What is to be said of a refusal.
  *
- * Process context, rtshm_regions_lock held: nobody else takes any. The memory is
- * not touched before rtshm_phys_begin().
+ * Process context. The memory is not touched before rtshm_phys_begin().
  *
  * Return: The memory, or an ERR_PTR.
  */
@@ -127,6 +125,8 @@ struct rtshm_phys *rtshm_phys_get(const char *name, u64 start, u64 size, bool ke
 		*why = RTSHM_TEXT_PHYS_ENCRYPTED;
 		return ERR_PTR(-EOPNOTSUPP);
 	}
+	/* Until the memory is in the list, for others to find it there. */
+	guard(mutex)(&rtshm_phys_lock);
 	/* Before the request, which would find the other region's not busy. */
 	if (rtshm_phys_overlaps(start, start + (size - 1))) {
 		*why = RTSHM_TEXT_PHYS_REGION;
@@ -158,8 +158,7 @@ struct rtshm_phys *rtshm_phys_get(const char *name, u64 start, u64 size, bool ke
 		err = -EBUSY;
 		goto err_map;
 	}
-	scoped_guard(mutex, &rtshm_phys_lock)
-		list_add(&phys->list, &rtshm_phys_list);
+	list_add(&phys->list, &rtshm_phys_list);
 	return phys;
 
 err_map:

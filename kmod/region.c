@@ -2,7 +2,7 @@
 /*
  * A region: its memory, its device, its lifetime.
  *
- * region->dev is the reference count. rtshm_region_new() hands one reference to
+ * region->dev is the reference count. rtshm_region_new() returns one reference to
  * its caller; every open file holds one through region->cdev, whose parent dev
  * is; the release frees memory and structure. The module itself is pinned by
  * the file operations' owner for as long as a file or a mapping is there.
@@ -111,37 +111,26 @@ static const struct device_type rtshm_region_type = {
 };
 
 /**
- * rtshm_region_new() - make a region and its device node
+ * rtshm_region_new() - make a region without memory, node and thread
  * @config: What it is to be, found to be within the limits.
- * @phys: Its memory, and no longer the caller's, or NULL.
- * @id: Its number.
- * @state_fops: What the device node does.
- *
- * The region does not tick before rtshm_tick_start().
  *
  * Return: The region, with a reference for the caller, or an ERR_PTR.
  */
-struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
-				      struct rtshm_phys *phys, u32 id,
-				      const struct file_operations *state_fops)
+struct rtshm_region *rtshm_region_new(const struct rtshm_config *config)
 {
 	struct rtshm_region *region;
 	int err;
 
 	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
-	if (!region) {
-		rtshm_phys_put(phys);
+	if (!region)
 		return ERR_PTR(-ENOMEM);
-	}
 
-	region->phys = phys;
-	region->id = id;
 	region->size = config->size;
 	region->mode = config->mode;
 	region->uid = config->uid;
 	region->gid = config->gid;
 	/* What is at an address is for those who were given it by name. */
-	region->access_default = !config->access_given && !phys;
+	region->access_default = !config->access_given && config->phys == RTSHM_NONE;
 	region->cpu = config->cpu;
 	region->clock = config->clock;
 	region->phase_ns = config->phase_ns;
@@ -162,47 +151,56 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
 	err = dev_set_name(&region->dev, "%s", config->name);
 	if (err)
 		goto err_put;
-	err = rtshm_minor_get(&region->dev);
-	if (err)
-		goto err_put;
-
 	err = -ENOMEM;
 	region->layout = kstrdup(config->layout, GFP_KERNEL_ACCOUNT);
 	if (!region->layout)
 		goto err_put;
-
-	region->mem = (void __shm __force *)(phys ? phys->mem :
-					     rtshm_memory_get(region->size));
-	if (!region->mem)
-		goto err_put;
-
-	err = rtshm_thread_start(region);
-	if (err)
-		goto err_put;
-
-	/* Last of what can be done without anybody seeing it: it cannot be undone. */
-	if (phys)
-		rtshm_phys_begin(phys);
-
-	cdev_init(&region->cdev, state_fops);
-	region->cdev.owner = THIS_MODULE;
-	err = cdev_device_add(&region->cdev, &region->dev);
-	if (err) {
-		/* Who found the number meanwhile has a file of nothing. */
-		WRITE_ONCE(region->dead, true);
-		goto err_thread;
-	}
 	return region;
 
-err_thread:
-	rtshm_thread_stop(region);
 err_put:
 	put_device(&region->dev);
 	return ERR_PTR(err);
 }
 
+/**
+ * rtshm_region_show() - make the thread and the device node of a region
+ * @region: The region, which has its memory.
+ * @state_fops: What the device node does.
+ *
+ * Process context, no lock held. The region does not tick before
+ * rtshm_tick_start(); the shutting of the region undoes all of it.
+ *
+ * Return: 0 or an errno.
+ */
+int rtshm_region_show(struct rtshm_region *region,
+		      const struct file_operations *state_fops)
+{
+	int err;
+
+	err = rtshm_minor_get(&region->dev);
+	if (err)
+		return err;
+	err = rtshm_thread_start(region);
+	if (err)
+		return err;
+
+	/* Last of what can be done without anybody seeing it: it cannot be undone. */
+	if (region->phys)
+		rtshm_phys_begin(region->phys);
+
+	cdev_init(&region->cdev, state_fops);
+	region->cdev.owner = THIS_MODULE;
+	err = cdev_device_add(&region->cdev, &region->dev);
+	if (err) {
+		/* Somebody may have opened the cdev before its device failed. */
+		WRITE_ONCE(region->dead, true);
+		rtshm_thread_stop(region);
+	}
+	return err;
+}
+
 /*
- * Process context. Shut every door of the region, then stop what runs in it;
+ * Process context, no lock held. Shut every door of the region, then stop what runs in it;
  * its counters are final afterwards, its memory stays until the last put.
  */
 void rtshm_region_shut(struct rtshm_region *region)

@@ -3,8 +3,10 @@
  * All regions: finding, making, changing and removing them.
  *
  * rtshm_regions_lock guards the list, its generation, the sums of the rates and the
- * leads, and the settings of every region in the list. A region in the list is alive; the
- * list holds a reference to it.
+ * leads, and the settings of every region in the list, which holds a reference to it.
+ * Nothing under the lock takes long: a region is in the list, with its name, number and
+ * rate reserved, before it is made, and until it is stopped; only in between is it live
+ * and can be changed. It can be looked at a little earlier: from before udev hears of it.
  */
 
 #include <linux/math64.h>
@@ -65,73 +67,6 @@ static void rtshm_rate_give(const struct rtshm_region *region)
 	rtshm_leads_ns -= rtshm_lead(region->period_ns, region->lead_ns);
 }
 
-/* What a region takes of the kernel's memory. */
-static u64 rtshm_kernel_bytes(const struct rtshm_config *config)
-{
-	return config->phys == RTSHM_NONE ? config->size : 0;
-}
-
-/* Whether there is room for one more beside all others. */
-static int rtshm_room_check(const struct rtshm_config *config,
-			    struct netlink_ext_ack *extack)
-{
-	if (rtshm_region_find(config->name)) {
-		rtshm_refuse(extack, RTSHM_TEXT_EXISTS);
-		return -EEXIST;
-	}
-	if (rtshm_regions_count >= rtshm_limits.regions_max ||
-	    rtshm_last_id == U32_MAX) {
-		rtshm_refuse(extack, RTSHM_TEXT_REGIONS);
-		return -ENOSPC;
-	}
-	if (atomic64_read(&rtshm_bytes) + rtshm_kernel_bytes(config) >
-	    rtshm_limits.bytes_max) {
-		rtshm_refuse(extack, RTSHM_TEXT_BYTES);
-		return -ENOSPC;
-	}
-	return rtshm_rate_check(config, extack);
-}
-
-/*
- * A ring for a region of this size that is not there yet, or 0; NULL for a depth
- * of 0.
- */
-static struct rtshm_ring *rtshm_ring_get(const struct rtshm_config *config,
-					 u64 size, struct netlink_ext_ack *extack)
-{
-	u64 bytes = rtshm_ring_bytes(config->record_depth, config->record_bytes);
-	struct rtshm_ring *ring;
-
-	if (!config->record_depth)
-		return NULL;
-	if (atomic64_read(&rtshm_bytes) + size + bytes > rtshm_limits.bytes_max) {
-		rtshm_refuse(extack, RTSHM_TEXT_RING_BYTES);
-		return ERR_PTR(-ENOSPC);
-	}
-	ring = rtshm_ring_new(config->record_depth, config->record_bytes);
-	if (!ring) {
-		rtshm_refuse(extack, RTSHM_TEXT_RING_MEMORY);
-		return ERR_PTR(-ENOMEM);
-	}
-	return ring;
-}
-
-/* The raw memory of a region; NULL for none. */
-static struct rtshm_phys *rtshm_raw_get(const struct rtshm_config *config,
-					struct netlink_ext_ack *extack)
-{
-	struct rtshm_phys *phys;
-	enum rtshm_text why;
-
-	if (config->phys == RTSHM_NONE)
-		return NULL;
-	phys = rtshm_phys_get(config->name, config->phys, config->size,
-			      config->keep, &why);
-	if (IS_ERR(phys))
-		rtshm_refuse(extack, why);
-	return phys;
-}
-
 /* The list has changed, or something in it. rtshm_regions_lock held. */
 void rtshm_regions_changed(void)
 {
@@ -139,8 +74,8 @@ void rtshm_regions_changed(void)
 		++rtshm_generation;
 }
 
-/* rtshm_regions_lock held. */
-struct rtshm_region *rtshm_region_find(const char *name)
+/* The region of a name, live or not, or NULL. */
+static struct rtshm_region *rtshm_region_named(const char *name)
 {
 	struct rtshm_region *region;
 
@@ -151,116 +86,252 @@ struct rtshm_region *rtshm_region_find(const char *name)
 	return NULL;
 }
 
-/**
- * rtshm_region_add() - make a region and put it into the list
- * @config: What it is to be.
- * @extack: Where a refusal says why, or NULL.
- *
- * rtshm_regions_lock held. The region does not tick before rtshm_tick_start().
- *
- * Return: The region, which the list holds, or an ERR_PTR.
- */
-struct rtshm_region *rtshm_region_add(const struct rtshm_config *config,
-				      struct netlink_ext_ack *extack)
+/* rtshm_regions_lock held. A region to look at, or NULL. */
+struct rtshm_region *rtshm_region_look(const char *name)
 {
-	struct rtshm_region *region;
+	struct rtshm_region *region = rtshm_region_named(name);
+
+	return region && region->visible ? region : NULL;
+}
+
+/* rtshm_regions_lock held. A region to change, or NULL. */
+struct rtshm_region *rtshm_region_find(const char *name)
+{
+	struct rtshm_region *region = rtshm_region_named(name);
+
+	return region && region->live ? region : NULL;
+}
+
+/* Reserves a place in the list, beside all other regions: 0 or an errno. */
+static int rtshm_region_reserve(struct rtshm_region *region,
+				const struct rtshm_config *config,
+				struct netlink_ext_ack *extack)
+{
+	int err;
+
+	guard(mutex)(&rtshm_regions_lock);
+	if (rtshm_region_named(config->name)) {
+		rtshm_refuse(extack, RTSHM_TEXT_EXISTS);
+		return -EEXIST;
+	}
+	if (rtshm_regions_count >= rtshm_limits.regions_max ||
+	    rtshm_last_id == U32_MAX) {
+		rtshm_refuse(extack, RTSHM_TEXT_REGIONS);
+		return -ENOSPC;
+	}
+	err = rtshm_rate_check(config, extack);
+	if (err)
+		return err;
+	region->id = ++rtshm_last_id;
+	rtshm_regions_count++;
+	rtshm_rate_take(region);
+	list_add_tail(&region->list, &rtshm_regions);
+	return 0;
+}
+
+/* rtshm_regions_lock held. The list's reference is the caller's. */
+static void rtshm_region_unreserve(struct rtshm_region *region)
+{
+	list_del(&region->list);
+	rtshm_regions_count--;
+	rtshm_rate_give(region);
+}
+
+/* Process context, no lock held. NULL for a depth of 0, or an ERR_PTR. */
+struct rtshm_ring *rtshm_ring_get(const struct rtshm_config *config,
+				  struct netlink_ext_ack *extack)
+{
+	struct rtshm_ring *ring;
+
+	if (!config->record_depth)
+		return NULL;
+	ring = rtshm_ring_new(config->record_depth, config->record_bytes);
+	if (IS_ERR(ring))
+		rtshm_refuse(extack, PTR_ERR(ring) == -ENOSPC ?
+			     RTSHM_TEXT_RING_BYTES : RTSHM_TEXT_RING_MEMORY);
+	return ring;
+}
+
+/* The memory of a region, raw or the kernel's: 0 or an errno. */
+static int rtshm_region_fill(struct rtshm_region *region,
+			     const struct rtshm_config *config,
+			     struct netlink_ext_ack *extack)
+{
 	struct rtshm_phys *phys;
+	enum rtshm_text why;
+	void *mem;
+
+	if (config->phys == RTSHM_NONE) {
+		mem = rtshm_memory_get(config->size);
+		if (IS_ERR(mem)) {
+			rtshm_refuse(extack, PTR_ERR(mem) == -ENOSPC ?
+				     RTSHM_TEXT_BYTES : RTSHM_TEXT_MEMORY);
+			return PTR_ERR(mem);
+		}
+	} else {
+		phys = rtshm_phys_get(config->name, config->phys, config->size,
+				      config->keep, &why);
+		if (IS_ERR(phys)) {
+			rtshm_refuse(extack, why);
+			return PTR_ERR(phys);
+		}
+		region->phys = phys;
+		mem = phys->mem;
+	}
+	region->mem = (void __shm __force *)mem;
+	return 0;
+}
+
+/* Everything of a region that takes long. On failure nothing of it runs. */
+static int rtshm_region_build(struct rtshm_region *region,
+			      const struct rtshm_config *config,
+			      struct netlink_ext_ack *extack)
+{
 	struct rtshm_ring *ring;
 	int err;
 
-	lockdep_assert_held(&rtshm_regions_lock);
-	err = rtshm_config_check(config, extack);
-	if (!err)
-		err = rtshm_room_check(config, extack);
+	err = rtshm_region_fill(region, config, extack);
 	if (err)
-		return ERR_PTR(err);
-
-	ring = rtshm_ring_get(config, rtshm_kernel_bytes(config), extack);
+		return err;
+	ring = rtshm_ring_get(config, extack);
 	if (IS_ERR(ring))
-		return ERR_CAST(ring);
-	phys = rtshm_raw_get(config, extack);
-	if (IS_ERR(phys)) {
-		rtshm_ring_free(ring);
-		return ERR_CAST(phys);
+		return PTR_ERR(ring);
+	scoped_guard(mutex, &rtshm_regions_lock) {
+		region->visible = true;
+		rtshm_regions_changed();
 	}
-	region = rtshm_region_new(config, phys, rtshm_last_id + 1, rtshm_state);
-	if (IS_ERR(region)) {
+	err = rtshm_region_show(region, rtshm_state);
+	if (err) {
 		rtshm_ring_free(ring);
-		err = PTR_ERR(region);
 		goto err_refuse;
 	}
 	if (ring) {
 		err = rtshm_history_new(region, ring, rtshm_samples);
 		if (err)
-			goto err_region;
+			goto err_stop;
 	}
+	if (!rtshm_tick_start(region))
+		return 0;
+	rtshm_refuse(extack, RTSHM_TEXT_CPU);
+	err = -ENODEV;
 
-	rtshm_last_id++;
-	rtshm_regions_count++;
-	rtshm_rate_take(region);
-	list_add_tail(&region->list, &rtshm_regions);
-	rtshm_regions_changed();
-	return region;
-
-err_region:
-	/* It has no history. */
-	rtshm_region_shut(region);
-	rtshm_region_put(region);
+err_stop:
+	rtshm_region_stop(region);
 err_refuse:
 	if (err == -ENOMEM)
 		rtshm_refuse(extack, RTSHM_TEXT_MEMORY);
 	else if (err == -ENOSPC)
 		rtshm_refuse(extack, RTSHM_TEXT_MINORS);
+	return err;
+}
+
+/**
+ * rtshm_region_make() - make a region, which ticks then
+ * @config: What it is to be.
+ * @extack: Where a refusal says why, or NULL.
+ *
+ * Process context, no lock held. Nobody changes the region before
+ * rtshm_region_insert().
+ *
+ * Return: The region, which the list holds, or an ERR_PTR.
+ */
+struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
+				       struct netlink_ext_ack *extack)
+{
+	struct rtshm_region *region;
+	int err;
+
+	err = rtshm_config_check(config, extack);
+	if (err)
+		return ERR_PTR(err);
+	region = rtshm_region_new(config);
+	if (IS_ERR(region)) {
+		rtshm_refuse(extack, RTSHM_TEXT_MEMORY);
+		return region;
+	}
+	err = rtshm_region_reserve(region, config, extack);
+	if (err)
+		goto err_put;
+	err = rtshm_region_build(region, config, extack);
+	if (err)
+		goto err_reserved;
+	return region;
+
+err_reserved:
+	scoped_guard(mutex, &rtshm_regions_lock) {
+		rtshm_region_unreserve(region);
+		rtshm_regions_changed();
+	}
+err_put:
+	rtshm_region_put(region);
 	return ERR_PTR(err);
 }
 
+/* rtshm_regions_lock held. From here on the region can be changed. */
+void rtshm_region_insert(struct rtshm_region *region)
+{
+	lockdep_assert_held(&rtshm_regions_lock);
+	region->live = true;
+	rtshm_regions_changed();
+}
+
 /*
- * Another depth or other bytes: another ring. The old one is there until the new
- * one is, and nobody reads it. What can fail comes before what cannot be undone.
+ * Another depth or other bytes: another ring. What can fail comes before what cannot
+ * be undone. @ring is the old one afterwards, for the caller to free.
  */
 static int rtshm_region_record(struct rtshm_region *region,
 			       const struct rtshm_config *config,
+			       struct rtshm_ring **ring,
 			       struct netlink_ext_ack *extack)
 {
-	struct rtshm_ring *ring;
 	int err;
 
-	if (region->history && region->history->readers) {
-		rtshm_refuse(extack, RTSHM_TEXT_READERS);
-		return -EBUSY;
-	}
-	ring = rtshm_ring_get(config, 0, extack);
-	if (IS_ERR(ring))
-		return PTR_ERR(ring);
-	if (!ring) {
-		rtshm_history_shut(region->history);
-	} else if (region->history) {
-		rtshm_history_renew(region->history, ring);
+	if (region->history) {
+		err = rtshm_history_renew(region->history, ring);
+		if (err)
+			rtshm_refuse(extack, RTSHM_TEXT_READERS);
+		else if (!config->record_depth)
+			rtshm_history_shut(region->history);
 	} else {
-		err = rtshm_history_new(region, ring, rtshm_samples);
-		if (err) {
+		err = rtshm_history_new(region, *ring, rtshm_samples);
+		*ring = NULL;
+		if (err)
 			rtshm_refuse(extack, err == -ENOSPC ?
 				     RTSHM_TEXT_MINORS : RTSHM_TEXT_RING_MEMORY);
-			return err;
-		}
 	}
+	if (err)
+		return err;
 	region->record_depth = config->record_depth;
 	region->record_bytes = config->record_bytes;
 	return 0;
 }
 
+/* Whether a ring is what the settings ask for: NULL for a depth of 0. */
+static bool rtshm_ring_fits(const struct rtshm_ring *ring,
+			    const struct rtshm_config *config)
+{
+	if (!ring || !config->record_depth)
+		return !ring && !config->record_depth;
+	return ring->depth == config->record_depth &&
+	       ring->stride == sizeof(struct rtshm_sample) + config->record_bytes;
+}
+
 /**
  * rtshm_region_change() - change the settings of a region
- * @region: A region of the list.
+ * @region: A live region.
  * @config: What rtshm_settings_of() gives of it, some of it changed.
+ * @ring: A ring for its history, made by rtshm_ring_get(), or NULL; afterwards what is
+ *	not in use, for the caller to free.
  * @extack: Where a refusal says why, or NULL.
  *
  * rtshm_regions_lock held. All or, with an errno, nothing is changed.
  *
- * Return: 1, 0 if it is what it was, or an errno.
+ * Return: 1, 0 if it is what it was, or an errno; -EAGAIN asks for a ring of @config,
+ * which is made without the lock.
  */
 int rtshm_region_change(struct rtshm_region *region,
 			const struct rtshm_config *config,
+			struct rtshm_ring **ring,
 			struct netlink_ext_ack *extack)
 {
 	int err;
@@ -291,7 +362,9 @@ int rtshm_region_change(struct rtshm_region *region,
 
 	if (config->record_depth != region->record_depth ||
 	    config->record_bytes != region->record_bytes) {
-		err = rtshm_region_record(region, config, extack);
+		if (!rtshm_ring_fits(*ring, config))
+			return -EAGAIN;
+		err = rtshm_region_record(region, config, ring, extack);
 		if (err)
 			return err;
 	}
@@ -307,21 +380,35 @@ int rtshm_region_change(struct rtshm_region *region,
 	return 1;
 }
 
+/* rtshm_regions_lock held. From here on the region is gone, but for its name. */
+void rtshm_region_withdraw(struct rtshm_region *region)
+{
+	lockdep_assert_held(&rtshm_regions_lock);
+	region->live = false;
+	region->visible = false;
+	rtshm_regions_changed();
+}
+
 /*
- * rtshm_regions_lock held. The region is stopped and no longer in the list,
- * whose reference is the caller's now.
+ * Process context, no lock held: the thread of the region may have to wait for its
+ * turn. The region is not live.
+ */
+void rtshm_region_stop(struct rtshm_region *region)
+{
+	rtshm_region_shut(region);
+	/* After the stop, for the samples of the last ticks. */
+	rtshm_history_shut(region->history);
+}
+
+/*
+ * rtshm_regions_lock held. The region is stopped; the list's reference to it is the
+ * caller's from here on.
  */
 void rtshm_region_remove(struct rtshm_region *region)
 {
 	lockdep_assert_held(&rtshm_regions_lock);
-	list_del(&region->list);
-	rtshm_regions_count--;
-	rtshm_rate_give(region);
-	rtshm_regions_changed();
-	rtshm_region_shut(region);
 	rtshm_tasks_gone(region);
-	/* After the stop, for the samples of the last ticks. */
-	rtshm_history_shut(region->history);
+	rtshm_region_unreserve(region);
 	rtshm_removed_ticks += region->counters.ticks;
 	rtshm_removed_missed += region->counters.missed;
 }
@@ -353,15 +440,15 @@ void rtshm_regions_exit(u64 *ticks, u64 *missed)
 {
 	struct rtshm_region *region, *next;
 
-	scoped_guard(mutex, &rtshm_regions_lock) {
-		list_for_each_entry_safe(region, next, &rtshm_regions, list) {
+	list_for_each_entry_safe(region, next, &rtshm_regions, list) {
+		rtshm_region_stop(region);
+		scoped_guard(mutex, &rtshm_regions_lock)
 			rtshm_region_remove(region);
-			rtshm_print_tell_withheld(region);
-			rtshm_region_put(region);
-		}
-		*ticks = rtshm_removed_ticks;
-		*missed = rtshm_removed_missed;
+		rtshm_print_tell_withheld(region);
+		rtshm_region_put(region);
 	}
+	*ticks = rtshm_removed_ticks;
+	*missed = rtshm_removed_missed;
 	rtshm_devices_exit();
 	rtshm_ticks_exit();
 }

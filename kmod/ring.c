@@ -14,26 +14,28 @@
 
 #include "rtshm.h"
 
-/* Process context, rtshm_regions_lock held. */
+/* Process context, no lock held. A ring, or an ERR_PTR as of rtshm_memory_get(). */
 struct rtshm_ring *rtshm_ring_new(u32 depth, u32 record_bytes)
 {
 	u32 stride = sizeof(struct rtshm_sample) + record_bytes;
 	struct rtshm_ring *ring;
+	void *slots;
 
 	ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
 	if (!ring)
-		return NULL;
+		return ERR_PTR(-ENOMEM);
 	ring->depth = depth;
 	ring->stride = stride;
 	ring->head = RTSHM_TICKS_BEFORE;
 	ring->wake_at = U64_MAX;
 	ring->wake_ns = U64_MAX;
 	INIT_LIST_HEAD(&ring->sleepers);
-	ring->slots = rtshm_memory_get(rtshm_ring_bytes(depth, record_bytes));
-	if (!ring->slots) {
+	slots = rtshm_memory_get(rtshm_ring_bytes(depth, record_bytes));
+	if (IS_ERR(slots)) {
 		kfree(ring);
-		return NULL;
+		return ERR_CAST(slots);
 	}
+	ring->slots = slots;
 	return ring;
 }
 

@@ -220,7 +220,7 @@ struct rtshm_history {
 	 */
 	struct rtshm_ring	*ring;
 
-	/* Under rtshm_regions_lock; dead is looked at without. */
+	/* Under the region's lock; dead is looked at without. */
 	unsigned int		readers;	/* open files */
 	bool			dead;
 };
@@ -233,7 +233,7 @@ struct rtshm_region {
 	struct device		dev;
 	struct cdev		cdev;
 
-	/* Constant from rtshm_region_new() to the last put. */
+	/* Constant from when the region is live to the last put. */
 	void __shm		*mem;
 	size_t			size;
 	struct rtshm_phys	*phys;		/* where mem is, or NULL */
@@ -251,6 +251,8 @@ struct rtshm_region {
 
 	/* Under rtshm_regions_lock. */
 	struct list_head	list;
+	bool			visible;	/* netlink describes it */
+	bool			live;		/* made, and not yet being removed */
 	u32			record_depth;
 	u32			record_bytes;
 	unsigned int		tasks_count;
@@ -277,7 +279,10 @@ struct rtshm_region {
 	struct rtshm_counters	counters;
 	u32			missed_before;	/* the next tick */
 
-	/* Stored under rtshm_regions_lock and lock, so either is enough to look. */
+	/*
+	 * Stored under lock, and while the region is live under rtshm_regions_lock
+	 * too, so either is enough to look then.
+	 */
 	struct rtshm_history	*history;	/* or NULL */
 	struct list_head	tasks;
 
@@ -408,9 +413,9 @@ bool rtshm_announced(const struct rtshm_region *region);
 /* region.c */
 int rtshm_devices_init(void);
 void rtshm_devices_exit(void);
-struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
-				      struct rtshm_phys *phys, u32 id,
-				      const struct file_operations *state_fops);
+struct rtshm_region *rtshm_region_new(const struct rtshm_config *config);
+int rtshm_region_show(struct rtshm_region *region,
+		      const struct file_operations *state_fops);
 void rtshm_region_shut(struct rtshm_region *region);
 void rtshm_region_put(struct rtshm_region *region);
 char *rtshm_node_name(const struct device *dev);
@@ -422,7 +427,7 @@ void rtshm_minor_free(struct device *dev);
 /* history.c */
 int rtshm_history_new(struct rtshm_region *region, struct rtshm_ring *ring,
 		      const struct file_operations *fops);
-void rtshm_history_renew(struct rtshm_history *history, struct rtshm_ring *ring);
+int rtshm_history_renew(struct rtshm_history *history, struct rtshm_ring **ring);
 void rtshm_history_shut(struct rtshm_history *history);
 
 /* limits.c */
@@ -446,12 +451,19 @@ extern struct mutex rtshm_regions_lock;
 extern struct list_head rtshm_regions;
 extern u32 rtshm_generation;
 
+struct rtshm_region *rtshm_region_look(const char *name);
 struct rtshm_region *rtshm_region_find(const char *name);
-struct rtshm_region *rtshm_region_add(const struct rtshm_config *config,
-				      struct netlink_ext_ack *extack);
+struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
+				       struct netlink_ext_ack *extack);
+void rtshm_region_insert(struct rtshm_region *region);
+struct rtshm_ring *rtshm_ring_get(const struct rtshm_config *config,
+				  struct netlink_ext_ack *extack);
 int rtshm_region_change(struct rtshm_region *region,
 			const struct rtshm_config *config,
+			struct rtshm_ring **ring,
 			struct netlink_ext_ack *extack);
+void rtshm_region_withdraw(struct rtshm_region *region);
+void rtshm_region_stop(struct rtshm_region *region);
 void rtshm_region_remove(struct rtshm_region *region);
 int rtshm_regions_init(const struct file_operations *state_fops,
 		       const struct file_operations *sample_fops);

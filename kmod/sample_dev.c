@@ -34,6 +34,7 @@ static int rtshm_sample_open(struct inode *inode, struct file *file)
 	struct rtshm_history *history = container_of(inode->i_cdev,
 						     typeof(*history), cdev);
 	struct rtshm_reader *reader;
+	bool dead;
 
 	reader = kzalloc(sizeof(*reader), GFP_KERNEL_ACCOUNT);
 	if (!reader)
@@ -42,20 +43,20 @@ static int rtshm_sample_open(struct inode *inode, struct file *file)
 	reader->watermark.samples = 1;
 	mutex_init(&reader->copying);
 
-	/* The depth does not change under a reader: rtshm_region_change(). */
-	scoped_guard(mutex, &rtshm_regions_lock) {
-		if (!history->dead) {
+	/* The depth does not change under a reader: rtshm_history_renew(). */
+	scoped_guard(raw_spinlock_irq, &history->region->lock) {
+		dead = history->dead;
+		if (!dead) {
 			history->readers++;
-			scoped_guard(raw_spinlock_irq, &history->region->lock)
-				reader->next = history->ring->head;
-			file->private_data = reader;
-			file->f_mode |= FMODE_NOWAIT;
+			reader->next = history->ring->head;
 		}
 	}
-	if (!file->private_data) {
+	if (dead) {
 		kfree(reader);
 		return -ENODEV;
 	}
+	file->private_data = reader;
+	file->f_mode |= FMODE_NOWAIT;
 	return 0;
 }
 
@@ -63,7 +64,7 @@ static int rtshm_sample_release(struct inode *inode, struct file *file)
 {
 	struct rtshm_reader *reader = file->private_data;
 
-	scoped_guard(mutex, &rtshm_regions_lock)
+	scoped_guard(raw_spinlock_irq, &reader->history->region->lock)
 		reader->history->readers--;
 	kfree(reader);
 	return 0;

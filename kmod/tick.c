@@ -365,9 +365,11 @@ void rtshm_tick_stop(struct rtshm_region *region)
 		cpuhp_state_remove_instance_nocalls(rtshm_cpuhp_state,
 						    &region->cpuhp);
 	/* Not if it was never started. */
-	if (hrtimer_cancel(&region->timer))
+	if (hrtimer_cancel(&region->timer)) {
+		guard(raw_spinlock_irq)(&region->lock);
 		region->counters.missed +=
 			rtshm_periods_over(region, ktime_get(), region->period_ns);
+	}
 	rtshm_thread_stop(region);
 	rtshm_print_withhold(region);
 }

@@ -1,0 +1,164 @@
+"""Making and removing regions: what takes long keeps nobody else waiting."""
+
+from __future__ import annotations
+
+import errno
+import os
+import threading
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+import rtshm
+
+from tests.lib.child import killed
+from tests.lib.libc import PAGE
+from tests.lib.module import PATIENCE
+from tests.module.test_wakes import thread_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tests.lib.fixtures import Load
+
+HOUR_NS = 3_600_000_000_000
+MS = 1_000_000
+LARGE = 200 << 20
+OTHER = Path("/dev/rtshm/other.samples")
+
+
+def longest_while(act: Callable[[], object], look: Callable[[], object]) -> tuple[float, float]:
+    """How long `act` took, and the longest `look` of those that went on meanwhile."""
+    thread = threading.Thread(target=act)
+    longest = 0.0
+    begin = time.monotonic()
+    thread.start()
+    while thread.is_alive():
+        before = time.monotonic()
+        look()
+        longest = max(longest, time.monotonic() - before)
+    thread.join()
+    return time.monotonic() - begin, longest
+
+
+def open_and_close() -> None:
+    os.close(os.open(OTHER, os.O_RDONLY))
+
+
+@pytest.mark.parametrize("large", ["region", "history"])
+def test_making_something_large_keeps_no_reader_waiting(control: rtshm.Control, large: str) -> None:
+    control.create("other", period=HOUR_NS, record_depth=10)
+    control.create("b", size=PAGE, period=HOUR_NS)
+
+    def make() -> None:
+        with rtshm.Control() as another:
+            if large == "region":
+                another.create("a", size=LARGE, period=HOUR_NS)
+            else:
+                another.set("b", record_depth=60_000, record_bytes=PAGE)
+
+    def look() -> None:
+        open_and_close()
+        control.get("other")
+
+    taken, longest = longest_while(make, look)
+    assert longest < taken / 4, f"{longest:.3f} s of {taken:.3f} s"
+
+
+def test_limit_of_bytes_holds_for_those_that_are_being_made(load: Load) -> None:
+    count, fit, pages = 8, 5, 512
+    load(print=0, bytes_max=(1 + fit * pages) * PAGE, period_ns=HOUR_NS)
+    done: list[int] = []
+
+    def make(name: str) -> None:
+        with rtshm.Control() as control:
+            try:
+                control.create(name, size=pages * PAGE, period=HOUR_NS)
+                done.append(0)
+            except OSError as error:
+                done.append(error.errno or -1)
+
+    makers = [threading.Thread(target=make, args=(f"r{i}",)) for i in range(count)]
+    for maker in makers:
+        maker.start()
+    for maker in makers:
+        maker.join(PATIENCE)
+    assert sorted(done) == fit * [0] + (count - fit) * [errno.ENOSPC]
+    with rtshm.Control() as control:
+        # A refused region leaves its name and its share of the rate.
+        names = {region.name for region in control.list()} - {"default"}
+        (refused, *_) = {f"r{i}" for i in range(count)} - names
+        control.delete(names.pop())
+        control.create(refused, size=pages * PAGE, period=HOUR_NS)
+
+
+def test_two_that_make_the_same_region_make_one(control: rtshm.Control) -> None:
+    for _ in range(5):
+        done: list[int] = []
+
+        def make(done: list[int] = done) -> None:
+            with rtshm.Control() as another:
+                try:
+                    another.create("a", size=16 << 20, period=HOUR_NS)
+                    done.append(0)
+                except OSError as error:
+                    done.append(error.errno or -1)
+
+        makers = [threading.Thread(target=make) for _ in range(4)]
+        for maker in makers:
+            maker.start()
+        for maker in makers:
+            maker.join(PATIENCE)
+        assert sorted(done) == [0, *3 * [errno.EEXIST]]
+        control.delete("a")
+
+
+def compute(cpu: int, priority: int) -> None:
+    os.sched_setaffinity(0, {cpu})
+    os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(priority))
+    while True:
+        pass
+
+
+def test_delete_that_waits_for_its_thread_keeps_nobody_else_waiting(
+    control: rtshm.Control,
+) -> None:
+    control.create("a", period=10 * MS, record_depth=10, cpu=1)
+    control.create("other", period=10 * MS, record_depth=10, cpu=1)
+    pid = thread_of("a")
+    assert pid is not None
+    os.sched_setaffinity(pid, {0})
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {1})
+    runtime = Path("/proc/sys/kernel/sched_rt_runtime_us")
+    throttling = runtime.read_text()
+    runtime.write_text("-1")
+
+    def delete() -> None:
+        with rtshm.Control() as another:
+            another.delete("a")
+
+    deleter = threading.Thread(target=delete)
+    try:
+        with killed(lambda: compute(0, 60)):
+            time.sleep(0.3)
+            deleter.start()
+            time.sleep(0.5)
+            assert deleter.is_alive(), "it did not have to wait"
+            for _ in range(20):
+                begin = time.monotonic()
+                open_and_close()
+                assert [region.name for region in control.list()] == ["default", "other"]
+                assert time.monotonic() - begin < 0.5
+            with pytest.raises(OSError) as refused:
+                control.create("a")
+            assert refused.value.errno == errno.EEXIST
+            with pytest.raises(OSError) as refused:
+                control.delete("a")
+            assert refused.value.errno == errno.ENOENT
+    finally:
+        runtime.write_text(throttling)
+        os.sched_setaffinity(0, before)
+        deleter.join(PATIENCE)
+    control.create("a")
