@@ -139,7 +139,7 @@ static const struct kernel_param_ops rtshm_setting_ops = {
 
 RTSHM_PARAM(period_ns, period_ns, RTSHM_PERIOD_FLOOR_NS, RTSHM_PERIOD_MAX_NS,
 	    rtshm_setting_ops, 0644);
-MODULE_PARM_DESC(period_ns, "Period of the default region's tick in ns, period_min_ns to 3600000000000; a change applies from the next tick (default 500000000)");
+MODULE_PARM_DESC(period_ns, "Period of the default region's tick in ns, period_min_ns to 3600000000000; a shorter one applies at once, a longer one from the next tick (default 500000000)");
 RTSHM_PARAM(size, size, PAGE_SIZE, RTSHM_SIZE_MAX, rtshm_number_ops, 0444);
 MODULE_PARM_DESC(size, "Size of the default region in bytes, a multiple of the page size, 1 GiB at most (default one page)");
 RTSHM_PARAM(print, print, RTSHM_PRINT_MODE_OFF, RTSHM_PRINT_MODE_CHANGES,

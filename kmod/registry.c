@@ -334,6 +334,7 @@ int rtshm_region_change(struct rtshm_region *region,
 			struct rtshm_ring **ring,
 			struct netlink_ext_ack *extack)
 {
+	bool hurry = config->period_ns < region->period_ns;
 	int err;
 
 	lockdep_assert_held(&rtshm_regions_lock);
@@ -372,6 +373,8 @@ int rtshm_region_change(struct rtshm_region *region,
 	/* Loaded by the next tick, each by itself. */
 	WRITE_ONCE(region->period_ns, config->period_ns);
 	rtshm_rate_take(region);
+	if (hurry)
+		rtshm_tick_hurry(region);
 	WRITE_ONCE(region->task_budget_ns, config->task_budget_ns);
 	WRITE_ONCE(region->task_long_max, config->task_long_max);
 	if (config->print != region->print)

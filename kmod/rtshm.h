@@ -289,6 +289,7 @@ struct rtshm_region {
 	/* The tick's own until rtshm_tick_stop() has returned. */
 	struct hrtimer		timer;
 	struct hlist_node	cpuhp;		/* its own cpu returns */
+	s64			ahead_ns;	/* its clock, of CLOCK_MONOTONIC */
 	s32			compared_value;	/* of the last line that was due */
 
 	/* Handed over by atomic bits and single words. */
@@ -404,6 +405,7 @@ int rtshm_ticks_init(void);
 void rtshm_ticks_exit(void);
 void rtshm_tick_init(struct rtshm_region *region);
 int rtshm_tick_start(struct rtshm_region *region);
+void rtshm_tick_hurry(struct rtshm_region *region);
 void rtshm_tick_stop(struct rtshm_region *region);
 void rtshm_tick_counters(struct rtshm_region *region,
 			 struct rtshm_counters *counters);

@@ -8,6 +8,7 @@
  * does everything that may sleep or take long: see wake.c.
  */
 
+#include <linux/cpu.h>
 #include <linux/cpuhotplug.h>
 #include <linux/math64.h>
 #include <linux/smp.h>
@@ -134,27 +135,22 @@ ktime_t rtshm_clock_now(u8 clock)
 	return rtshm_on_clock(clock, ktime_get());
 }
 
+/* Any context. How far the clock is ahead of CLOCK_MONOTONIC: constant until a step. */
+static s64 rtshm_ahead_ns(u8 clock, ktime_t now)
+{
+	return ktime_sub(rtshm_on_clock(clock, now), now);
+}
+
 /* Any context. How long since the tick that the timer is set for was due. */
 static s64 rtshm_since_due_ns(const struct rtshm_region *region, ktime_t now)
 {
-	return ktime_sub(rtshm_on_clock(region->clock, now),
-			 hrtimer_get_expires(&region->timer)) - region->lead_ns;
+	return ktime_sub(now, hrtimer_get_expires(&region->timer)) - region->lead_ns;
 }
 
-/*
- * Hard interrupt, which came before the tick is due if nothing kept it: until it
- * is. The region's clock is asked once, since it may be set meanwhile: for as long
- * as that the cpu does nothing else, and never longer than the lead.
- */
+/* Busy-waits until the tick is due: the lead at most, with interrupts off. */
 static void rtshm_wait_due(const struct rtshm_region *region)
 {
-	ktime_t begin = ktime_get();
-	s64 left_ns = -rtshm_since_due_ns(region, begin);
-
-	/* Set back before: see rtshm_forward(). */
-	if (left_ns > (s64)region->lead_ns)
-		return;
-	while (ktime_sub(ktime_get(), begin) < left_ns)
+	while (rtshm_since_due_ns(region, ktime_get()) < 0)
 		cpu_relax();
 }
 
@@ -167,32 +163,52 @@ static u64 rtshm_lateness_ns(const struct rtshm_region *region, ktime_t now)
 	return max_t(s64, 0, rtshm_since_due_ns(region, now));
 }
 
-/* Moves the timer to the next tick that is due after now: how many periods that is. */
+/*
+ * The region's clock was set. Its ticks are due at the same times of the clock as
+ * before: ahead, and the timer is now set for one that is long over; back, and it
+ * is set for the first that is to come, however many there are before that.
+ */
+static void rtshm_follow_step(struct rtshm_region *region, ktime_t over_by,
+			      u64 period_ns, s64 step_ns)
+{
+	ktime_t expires = ktime_sub_ns(hrtimer_get_expires(&region->timer), step_ns);
+	u64 rest_ns;
+
+	region->ahead_ns += step_ns;
+	if (ktime_after(expires, over_by)) {
+		div64_u64_rem(ktime_sub(expires, over_by), period_ns, &rest_ns);
+		expires = ktime_add_ns(over_by, rest_ns);
+	}
+	hrtimer_set_expires(&region->timer, expires);
+}
+
+/*
+ * The timer is not queued. Moves it to the next tick that is due after now; how many
+ * periods are over. The timer is on CLOCK_MONOTONIC, so that no region sleeps for as
+ * long as its clock is set back.
+ */
 static u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now, u64 period_ns)
 {
-	ktime_t due_by = rtshm_on_clock(region->clock, now);
+	ktime_t over_by = ktime_sub_ns(now, region->lead_ns);
+	s64 step_ns;
 
-	return hrtimer_forward(&region->timer, ktime_sub_ns(due_by, region->lead_ns),
-			       ns_to_ktime(period_ns));
+	if (region->clock != RTSHM_CLOCK_MONOTONIC) {
+		step_ns = rtshm_ahead_ns(region->clock, now) - region->ahead_ns;
+		if (step_ns)
+			rtshm_follow_step(region, over_by, period_ns, step_ns);
+	}
+	return hrtimer_forward(&region->timer, over_by, ns_to_ktime(period_ns));
 }
 
 /*
  * Hard interrupt. now: CLOCK_MONOTONIC. To the next tick that is to come; the
- * periods that are over without one.
+ * periods that are over without one. After a step back, none is over.
  */
 static u64 rtshm_forward(struct rtshm_region *region, ktime_t now, u64 period_ns)
 {
 	u64 periods = rtshm_periods_over(region, now, period_ns);
 
-	if (periods)
-		return periods - 1;
-	/*
-	 * The clock was set back since the interrupt read it. It does not read
-	 * it again: a tick that stayed where it is would come again at once, for
-	 * as long as it was set back.
-	 */
-	hrtimer_add_expires_ns(&region->timer, period_ns);
-	return 0;
+	return periods ? periods - 1 : 0;
 }
 
 /* Hard interrupt: see the head of this file. */
@@ -250,12 +266,6 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 	return HRTIMER_RESTART;
 }
 
-static const clockid_t rtshm_clocks[] = {
-	[RTSHM_CLOCK_MONOTONIC] = CLOCK_MONOTONIC,
-	[RTSHM_CLOCK_REALTIME] = CLOCK_REALTIME,
-	[RTSHM_CLOCK_TAI] = CLOCK_TAI,
-};
-
 static enum cpuhp_state rtshm_cpuhp_state;
 
 /*
@@ -299,33 +309,36 @@ void rtshm_tick_init(struct rtshm_region *region)
 	init_waitqueue_head(&region->recorded);
 	rtshm_print_init(region);
 	INIT_LIST_HEAD(&region->tasks);
-	hrtimer_setup(&region->timer, rtshm_tick, rtshm_clocks[region->clock],
+	hrtimer_setup(&region->timer, rtshm_tick, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
 /* When the first tick is due, on the region's clock; the others follow from it. */
-static ktime_t rtshm_first_tick(const struct rtshm_region *region)
+static u64 rtshm_first_tick(const struct rtshm_region *region, u64 now_ns)
 {
-	u64 now_ns = rtshm_clock_now(region->clock);
 	u64 since_ns;
 
 	if (region->start_ns != RTSHM_NONE)
-		return ns_to_ktime(region->start_ns);
+		return region->start_ns;
 	if (region->phase_ns == RTSHM_NONE)
-		return ns_to_ktime(now_ns);
+		return now_ns;
 	if (now_ns < region->phase_ns)
-		return ns_to_ktime(region->phase_ns);
+		return region->phase_ns;
 	div64_u64_rem(now_ns - region->phase_ns, region->period_ns, &since_ns);
-	return ns_to_ktime(now_ns - since_ns + region->period_ns);
+	return now_ns - since_ns + region->period_ns;
 }
 
 /* Process context, or the interrupt of rtshm_tick_start() on the timer's cpu. */
 static void rtshm_timer_start(void *data)
 {
 	struct rtshm_region *region = data;
+	ktime_t now = ktime_get();
+	u64 first_ns;
 
+	region->ahead_ns = rtshm_ahead_ns(region->clock, now);
+	first_ns = rtshm_first_tick(region, now + region->ahead_ns);
 	hrtimer_start(&region->timer,
-		      ktime_sub_ns(rtshm_first_tick(region), region->lead_ns),
+		      ns_to_ktime(first_ns - region->ahead_ns - region->lead_ns),
 		      HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
@@ -343,6 +356,36 @@ int rtshm_tick_start(struct rtshm_region *region)
 	/* Before the start: the cpu may go and return at once. Fails for no state. */
 	cpuhp_state_add_instance_nocalls(rtshm_cpuhp_state, &region->cpuhp);
 	return smp_call_function_single(region->cpu, rtshm_timer_start, region, true);
+}
+
+/* Process context, or the interrupt of rtshm_tick_hurry() on the timer's cpu. */
+static void rtshm_timer_restart(void *data)
+{
+	struct rtshm_region *region = data;
+
+	hrtimer_start_expires(&region->timer, HRTIMER_MODE_ABS_PINNED_HARD);
+}
+
+/*
+ * Process context. The period has become shorter: has the next tick come within one,
+ * unless the first is still to come. rtshm_cpu_up() stays out meanwhile.
+ */
+void rtshm_tick_hurry(struct rtshm_region *region)
+{
+	ktime_t soon;
+
+	cpus_read_lock();
+	if (!hrtimer_cancel(&region->timer))
+		goto out;
+	soon = ktime_add_ns(ktime_get(), region->period_ns - region->lead_ns);
+	if (region->counters.ticks > RTSHM_TICKS_BEFORE &&
+	    ktime_after(hrtimer_get_expires(&region->timer), soon))
+		hrtimer_set_expires(&region->timer, soon);
+	if (region->cpu == RTSHM_CPU_ANY ||
+	    smp_call_function_single(region->cpu, rtshm_timer_restart, region, true))
+		rtshm_timer_restart(region);
+out:
+	cpus_read_unlock();
 }
 
 /* Process context. All counters as of one tick. */

@@ -49,7 +49,7 @@ class Clock(enum.StrEnum):
     MONOTONIC = "monotonic"
     """Since boot, without the time in suspend; nobody sets it."""
     REALTIME = "realtime"
-    """Set back, it makes the next tick wait as long; set ahead, the periods between are missed."""
+    """Set ahead, the periods between are missed; set back, the next tick comes within one."""
     TAI = "tai"
     """As REALTIME, but for leap seconds."""
 

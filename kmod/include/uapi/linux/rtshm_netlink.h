@@ -25,8 +25,9 @@
 /**
  * enum rtshm_clock - the clock that a region's ticks are on
  * @RTSHM_CLOCK_MONOTONIC: CLOCK_MONOTONIC
- * @RTSHM_CLOCK_REALTIME: CLOCK_REALTIME. Set back, it makes the next tick wait
- *   as long; set ahead, or run on in suspend, the periods between are missed.
+ * @RTSHM_CLOCK_REALTIME: CLOCK_REALTIME. Set ahead, or run on in suspend, the
+ *   periods between are missed; set back, the next tick comes within a period.
+ *   Neither counts as lateness.
  * @RTSHM_CLOCK_TAI: CLOCK_TAI, which is set as realtime is, but by no leap
  *   second
  */

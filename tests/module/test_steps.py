@@ -1,0 +1,99 @@
+"""A clock that is set, and a period: no region sleeps through it, or is called late for it."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+import rtshm
+from rtshm import Clock
+
+from tests.lib.module import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HOUR_NS = 3_600_000_000_000
+PERIOD_NS = 10_000_000
+PHASE_NS = 3_000_000
+
+
+@contextmanager
+def set_by(delta_ns: int) -> Iterator[None]:
+    """The clocks that can be set, TAI too, are ahead by so much for the block."""
+    now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+    time.clock_settime_ns(time.CLOCK_REALTIME, now + delta_ns)
+    try:
+        yield
+    finally:
+        now = time.clock_gettime_ns(time.CLOCK_REALTIME)
+        time.clock_settime_ns(time.CLOCK_REALTIME, now - delta_ns)
+
+
+def tick_number(control: rtshm.Control) -> int:
+    return control.get("a").counters.ticks
+
+
+@pytest.mark.parametrize("clock", [Clock.REALTIME, Clock.TAI])
+def test_region_goes_on_when_its_clock_is_set_back(control: rtshm.Control, clock: Clock) -> None:
+    control.create("a", period=PERIOD_NS, clock=clock, phase=PHASE_NS, record_depth=100)
+    time.sleep(0.1)
+    with set_by(-HOUR_NS):
+        before = tick_number(control)
+        time.sleep(0.5)
+        assert tick_number(control) >= before + 10
+        with rtshm.Samples("a") as samples:
+            next(samples)
+            sample = next(samples)
+        source = time.CLOCK_REALTIME if clock is Clock.REALTIME else time.CLOCK_TAI
+        ahead = time.clock_gettime_ns(source) - time.monotonic_ns()
+        off = (sample.time_ns - sample.lateness_ns + ahead - PHASE_NS) % PERIOD_NS
+        assert min(off, PERIOD_NS - off) < 1_000_000, "not on the grid of the clock"
+        counters = control.get("a").counters
+        assert counters.lateness_max_ns < HOUR_NS // 100
+        assert counters.missed < 100
+
+
+def test_clock_set_ahead_is_missed_periods_and_no_lateness(control: rtshm.Control) -> None:
+    control.create("a", period=PERIOD_NS, clock=Clock.REALTIME, phase=PHASE_NS)
+    time.sleep(0.1)
+    with set_by(HOUR_NS):
+        deadline = time.monotonic() + PATIENCE
+        while control.get("a").counters.missed < HOUR_NS // PERIOD_NS:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        counters = control.get("a").counters
+        assert counters.missed <= HOUR_NS // PERIOD_NS + 1000
+        assert counters.lateness_max_ns < HOUR_NS // 100
+
+
+def test_shorter_period_applies_at_once(control: rtshm.Control) -> None:
+    control.create("a", period=HOUR_NS)
+    time.sleep(0.1)
+    before = control.get("a").counters
+    assert before.ticks == 1
+    control.set("a", period=PERIOD_NS)
+    time.sleep(0.5)
+    after = control.get("a").counters
+    assert after.ticks >= 10
+    assert after.ticks + after.missed <= before.ticks + 200, "the hour counts as missed"
+
+
+def test_shorter_period_does_not_start_a_region_before_its_time(control: rtshm.Control) -> None:
+    control.create("a", period=HOUR_NS, start_ns=time.monotonic_ns() + 60 * 10**9)
+    control.set("a", period=PERIOD_NS)
+    time.sleep(0.2)
+    assert tick_number(control) == 0
+
+
+def test_shorter_period_keeps_the_cpu_of_a_region(control: rtshm.Control) -> None:
+    control.create("a", period=HOUR_NS, cpu=1)
+    time.sleep(0.1)
+    for period in (1_000_000_000, PERIOD_NS, 1_000_000):
+        control.set("a", period=period)
+    before = tick_number(control)
+    time.sleep(0.2)
+    assert tick_number(control) > before + 10
+    assert control.get("a").cpu == 1
