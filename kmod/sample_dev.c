@@ -70,6 +70,21 @@ static int rtshm_sample_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
+/*
+ * The region's lock held; the position is another one. Edge-triggered epoll, which does not
+ * ask again after a short read, is woken by the tick that makes the samples after
+ * it as many as the watermark says. If nobody polls, that tick wakes nobody.
+ */
+static void rtshm_reader_rearm(const struct rtshm_reader *reader)
+{
+	const struct rtshm_watermark *watermark = &reader->watermark;
+	struct rtshm_ring *ring = reader->history->ring;
+
+	ring->wake_at = min(ring->wake_at, reader->next + watermark->samples);
+	if (watermark->wait_ns)
+		ring->wake_ns = min(ring->wake_ns, ktime_get_ns() + watermark->wait_ns);
+}
+
 static loff_t rtshm_sample_llseek(struct file *file, loff_t offset, int whence)
 {
 	struct rtshm_reader *reader = file->private_data;
@@ -78,9 +93,11 @@ static loff_t rtshm_sample_llseek(struct file *file, loff_t offset, int whence)
 	if (offset || (whence != SEEK_SET && whence != SEEK_END))
 		return -EINVAL;
 	guard(mutex)(&reader->copying);
-	scoped_guard(raw_spinlock_irq, &history->region->lock)
+	scoped_guard(raw_spinlock_irq, &history->region->lock) {
 		reader->next = whence == SEEK_END ? history->ring->head :
 			       rtshm_ring_first(history->ring, 0);
+		rtshm_reader_rearm(reader);
+	}
 	return 0;
 }
 
@@ -122,21 +139,6 @@ static bool rtshm_reader_ready(struct rtshm_reader *reader, u32 most,
 		}
 	}
 	return ready;
-}
-
-/*
- * The region's lock held, something was read. Edge-triggered epoll, which does not
- * ask again after a short read, is woken by the tick that makes the samples after
- * it as many as the watermark says. If nobody polls, that tick wakes nobody.
- */
-static void rtshm_reader_rearm(const struct rtshm_reader *reader)
-{
-	const struct rtshm_watermark *watermark = &reader->watermark;
-	struct rtshm_ring *ring = reader->history->ring;
-
-	ring->wake_at = min(ring->wake_at, reader->next + watermark->samples);
-	if (watermark->wait_ns)
-		ring->wake_ns = min(ring->wake_ns, ktime_get_ns() + watermark->wait_ns);
 }
 
 /*

@@ -6,9 +6,12 @@ import fcntl
 import os
 import select
 import struct
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,3 +44,29 @@ def test_watermark_holds_for_edges(control: rtshm.Control, opened: Callable[...,
         for _ in range(10):
             assert epoll.poll(5) == [(fd, select.EPOLLIN)]
             assert len(os.read(fd, 1000 * STRIDE)) >= 20 * STRIDE
+
+
+def test_thread_wakes_more_than_one_batch_of_pollers(control: rtshm.Control) -> None:
+    control.create("a", period=10 * MS, record_depth=10)
+    with ExitStack() as files:
+        fd = os.open("/dev/rtshm/a.samples", os.O_RDONLY | os.O_NONBLOCK)
+        files.callback(os.close, fd)
+        sets = [files.enter_context(select.epoll()) for _ in range(200)]
+        copies = [os.dup(fd) for _ in range(10)]
+        for copy in copies:
+            files.callback(os.close, copy)
+        for each in sets:
+            for copy in copies:
+                each.register(copy, select.EPOLLIN | select.EPOLLET)
+        for _ in range(3):
+            for each in sets:
+                each.poll(0)
+            # Arms the next tick, which wakes all watches.
+            os.lseek(fd, 0, os.SEEK_END)
+            for each in sets:
+                assert each.poll(PATIENCE)
+        control.delete("a")
+        for each in sets:
+            events = {event for _, event in each.poll(PATIENCE)}
+            assert all(event & select.EPOLLHUP for event in events)
+            assert events
