@@ -11,6 +11,7 @@
 #include <linux/idr.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
+#include <linux/uaccess.h>
 
 #include "rtshm.h"
 
@@ -160,6 +161,35 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config)
 err_put:
 	put_device(&region->dev);
 	return ERR_PTR(err);
+}
+
+/*
+ * Process context, no lock held. RTSHM_IOC_INFO: 0 or an errno. What can change is
+ * loaded once each, so it may be of two moments.
+ */
+long rtshm_region_info(const struct rtshm_region *region, void __user *to)
+{
+	struct rtshm_info *info;
+	long err = 0;
+
+	static_assert(sizeof(info->name) == RTSHM_NAME_MAX + 1);
+	static_assert(sizeof(info->layout) == RTSHM_LAYOUT_MAX + 1);
+	info = kzalloc(sizeof(*info), GFP_KERNEL);
+	if (!info)
+		return -ENOMEM;
+	strscpy(info->name, rtshm_name(region), sizeof(info->name));
+	strscpy(info->layout, region->layout, sizeof(info->layout));
+	info->id = region->id;
+	info->size = region->size;
+	/* rtshm_region_change() */
+	info->period_ns = READ_ONCE(region->period_ns);
+	if (READ_ONCE(region->record_depth))
+		info->sample_bytes = sizeof(struct rtshm_sample) +
+				     READ_ONCE(region->record_bytes);
+	if (copy_to_user(to, info, sizeof(*info)))
+		err = -EFAULT;
+	kfree(info);
+	return err;
 }
 
 /**

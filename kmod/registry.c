@@ -301,8 +301,9 @@ static int rtshm_region_record(struct rtshm_region *region,
 	}
 	if (err)
 		return err;
-	region->record_depth = config->record_depth;
-	region->record_bytes = config->record_bytes;
+	/* rtshm_region_info() */
+	WRITE_ONCE(region->record_depth, config->record_depth);
+	WRITE_ONCE(region->record_bytes, config->record_bytes);
 	return 0;
 }
 

@@ -420,6 +420,7 @@ int rtshm_region_show(struct rtshm_region *region,
 		      const struct file_operations *state_fops);
 void rtshm_region_shut(struct rtshm_region *region);
 void rtshm_region_put(struct rtshm_region *region);
+long rtshm_region_info(const struct rtshm_region *region, void __user *to);
 char *rtshm_node_name(const struct device *dev);
 int rtshm_access_uevent(const struct rtshm_region *region,
 			struct kobj_uevent_env *env);

@@ -315,6 +315,9 @@ static long rtshm_sample_ioctl(struct file *file, unsigned int command,
 	struct rtshm_reader *reader = file->private_data;
 	struct rtshm_watermark watermark;
 
+	if (command == RTSHM_IOC_INFO)
+		return rtshm_region_info(reader->history->region,
+					 (void __user *)argument);
 	if (command != RTSHM_IOC_WATERMARK)
 		return -ENOTTY;
 	if (copy_from_user(&watermark, (void __user *)argument, sizeof(watermark)))

@@ -184,6 +184,14 @@ static int rtshm_state_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
+static long rtshm_state_ioctl(struct file *file, unsigned int command,
+			      unsigned long argument)
+{
+	if (command != RTSHM_IOC_INFO)
+		return -ENOTTY;
+	return rtshm_region_info(file->private_data, (void __user *)argument);
+}
+
 const struct file_operations rtshm_state_fops = {
 	.owner = THIS_MODULE,
 	.open = rtshm_state_open,
@@ -195,6 +203,8 @@ const struct file_operations rtshm_state_fops = {
 	.splice_write = iter_file_splice_write,
 	.poll = rtshm_state_poll,
 	.mmap = rtshm_state_mmap,
+	.unlocked_ioctl = rtshm_state_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
 	/* msync(2), too: memory has nothing to be written back to. */
 	.fsync = noop_fsync,
 };

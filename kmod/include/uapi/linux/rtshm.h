@@ -80,4 +80,27 @@ struct rtshm_watermark {
 
 #define RTSHM_IOC_WATERMARK	_IOW('r', 0x80, struct rtshm_watermark)
 
+/**
+ * struct rtshm_info - what a file descriptor of either node belongs to
+ * @name: Name of the region, padded with zeroes.
+ * @id: Number of the region.
+ * @sample_bytes: Bytes of a sample; 0: the region has no history.
+ * @size: Bytes of the region.
+ * @period_ns: Period of its tick in ns.
+ * @layout: The layout that is stored with the region, padded with zeroes.
+ *
+ * It needs no netlink, which containers may not have, and also describes a region
+ * that was deleted.
+ */
+struct rtshm_info {
+	char	name[32];
+	__u32	id;
+	__u32	sample_bytes;
+	__u64	size;
+	__u64	period_ns;
+	char	layout[1024];
+};
+
+#define RTSHM_IOC_INFO		_IOR('r', 0x81, struct rtshm_info)
+
 #endif /* _UAPI_LINUX_RTSHM_H */
