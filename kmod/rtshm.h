@@ -9,7 +9,7 @@
  *     copy.c       consistent copies in and out of a region
  *     ring.c       samples: push, copy out
  *     print.c      lines in the log
- *     task.c       the tasks of a region, which a tick runs
+ *     task.c       the tasks of regions, which a tick runs
  *     wake.c       the thread of a region: wakes who polls, prints
  *     tick.c       the timer, the word it takes, what it counts
  *     region.c     memory, device, lifetime
@@ -18,7 +18,6 @@
  *     registry.c   all regions: finding, making, changing, removing
  *     state_dev.c  /dev/rtshm/<name>     sample_dev.c  /dev/rtshm/<name>.samples
  *     netlink.c    the control plane
- *     attach.c     which task is on which region
  *     main.c       module parameters, order of bring-up and tear-down
  */
 #ifndef RTSHM_H
@@ -389,10 +388,9 @@ void rtshm_tasks_tell_stopped(struct rtshm_region *region);
 void rtshm_task_counters(struct rtshm_region *region,
 			 const struct rtshm_task *task,
 			 struct rtshm_task_counters *counters);
-void rtshm_task_attach(struct rtshm_region *region, struct rtshm_task *task);
-void rtshm_task_detach(struct rtshm_task *task);
 void rtshm_tasks_gone(struct rtshm_region *region);
-bool rtshm_in_gone(void);
+int rtshm_tasks_init(void);
+void rtshm_tasks_exit(void);
 
 /* wake.c */
 void rtshm_wake_all(struct wait_queue_head *queue, __poll_t events);
@@ -485,9 +483,5 @@ int rtshm_netlink_init(void);
 void rtshm_netlink_exit(void);
 void rtshm_netlink_open(void);
 void rtshm_netlink_changed(struct rtshm_region *region);
-
-/* attach.c */
-int rtshm_tasks_init(void);
-void rtshm_tasks_exit(void);
 
 #endif /* RTSHM_H */
