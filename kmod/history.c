@@ -111,14 +111,18 @@ err_put:
  */
 int rtshm_history_renew(struct rtshm_history *history, struct rtshm_ring **ring)
 {
-	guard(raw_spinlock_irq)(&history->region->lock);
-	if (history->readers)
-		return -EBUSY;
-	if (*ring)
-		swap(history->ring, *ring);
-	else
-		history->dead = true;
-	return 0;
+	struct rtshm_region *region = history->region;
+	int err = 0;
+
+	scoped_guard(raw_spinlock_irq, &region->lock) {
+		if (history->readers)
+			err = -EBUSY;
+		else if (*ring)
+			swap(history->ring, *ring);
+		else
+			history->dead = true;
+	}
+	return err;
 }
 
 /*

@@ -190,12 +190,14 @@ static int rtshm_region_build(struct rtshm_region *region,
 	struct rtshm_ring *ring;
 	int err;
 
-	err = rtshm_region_fill(region, config, extack);
-	if (err)
-		return err;
 	ring = rtshm_ring_get(config, extack);
 	if (IS_ERR(ring))
 		return PTR_ERR(ring);
+	err = rtshm_region_fill(region, config, extack);
+	if (err) {
+		rtshm_ring_free(ring);
+		return err;
+	}
 	scoped_guard(mutex, &rtshm_regions_lock) {
 		region->visible = true;
 		rtshm_regions_changed();
@@ -284,7 +286,7 @@ static int rtshm_region_record(struct rtshm_region *region,
 			       struct rtshm_ring **ring,
 			       struct netlink_ext_ack *extack)
 {
-	int err;
+	int err = 0;
 
 	if (region->history) {
 		err = rtshm_history_renew(region->history, ring);
@@ -292,7 +294,7 @@ static int rtshm_region_record(struct rtshm_region *region,
 			rtshm_refuse(extack, RTSHM_TEXT_READERS);
 		else if (!config->record_depth)
 			rtshm_history_shut(region->history);
-	} else {
+	} else if (*ring) {
 		err = rtshm_history_new(region, *ring, rtshm_samples);
 		*ring = NULL;
 		if (err)

@@ -108,12 +108,13 @@ static bool rtshm_record(struct rtshm_region *region,
 		.missed = tick->missed,
 	};
 
+	if (!rtshm_ring_push(region->history->ring, region, word, &sample))
+		return false;
 	/*
 	 * A poller is in the queue before it takes the lock to look, so this tick
 	 * sees it there, or it sees the sample of this tick.
 	 */
-	return rtshm_ring_push(region->history->ring, region, word, &sample) &&
-	       waitqueue_active(&region->recorded);
+	return waitqueue_active(&region->recorded);
 }
 
 /* Any context. A time on CLOCK_MONOTONIC as one on a clock: enum rtshm_clock. */
@@ -409,9 +410,10 @@ void rtshm_tick_stop(struct rtshm_region *region)
 						    &region->cpuhp);
 	/* Not if it was never started. */
 	if (hrtimer_cancel(&region->timer)) {
-		guard(raw_spinlock_irq)(&region->lock);
-		region->counters.missed +=
-			rtshm_periods_over(region, ktime_get(), region->period_ns);
+		scoped_guard(raw_spinlock_irq, &region->lock)
+			region->counters.missed +=
+				rtshm_periods_over(region, ktime_get(),
+						   region->period_ns);
 	}
 	rtshm_thread_stop(region);
 	rtshm_print_withhold(region);

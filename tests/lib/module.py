@@ -163,3 +163,14 @@ def wait_line(lines: Iterator[Line], wanted: str | re.Pattern[str]) -> tuple[Lin
 def wait_value(log: KernelLog, value: int) -> list[Line]:
     """Wait for the log's line with `value`; the module's lines before it."""
     return wait_line(log.lines(PATIENCE), VALUE % value)[1]
+
+
+def thread_of(name: str) -> int | None:
+    """The pid of the thread of a region."""
+    for comm in Path("/proc").glob("[0-9]*/comm"):
+        try:
+            if comm.read_text().rstrip("\n") == f"rtshm/{name}":
+                return int(comm.parent.name)
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+    return None

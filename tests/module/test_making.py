@@ -14,8 +14,7 @@ import rtshm
 
 from tests.lib.child import killed
 from tests.lib.libc import PAGE
-from tests.lib.module import PATIENCE
-from tests.module.test_wakes import thread_of
+from tests.lib.module import PATIENCE, thread_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -162,3 +161,16 @@ def test_delete_that_waits_for_its_thread_keeps_nobody_else_waiting(
         os.sched_setaffinity(0, before)
         deleter.join(PATIENCE)
     control.create("a")
+
+
+def test_record_bytes_of_a_region_without_history_change_and_it_ticks_on(
+    control: rtshm.Control,
+) -> None:
+    control.create("a", period=MS, record_depth=0)
+    changed = control.set("a", record_bytes=16)
+    assert (changed.record_bytes, changed.record_depth) == (16, 0)
+    ticks = control.get("a").counters.ticks
+    deadline = time.monotonic() + PATIENCE
+    while control.get("a").counters.ticks < ticks + 10:
+        assert time.monotonic() < deadline, "the region stands still"
+    assert not Path("/dev/rtshm/a.samples").exists()

@@ -7,14 +7,13 @@ import os
 import re
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import rtshm
 
 from tests.lib.ftrace import TRACEFS
-from tests.lib.module import PATIENCE
+from tests.lib.module import PATIENCE, thread_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,17 +23,6 @@ MS = 1_000_000
 STRIDE = 40
 # More than the tick wakes itself.
 READERS = 12
-
-
-def thread_of(name: str) -> int | None:
-    """The pid of the thread of a region."""
-    for comm in Path("/proc").glob("[0-9]*/comm"):
-        try:
-            if comm.read_text().rstrip("\n") == f"rtshm/{name}":
-                return int(comm.parent.name)
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-    return None
 
 
 def test_region_has_a_thread_of_the_priority_of_threaded_interrupts(

@@ -62,8 +62,8 @@ RULES = {
     ),
     "null/deref_null.cocci": (
         "kmod/region.c",
-        "\tif (!region) {\n\t\trtshm_phys_put(phys);\n",
-        "\tif (!region) {\n\t\trtshm_phys_put(region->phys);\n",
+        "\tif (!region)\n\t\treturn ERR_PTR(-ENOMEM);\n",
+        "\tif (!region)\n\t\treturn ERR_PTR(-region->cpu);\n",
         "region is NULL but dereferenced",
     ),
     "misc/returnvar.cocci": (
