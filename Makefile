@@ -80,7 +80,7 @@ test: $(VENV)/stamp
 	@$(SETUP) tools
 	@$(if $(T),$(PYTHON) -m tests,$(PYTEST) $(if $(KERNEL),$(OF_KERNEL),-m 'not more'))
 
-# What `make test KERNEL=...` leaves, for all kernels: what is tested on the host.
+# What `make test KERNEL=...` leaves: tests/host, tools/tests, and the rest of tests/boots.
 test-host: $(VENV)/stamp
 	@vm/setup.sh
 	@$(SETUP) tools
@@ -175,8 +175,8 @@ help:
 	@echo "make demo-pi    a controller in the tick: a step through it, drawn in step.png"
 	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel;"
 	@echo "                T=test_seed: what a name or an expression of pytest's -k selects"
-	@echo "make test-all   all tests, on every kernel of vm/kernels.toml, some built first"
-	@echo "make test-host  of them those that are not suites in the guest"
+	@echo "make test-all   all tests, on every kernel of tests/suites.toml, some built first"
+	@echo "make test-host  of make test, what is no suite in a guest and no seeded fault"
 	@echo "make test-vm    the tests of the virtual machine itself"
 	@echo "make test-here  as root: the guest's tests on this machine, which load the module"
 	@echo "make test-vagrant  as root: vagrant up, ssh, reload and destroy, on boxes made here"

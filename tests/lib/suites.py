@@ -29,7 +29,7 @@ DEADLINE_SECONDS = 2400.0
 
 PYTEST = ("python3", "-m", "pytest", "-p", "no:cacheprovider", "--color=no", "--durations=10")
 
-# The suite that has a guest of its own, with what the packages are installed by.
+# The suite that has a disk of its own, with what the packages are installed by.
 INSTALL = "install"
 
 # pytest's closing line: "= 41 passed in 12.34s =".
