@@ -447,6 +447,9 @@ void rtshm_regions_exit(u64 *ticks, u64 *missed)
 	struct rtshm_region *region, *next;
 
 	list_for_each_entry_safe(region, next, &rtshm_regions, list) {
+		/* No write to a module parameter finds it from here on. */
+		scoped_guard(mutex, &rtshm_regions_lock)
+			rtshm_region_withdraw(region);
 		rtshm_region_stop(region);
 		scoped_guard(mutex, &rtshm_regions_lock)
 			rtshm_region_remove(region);

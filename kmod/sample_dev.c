@@ -331,6 +331,8 @@ static long rtshm_sample_ioctl(struct file *file, unsigned int command,
 	scoped_guard(raw_spinlock_irq, &reader->history->region->lock) {
 		reader->watermark = watermark;
 		reader->waits_since_ns = 0;
+		/* Who polls already waits by the new one. */
+		rtshm_reader_rearm(reader);
 	}
 	return 0;
 }

@@ -191,14 +191,23 @@ static void rtshm_follow_step(struct rtshm_region *region, ktime_t over_by,
 static u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now, u64 period_ns)
 {
 	ktime_t over_by = ktime_sub_ns(now, region->lead_ns);
+	ktime_t expires;
 	s64 step_ns;
+	u64 periods;
 
 	if (region->clock != RTSHM_CLOCK_MONOTONIC) {
 		step_ns = rtshm_ahead_ns(region->clock, now) - region->ahead_ns;
 		if (step_ns)
 			rtshm_follow_step(region, over_by, period_ns, step_ns);
 	}
-	return hrtimer_forward(&region->timer, over_by, ns_to_ktime(period_ns));
+	/* hrtimer_forward() overflows from a time before the boot, as after a step. */
+	expires = hrtimer_get_expires(&region->timer);
+	if (ktime_after(expires, over_by))
+		return 0;
+	periods = div64_u64(ktime_sub(over_by, expires), period_ns) + 1;
+	hrtimer_set_expires(&region->timer,
+			    ktime_add_ns(expires, periods * period_ns));
+	return periods;
 }
 
 /*

@@ -9,6 +9,7 @@
  * priority of a threaded interrupt, SCHED_FIFO 50; chrt(1) changes it.
  */
 
+#include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/poll.h>
 #include <linux/sched.h>
@@ -18,7 +19,7 @@
 /* Entries of a wait queue that are woken with interrupts off. */
 #define RTSHM_WAKE_BATCH	64
 
-/* Entries of a wait queue after which the waker pauses for a jiffy. */
+/* Entries of a wait queue after which the waker pauses. */
 #define RTSHM_WAKE_PAUSE	1024
 
 static int rtshm_wake_nobody(struct wait_queue_entry *entry, unsigned int mode,
@@ -57,7 +58,8 @@ void rtshm_wake_all(struct wait_queue_head *queue, __poll_t events)
 		if (woken % RTSHM_WAKE_PAUSE)
 			cond_resched();
 		else
-			schedule_timeout_uninterruptible(1);
+			/* A tick that wakes the thread does not end it. */
+			usleep_range(1000, 2000);
 		spin_lock_irq(&queue->lock);
 	}
 	list_del(&here.entry);

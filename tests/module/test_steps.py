@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 HOUR_NS = 3_600_000_000_000
+SECOND_NS = 1_000_000_000
 PERIOD_NS = 10_000_000
 PHASE_NS = 3_000_000
 
@@ -67,6 +68,21 @@ def test_clock_set_ahead_is_missed_periods_and_no_lateness(control: rtshm.Contro
         counters = control.get("a").counters
         assert counters.missed <= HOUR_NS // PERIOD_NS + 1000
         assert counters.lateness_max_ns < HOUR_NS // 100
+
+
+def test_step_ahead_to_a_grid_that_began_before_the_boot_stops_no_region(
+    control: rtshm.Control,
+) -> None:
+    """On CLOCK_MONOTONIC the tick before the step was due at a negative time."""
+    period_ns = 2 * time.monotonic_ns() + 10 * SECOND_NS
+    first_ns = time.clock_gettime_ns(time.CLOCK_REALTIME) + SECOND_NS
+    control.create("a", period=period_ns, clock=Clock.REALTIME, phase=first_ns % period_ns)
+    # The tick after the first is due a second after it.
+    with set_by(period_ns - SECOND_NS):
+        deadline = time.monotonic() + PATIENCE
+        while tick_number(control) < 2:
+            assert time.monotonic() < deadline, "no tick after the step"
+            time.sleep(0.01)
 
 
 def test_shorter_period_applies_at_once(control: rtshm.Control) -> None:
