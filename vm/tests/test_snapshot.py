@@ -120,7 +120,7 @@ from pathlib import Path
 print("interpreter.py" in Path(f"/proc/{os.getppid()}/cmdline").read_text())
 end
 who() { /run/warm/call python3 -m who; }
-who; PYTHONPATH=/tmp who; cd greeter; PYTHONPATH=.. who; cd ..
+who; PYTHONPATH=/tmp who; cd lib; PYTHONPATH=.. who; cd ..
 umask 0; who; umask 022
 sh -c 'ulimit -n 16; /run/warm/call python3 -m who'
 LC_ALL=C who
@@ -166,9 +166,9 @@ seen() { /run/warm/call python3 -m seen; }
 seen
 PYTHONPATH=/tmp seen
 mkdir -p sub/greeter; echo >sub/greeter/__init__.py; cd sub; PYTHONPATH="$PYTHONPATH:.." seen; cd ..
-touch greeter/__init__.py
+touch lib/greeter/__init__.py
 seen
-echo 'print("another version")' >>greeter/__init__.py
+echo 'print("another version")' >>lib/greeter/__init__.py
 greet --help | head -n 1
 """
 
@@ -180,7 +180,7 @@ def test_the_client_of_the_checkout_is_there_as_long_as_it_is_the_callers(copy: 
 
 
 def test_what_the_client_says_as_it_is_imported_is_said_to_its_caller(copy: Path) -> None:
-    path = copy / "greeter/__init__.py"
+    path = copy / "lib/greeter/__init__.py"
     text = path.read_text()
     path.write_text(text + 'print("imported")\n')
     try:

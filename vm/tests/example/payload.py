@@ -38,7 +38,7 @@ def of(source: Path, kernel: Kernel, *, symbols: bool = False) -> Payload:
     """The example project at `source`, with its modules and the command `greet`."""
 
     def made() -> Files:
-        return programs.bytecode(TABLE, source, "greeter")
+        return programs.bytecode(TABLE, source, "lib/greeter")
 
     def built(compiler: Compiler) -> Files:
         return kbuild.modules(TABLE, kernel, tree(source, symbols=symbols), compiler=compiler)
@@ -48,6 +48,6 @@ def of(source: Path, kernel: Kernel, *, symbols: bool = False) -> Payload:
         made=made,
         built=built,
         commands={"greet": COMMAND},
-        environment={"PYTHONPATH": str(source)},
+        environment={"PYTHONPATH": f"{source}/lib"},
         imports=("greeter",),
     )
