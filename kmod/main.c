@@ -173,6 +173,7 @@ static int __init rtshm_make_default(void)
 	config.size = size;
 	config.period_ns = period_ns;
 	config.print = print;
+	config.at_load = true;
 	region = rtshm_region_make(&config, &extack);
 	if (IS_ERR(region)) {
 		pr_err("not loaded: no region of %llu bytes with a tick every %llu ns (error %ld): %s\n",
@@ -180,8 +181,6 @@ static int __init rtshm_make_default(void)
 		       extack._msg ?: "no device");
 		return PTR_ERR(region);
 	}
-	pr_info("loaded: default has %zu bytes and a tick every %llu ns\n",
-		region->size, region->period_ns);
 	guard(mutex)(&rtshm_regions_lock);
 	rtshm_region_insert(region);
 	rtshm_netlink_open();

@@ -9,6 +9,8 @@
  * and can be changed. It can be looked at a little earlier: from before udev hears of it.
  */
 
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
 #include <linux/math64.h>
 
 #include "rtshm.h"
@@ -212,6 +214,10 @@ static int rtshm_region_build(struct rtshm_region *region,
 		if (err)
 			goto err_stop;
 	}
+	/* Before the first tick, which prints its own line. */
+	if (config->at_load)
+		pr_info("loaded: default has %zu bytes and a tick every %llu ns\n",
+			region->size, region->period_ns);
 	if (!rtshm_tick_start(region))
 		return 0;
 	rtshm_refuse(extack, RTSHM_TEXT_CPU);

@@ -130,6 +130,7 @@ struct rtshm_config {
 	u8			clock;		/* enum rtshm_clock */
 	u8			print;		/* enum rtshm_print_mode */
 	bool			keep;
+	bool			at_load;	/* the region that insmod makes */
 };
 
 /* rtshm_config.phase_ns, start_ns and phys: not given. */
