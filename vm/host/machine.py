@@ -84,7 +84,6 @@ class Sinks:
     stdout: BinaryIO = field(default_factory=lambda: sys.stdout.buffer)
     stderr: BinaryIO = field(default_factory=lambda: sys.stderr.buffer)
     log_line: Callable[[str], None] = lambda line: None
-    started: Callable[[Machine], None] = lambda machine: None
 
 
 def run(
@@ -212,7 +211,6 @@ def converse(
             machine = um.start(directory, guest)
         else:
             machine = qemu.start(directory, guest, ram=ram)
-        sinks.started(machine)
         try:
             conversation = Conversation(machine, file, sinks, work, deadline)
             if kept is not None:
