@@ -42,22 +42,31 @@ class Tick:
 
 
 @contextmanager
-def tracing(only: str = "") -> Iterator[None]:
-    """Record rtshm_tick, all of them or those that the kernel's filter `only` lets through."""
-    (TRACEFS / "trace_clock").write_text("mono")
+def buffers(kib: int) -> Iterator[None]:
+    """Empty trace buffers of this size, one a cpu."""
     size = TRACEFS / "buffer_size_kb"
     # "7 (expanded: 1408)" until somebody asks for a size.
     before = size.read_text().split()[0]
-    size.write_text("8192")
+    size.write_text(str(kib))
     (TRACEFS / "trace").write_text("")
-    (EVENT / "filter").write_text(only or "0")
-    (EVENT / "enable").write_text("1")
     try:
         yield
     finally:
-        (EVENT / "enable").write_text("0")
-        (EVENT / "filter").write_text("0")
         size.write_text(before)
+
+
+@contextmanager
+def tracing(only: str = "") -> Iterator[None]:
+    """Record rtshm_tick, all of them or those that the kernel's filter `only` lets through."""
+    (TRACEFS / "trace_clock").write_text("mono")
+    with buffers(8192):
+        (EVENT / "filter").write_text(only or "0")
+        (EVENT / "enable").write_text("1")
+        try:
+            yield
+        finally:
+            (EVENT / "enable").write_text("0")
+            (EVENT / "filter").write_text("0")
 
 
 def ticks(taken: int | None = None) -> list[Tick]:

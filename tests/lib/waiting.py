@@ -38,6 +38,13 @@ def when_polling(act: Callable[[], object]) -> Iterator[None]:
         thread.join()
 
 
+def wait_until(true: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
+        time.sleep(0.01)
+
+
 def wait_asleep(task: Path) -> None:
     """Wait until a task of /proc waits in the module."""
     deadline = time.monotonic() + PATIENCE

@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import numpy
+import pytest
 import rtshm
 from rtshm import Control, Samples
 
@@ -34,6 +35,7 @@ def test_lost_is_the_gaps_in_the_ticks(control: Control) -> None:
         assert samples.lost == gaps > 0
 
 
+@pytest.mark.once
 def test_of_1000000_plain_stores_of_one_field_none_is_torn(control: Control, tear: Path) -> None:
     control.create("plain", layout="first:u64", period=timedelta(milliseconds=2))
     with (

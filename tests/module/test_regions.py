@@ -409,7 +409,7 @@ def test_dump_under_churn_has_every_region_once(control: Control, many: list[str
             assert names.count("churn") <= 1
 
 
-# tests/stress has more of this, and of the two after it, in C.
+# tests/stress has more of this, and of the one after it, in C.
 @pytest.mark.once
 @pytest.mark.stock
 def test_open_races_with_create_and_delete(control: Control) -> None:
@@ -433,21 +433,6 @@ def test_open_races_with_create_and_delete(control: Control) -> None:
             control.delete("a")
     control.create("a")
     assert control.get("a").users == 0
-
-
-@pytest.mark.once
-@pytest.mark.stock
-def test_create_races_with_create_and_delete(control: Control) -> None:
-    """Of those who make the same name one has it, the others are told; see churn()."""
-    with killed(lambda: churn("a")), killed(lambda: churn("a")), Genl() as link:
-        made = 0
-        while made < 50:
-            try:
-                link.ask(NEW, attrs(name="a"))
-                made += 1
-            except Refused as refusal:
-                assert refusal.errno == errno.EEXIST
-    assert {info.name for info in control.list()} <= {"default", "a"}
 
 
 @pytest.mark.once

@@ -180,6 +180,7 @@ def test_sample_never_has_half_a_write(control: Control, tear: Path, plain: Samp
     assert torn == 0
 
 
+@pytest.mark.once
 def test_sample_has_half_of_plain_stores(control: Control, tear: Path, plain: Samples) -> None:
     """That the test above can fail."""
     with hostile(tear, "store", "a", FIELDS):

@@ -16,9 +16,10 @@ from rtshm import Clock
 
 from tests.lib import module, raw
 from tests.lib.module import PATIENCE
+from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from rtshm.kmsg import KernelLog
 
@@ -39,13 +40,6 @@ def run(command: str) -> None:
 
 def number(name: str) -> int:
     return int((PARAMETERS / name).read_text())
-
-
-def wait_until(true: Callable[[], bool], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE
-    while not true():
-        assert time.monotonic() < deadline, f"not within {PATIENCE} s: {what}"
-        time.sleep(0.01)
 
 
 def assert_refused(number: int, command: str) -> None:

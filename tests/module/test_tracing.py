@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-import time
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from tests.lib import ftrace
 from tests.lib.ftrace import EVENT, TRACEFS
+from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.lib.fixtures import Load
 
 NAME = b"default"
 REGION_BYTES = 32
+BUFFER_KIB = 64
 
 
 def field(name: str) -> tuple[int, int]:
@@ -46,19 +48,31 @@ def entries() -> list[bytes]:
     return found
 
 
+def full() -> bool:
+    """Whether the buffer of each cpu has lost its oldest events."""
+    return all(
+        "\noverrun: 0\n" not in stats.read_text() for stats in TRACEFS.glob("per_cpu/cpu*/stats")
+    )
+
+
 def test_event_has_no_bytes_of_older_events(load: Load) -> None:
     load(period_ns=1_000_000, print=0)
-    # Fill the buffers with events of all kinds, then let them be overwritten.
-    everything = TRACEFS / "events/enable"
-    everything.write_text("1")
-    time.sleep(1)
-    everything.write_text("0")
-    (TRACEFS / "trace").write_text("")
-    (EVENT / "enable").write_text("1")
-    time.sleep(1)
-    (EVENT / "enable").write_text("0")
-    seen = entries()
-    assert len(seen) > 100
+    with ftrace.buffers(BUFFER_KIB):
+        # Fill the buffers with events of all kinds, then let them be overwritten.
+        everything = TRACEFS / "events/enable"
+        everything.write_text("1")
+        wait_until(full, "events in place of older ones")
+        everything.write_text("0")
+        (TRACEFS / "trace").write_text("")
+        (EVENT / "enable").write_text("1")
+        seen: list[bytes] = []
+
+        def more() -> bool:
+            seen.extend(entries())
+            return len(seen) > 100
+
+        wait_until(more, "100 ticks")
+        (EVENT / "enable").write_text("0")
     assert {entry[:REGION_BYTES] for entry in seen} == {NAME.ljust(REGION_BYTES, b"\0")}
     ready, _ = field("ready")
     assert {entry[ready - field("region")[0] :] for entry in seen} == {bytes(4)}
