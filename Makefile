@@ -12,7 +12,7 @@ PYTHON := $(VENV)/bin/python
 SCRIPTS := vm tools tests demo $(wildcard bench docs/*.py)
 SHELL_SCRIPTS := .ci/run .ci/kvm vm/run $(wildcard vm/*.sh vm/*/*.sh tools/*.sh demo/*.sh \
 	tests/vagrant/*.sh vagrant/*.sh)
-SETUP := vm/setup.sh tools/needs.sh
+SETUP := vm/setup.sh tools/requires.sh
 
 # As typed, like CMD of vm/vm.mk.
 export T := $(value T)
@@ -80,7 +80,7 @@ test: $(VENV)/stamp
 	@$(SETUP) tools
 	@$(if $(T),$(PYTHON) -m tests,$(PYTEST) $(if $(KERNEL),$(OF_KERNEL),-m 'not more'))
 
-# What `make test KERNEL=...` leaves: tests/host, tools/tests, and the rest of tests/boots.
+# What `make test KERNEL=...` leaves: tests/host, tools/tests, bench/tests, and the rest of tests/boots.
 test-host: $(VENV)/stamp
 	@vm/setup.sh
 	@$(SETUP) tools
@@ -89,7 +89,7 @@ test-host: $(VENV)/stamp
 # The machine's own tests, of vm/.
 test-vm: $(VENV)/stamp
 	@vm/setup.sh
-	@vm/setup.sh vm/tests/needs.sh tests
+	@vm/setup.sh vm/tests/requires.sh tests
 	@$(PYTHON) -m pytest vm/tests
 
 test-all: $(VENV)/stamp

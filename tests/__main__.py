@@ -22,7 +22,7 @@ from vm.host import machine
 from vm.host.errors import HarnessError
 
 GUEST = ("tests/module", "tests/client", "tests/stress")
-HOST = ("tests/host", "tests/boots", "tools/tests", "vm/tests")
+HOST = ("tests/host", "tests/boots", "tools/tests", "bench/tests", "vm/tests")
 
 # What a file has for -k to find: its own name, and those of its classes and functions.
 NAME = re.compile(r"^\s*(?:def|class) (\w+)", re.MULTILINE)

@@ -48,7 +48,7 @@ class Lines:
 def run(source: Path) -> int:
     """Print the share of lines that were reached, and the others; 1 if it is not as promised."""
     kernel = TABLE[KERNEL]
-    command = f"{suites.Suite(KERNEL, 'all', more=True).tests}\npython3 -m tests.boots.guest.gcov"
+    command = f"{suites.Suite(KERNEL, 'all', more=True).tests}\npython3 -m tests.lib.gcov"
     done = payload.run(
         command, kernel=KERNEL, source=source, variables=VARIABLES, deadline=DEADLINE_SECONDS
     )

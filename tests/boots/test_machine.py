@@ -7,13 +7,9 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pytest
-
-from tests.lib import copies, payload
+from tests.lib import payload
 from tests.lib.payload import CHECKOUT, TABLE
-from tools import lint
 from vm.host import image, kbuild
-from vm.host.errors import HarnessError
 
 if TYPE_CHECKING:
     from vm.host.captured import Done
@@ -62,15 +58,6 @@ def test_make_vm_hands_over_quotes_dollars_and_newlines() -> None:
         ["make", "-s", "-C", CHECKOUT, "vm", f"CMD={command}"], capture_output=True, check=True
     )
     assert done.stdout == b"42 a  b /run/vm/command\n$x \\"
-
-
-def test_sparse_fails_the_build(tmp_path: Path) -> None:
-    copy = copies.make(tmp_path)
-    code = "int rtshm_probe(int __user *p);\nint rtshm_probe(int __user *p)\n{\n\treturn *p;\n}\n"
-    with (copy / "kmod/main.c").open("a") as file:
-        file.write(code)
-    with pytest.raises(HarnessError, match=r"kmod/main\.c:\d+.*dereference of noderef"):
-        kbuild.modules(TABLE, TABLE[""], payload.tree(copy), variables=lint.SPARSE)
 
 
 def test_example_is_built_out_of_the_tree_by_its_own_makefile(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-PLACES = "tests/(?:boots|client|host|install|module|stress|vagrant)|tools/tests|vm/tests"
+PLACES = "tests/(?:boots|client|host|install|module|stress|vagrant)|(?:bench|tools|vm)/tests"
 # Where a test is if the document names no folder.
 USUAL = [CHECKOUT / "tests/module", CHECKOUT / "tests/client"]
 NAMED = re.compile(rf"`((?:(?:{PLACES})/)?test_\w+\.py)?(?:::(test_\w+))?`")

@@ -1,4 +1,4 @@
-"""Who imports whom under tests/."""
+"""Who imports whom, of the folders beside client/."""
 
 from __future__ import annotations
 
@@ -15,11 +15,20 @@ CHECKOUT = Path(__file__).parents[2]
 FILES = sorted(path.relative_to(CHECKOUT) for path in CHECKOUT.glob("tests/**/*.py"))
 # This one has what is to be found, as the control.
 FILES.remove(Path(__file__).relative_to(CHECKOUT))
+# What each folder may import, of these.
+ALLOWED = {
+    "vm": {"vm"},
+    "tests": {"vm", "tests"},
+    "tools": {"vm", "tests", "tools"},
+    "bench": {"vm", "tests", "bench"},
+    "demo": {"vm", "tests", "demo"},
+}
 LIBRARY = [path for path in FILES if path.is_relative_to("tests/lib")]
 
 
 def imported(source: str) -> set[str]:
-    """The modules of tests/ that the source imports, and the names that it imports from them.
+    """The modules of these folders that the source imports, and the names that it imports
+    from them.
 
     Source in a string counts, too: it is for an interpreter of its own.
     """
@@ -32,7 +41,11 @@ def imported(source: str) -> set[str]:
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             if "import " in node.value:
                 found.update(inside(node.value))
-    return {name for name in found if name.partition(".")[0] == "tests"}
+    return {name for name in found if folder_of(name) in ALLOWED}
+
+
+def folder_of(name: str) -> str:
+    return name.partition(".")[0]
 
 
 def inside(text: str) -> set[str]:
@@ -60,7 +73,22 @@ def test_no_file_imports_a_test_file_or_a_conftest() -> None:
 
 
 def test_library_imports_no_suite() -> None:
-    assert by_file(LIBRARY, lambda name: not name.startswith("tests.lib.")) == {}
+    def of_suite(name: str) -> bool:
+        return folder_of(name) == "tests" and not name.startswith("tests.lib.")
+
+    assert by_file(LIBRARY, of_suite) == {}
+
+
+@pytest.mark.parametrize("folder", ALLOWED)
+def test_folder_imports_what_lies_below_it(folder: str) -> None:
+    # The example of vm/tests is a project of its own.
+    files = [
+        path.relative_to(CHECKOUT)
+        for path in CHECKOUT.glob(f"{folder}/**/*.py")
+        if "example" not in path.parts and path != Path(__file__)
+    ]
+    assert files
+    assert by_file(files, lambda name: folder_of(name) not in ALLOWED[folder]) == {}
 
 
 @pytest.mark.parametrize(

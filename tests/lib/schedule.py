@@ -21,7 +21,7 @@ RESULT = "result of a suite"
 """The property of a test that ran a suite: a Result, as JSON."""
 
 # By what a test takes: machines and builds, then the compiler, then nothing.
-FOLDERS = ("tests/boots", "tools/tests", "vm/tests", "tests/host")
+FOLDERS = ("tests/boots", "tools/tests", "vm/tests", "tests/host", "bench/tests")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

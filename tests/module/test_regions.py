@@ -45,7 +45,7 @@ def test_node_has_its_mode_and_owner_when_it_appears_and_can_be_used_at_once(
         assert not (DEVICES / "a").exists()
 
 
-@pytest.mark.machine
+@pytest.mark.qemu
 @pytest.mark.needs("raw")
 def test_event_tells_whether_access_is_the_default(control: Control) -> None:
     """By which the udev rule goes: a mode that was given may be the default one, too."""
@@ -494,7 +494,7 @@ def cpus_of_ticks(name: str) -> set[int]:
         return {tick.cpu for tick in ftrace.at_least(50)}
 
 
-@pytest.mark.machine
+@pytest.mark.qemu
 @pytest.mark.needs("hotplug")
 def test_timer_leaves_its_cpu_while_that_is_offline(control: Control) -> None:
     """And with it what the tick leaves to be done: lines are printed, waiters are woken, and

@@ -96,7 +96,7 @@ def test_what_must_not_be_added_is_refused(control: rtshm.Control) -> None:
     assert_refused(errno.ENOENT, "add 8 r")
 
 
-@pytest.mark.machine
+@pytest.mark.qemu
 @pytest.mark.needs("raw")
 def test_region_with_all_there_may_be_of_it_is_told_whole(load: Load) -> None:
     """As many tasks as there may be, the longest names, the longest layout: one message."""

@@ -1,4 +1,4 @@
-# The lists of this project for vm/setup.sh: vm/setup.sh tools/needs.sh WORD.
+# The lists of this project for vm/setup.sh: vm/setup.sh tools/requires.sh WORD.
 case $2 in
 tools)
 	# Debian's python3 comes without what makes a venv.
@@ -34,7 +34,7 @@ vagrant)
 	want openssh-client "how Vagrant gives it commands" ssh
 	;;
 *)
-	echo "needs.sh: no list $2" >&2
+	echo "requires.sh: no list $2" >&2
 	exit 2
 	;;
 esac

@@ -1,4 +1,4 @@
-"""What gcov counted in the module, for the host: `python3 -m tests.boots.guest.gcov`.
+"""What gcov counted in the module, for the host: `python3 -m tests.lib.gcov`.
 
 A line for each object of the module: `gcda`, its name, and its counts in base64.
 Modules that were unloaded are in the counts, too (gcov_persist in kernel/gcov).

@@ -1,2 +1,0 @@
-# The list of the machine's own tests for vm/setup.sh: vm/setup.sh vm/tests/needs.sh tests.
-want gdb "a test has it look into a guest" gdb
