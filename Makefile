@@ -72,7 +72,7 @@ demo-pi: $(VENV)/stamp
 # Suites in the guest, and the faults that a kernel is to catch.
 OF_KERNEL := tests/boots/test_suites.py tests/boots/test_faults.py
 
-# A process a cpu, with one test at a time.
+# Each process has one test at a time.
 PYTEST := $(PYTHON) -m pytest -p tests.lib.schedule -n auto --dist load --maxschedchunk 1
 
 test: $(VENV)/stamp

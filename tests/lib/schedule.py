@@ -1,6 +1,6 @@
 """A pytest plugin of the host: what begins first, and the table of the suites at the end.
 
-pytest-xdist hands the tests, in this order, to a process a cpu. What takes longest begins
+pytest-xdist hands the tests, in this order, to some processes. What takes longest begins
 first, so that no cpu waits for another at the end.
 """
 
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -22,6 +23,11 @@ RESULT = "result of a suite"
 
 # By what a test takes: machines and builds, then the compiler, then nothing.
 FOLDERS = ("tests/boots", "tools/tests", "vm/tests", "tests/host", "bench/tests")
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Of `-n auto`: one more than cpus, since a guest sleeps for a third of its time."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
