@@ -44,7 +44,9 @@ TCG_CPU = "max,-cx16,-erms,-fsrm"
 ACCELERATORS = {
     "kvm": ["-accel", "kvm", "-cpu", "host"],
     # With a thread per CPU a CPU may go on running code that another has patched: "Oops:
-    # int3" in a static branch that was long switched. One thread for both boots no slower.
+    # int3" in a static branch that was long switched. So do kernels of our own, which have
+    # no static branches, at the static call of a trace event that is switched. One thread
+    # for both boots no slower.
     "tcg": ["-accel", "tcg,thread=single", "-cpu", TCG_CPU],
     # Virtual time is instructions executed: what the host does is no longer seen.
     "icount": [
