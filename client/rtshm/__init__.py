@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from rtshm.recording import Recording as Recording
     from rtshm.recording import load as load
     from rtshm.recording.conditions import Conditions as Conditions
+    from rtshm.recording.record import Progress as Progress
+    from rtshm.recording.record import record as record
+    from rtshm.recording.recorder import Recorder as Recorder
     from rtshm.region import Region as Region
     from rtshm.region import open as open
     from rtshm.samples import Sample as Sample
@@ -52,6 +55,8 @@ _HOMES = {
     "layout": "Layout",
     "recording": "Recording load",
     "recording.conditions": "Conditions",
+    "recording.record": "Progress record",
+    "recording.recorder": "Recorder",
     "region": "Region open",
     "samples": "Sample Samples",
 }

@@ -20,10 +20,11 @@ import pytest
 import rtshm
 from rtshm import Control, Samples
 from rtshm.cli import main
-from rtshm.recording import Recorder, play
+from rtshm.recording import Recording, play
 from rtshm.recording.conditions import Conditions
+from rtshm.recording.recorder import Recorder
 
-from tests.lib.command import begun, leave, on_terminal
+from tests.lib.command import COLD, begun, leave, on_terminal
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def recording(name: str, file: Path) -> Iterator[subprocess.Popen[str]]:
     """`rtshm record` that has written samples."""
     process = begun("record", name, "-o", str(file), stderr=subprocess.PIPE)
     try:
-        wait_written(process.pid, file, 0)
+        wait_written(file, 0)
         yield process
     finally:
         process.kill()
@@ -92,14 +93,13 @@ def recording(name: str, file: Path) -> Iterator[subprocess.Popen[str]]:
         process.stderr.close()
 
 
-def wait_written(pid: int, file: Path, size: int) -> int:
-    """Wait until the file that will be `file` is larger; how large it is."""
-    part = file.with_name(f".{file.name}.{pid}.part")
+def wait_written(file: Path, size: int) -> int:
+    """Wait until the file has samples, and is larger; how large it is."""
     deadline = time.monotonic() + BEGIN
-    while not part.exists() or part.stat().st_size <= size:
-        assert time.monotonic() < deadline, f"{part} has not grown beyond {size} bytes"
+    while not file.exists() or file.read_bytes().count(b"\n") < 2 or file.stat().st_size <= size:
+        assert time.monotonic() < deadline, f"{file} has not grown beyond {size} bytes"
         time.sleep(0.02)
-    return part.stat().st_size
+    return file.stat().st_size
 
 
 def ends(process: subprocess.Popen[str]) -> str:
@@ -109,16 +109,15 @@ def ends(process: subprocess.Popen[str]) -> str:
     return said
 
 
-def test_npz_has_every_tick_with_the_fields_it_saw(
+def test_recording_has_every_tick_with_the_fields_it_saw(
     control: Control, tmp_path: Path, rtshm_here: Run
 ) -> None:
-    file = tmp_path / "run.npz"
+    file = tmp_path / "run.csv"
     # All there were so far, and some that come.
     count = control.get("motor").counters.ticks + 300
     done = rtshm_here("record", "motor", "-o", str(file), "--samples", str(count), "--oldest")
     assert done == (0, "", "")
-    with numpy.load(file) as archive:
-        array = archive["samples"]
+    array = rtshm.load(file).array
     assert len(array) == count
     assert (numpy.diff(array["tick"]) == 1).all()
     due = array["time_ns"] - array["lateness_ns"]
@@ -148,8 +147,8 @@ def test_csv_has_the_same_for_a_duration(control: Control, tmp_path: Path, rtshm
     done = rtshm_here("record", "motor", "-o", str(file), "--duration", "300ms")
     assert time.monotonic() - begin >= 0.3
     assert done == (0, "", "")
-    lines = file.read_text().splitlines()
-    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
+    with file.open() as text:
+        rows = list(csv.DictReader(text))
     ticks = [int(row["tick"]) for row in rows]
     assert ticks == list(range(ticks[0], ticks[0] + len(ticks)))
     span = int(rows[-1]["time_ns"]) - int(rows[0]["time_ns"])
@@ -157,29 +156,92 @@ def test_csv_has_the_same_for_a_duration(control: Control, tmp_path: Path, rtshm
     row = rows[-1]
     assert (row["speed"], row["gain"], row["mode"]) == ("0.4", "4.5", "off")
     assert (row["axes[0]"], row["axes[1]"], row["some_int"]) == ("4", "-4", "4")
-    assert f"# samples: {len(rows)}" in lines
+    assert rtshm.load(file).conditions.samples == len(rows)
+
+
+def test_pipe_has_the_samples_as_they_come(control: Control) -> None:
+    process = begun("record", "motor", "-o", "-", "--field", "speed", stdout=subprocess.PIPE)
+    try:
+        assert process.stdout
+        assert process.stdout.readline().startswith("tick,time_ns,")
+        first = [process.stdout.readline().split(",") for _ in range(10)]
+        ticks = [int(row[0]) for row in first]
+        assert ticks == list(range(ticks[0], ticks[0] + 10))
+        assert first[0][-1] == "0.4\n"
+        # As head(1) does.
+        process.stdout.close()
+        assert process.wait(PATIENCE) == 1
+    finally:
+        process.kill()
+        process.wait()
+
+
+def test_two_regions_are_recorded_on_one_time_line(
+    control: Control, tmp_path: Path, rtshm_here: Run
+) -> None:
+    control.create("axis2", period=3 * MS, record_depth=20_000)
+    file = tmp_path / "run.csv"
+    # Several chunks.
+    done = rtshm_here("record", "motor", "axis2", "-o", str(file), "--duration", "2500ms")
+    assert done == (0, "", "")
+    with file.open() as text:
+        rows = list(csv.DictReader(text))
+    times = [int(row["time_ns"]) for row in rows]
+    assert times == sorted(times)
+    assert {row["motor.speed"] for row in rows if row["region"] == "axis2"} == {""}
+    run = rtshm.load(file)
+    for name in run.regions:
+        ticks = run[name].array["tick"]
+        assert (numpy.diff(ticks) == 1).all()
+        assert len(ticks) == run[name].conditions.samples > 500
+
+
+def test_recording_by_a_program_ends_when_it_says_so(control: Control, tmp_path: Path) -> None:
+    seen: list[rtshm.Progress] = []
+    with rtshm.open("motor") as motor:
+        run = rtshm.record(
+            motor,
+            tmp_path / "run.csv",
+            fields=["speed"],
+            on_progress=seen.append,
+            stopped=lambda: "that is enough" if seen and seen[-1].samples > 100 else "",
+        )
+    assert run.conditions.ended == "that is enough"
+    assert len(run.array) == run.conditions.samples > 100
+    assert [each.samples for each in seen] == sorted(each.samples for each in seen)
+    assert (run.array.dtype.names or ())[-1] == "speed"
+    with pytest.raises(rtshm.LayoutError, match="no field torque; motor has tick, "):
+        rtshm.record("motor", tmp_path / "other.csv", fields=["torque"])
+    with pytest.raises(KeyboardInterrupt):
+        rtshm.record("motor", tmp_path / "other.csv", stopped=interrupt)
+    assert rtshm.load(tmp_path / "other.csv").conditions.ended == "KeyboardInterrupt"
+
+
+def interrupt() -> str:
+    raise KeyboardInterrupt
 
 
 def test_progress_shows_on_a_terminal_and_control_c_ends_it_well(
     control: Control, tmp_path: Path
 ) -> None:
-    file = tmp_path / "run.npz"
+    file = tmp_path / "run.csv"
     terminal = on_terminal("record", "motor", "-o", str(file), size=(24, 120), TERM="xterm")
     terminal.timeout = BEGIN
     terminal.expect(r"motor .*[1-9][\d,]* samples +[1-9][\d,]* samples/s +0 lost")
     terminal.sendcontrol("c")
-    terminal.expect(r"run\.npz: (\d+) samples, 0 lost, \d+ periods missed; Control-C\r\n")
+    terminal.expect(r"run\.csv: (\d+) samples, 0 lost, \d+ periods missed; Control-C\r\n")
     assert isinstance(terminal.match, re.Match)
     told = int(terminal.match[1])
     assert leave(terminal) == 0
     recorded = rtshm.load(file)
     assert len(recorded.array) == recorded.conditions.samples == told > 0
     assert recorded.conditions.ended == "Control-C"
-    assert os.listdir(tmp_path) == ["run.npz"]
+    assert sorted(os.listdir(tmp_path)) == ["run.csv", "run.csv.json"]
 
 
-def test_sigterm_ends_it_well_and_what_was_lost_is_the_gaps_in_the_ticks(
-    control: Control, tmp_path: Path
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_signal_ends_it_well_and_what_was_lost_is_the_gaps_in_the_ticks(
+    control: Control, tmp_path: Path, number: signal.Signals
 ) -> None:
     control.create("a", period=timedelta(microseconds=200), record_depth=64)
     file = tmp_path / "run.csv"
@@ -190,18 +252,17 @@ def test_sigterm_ends_it_well_and_what_was_lost_is_the_gaps_in_the_ticks(
         deadline = time.monotonic() + PATIENCE
         while control.get("a").counters.ticks < begin + 1000:
             assert time.monotonic() < deadline
-        size = wait_written(process.pid, file, 0)
+        size = wait_written(file, 0)
         process.send_signal(signal.SIGCONT)
-        wait_written(process.pid, file, size)
-        process.send_signal(signal.SIGTERM)
+        wait_written(file, size)
+        process.send_signal(number)
         said = ends(process)
     recorded = rtshm.load(file)
     ticks = recorded.array["tick"]
     gaps = int(ticks[-1]) - int(ticks[0]) + 1 - len(ticks)
     assert recorded.conditions.lost == gaps > 800
-    assert re.fullmatch(
-        rf"rtshm: {file}: {len(ticks)} samples, {gaps} lost, \d+ periods missed; SIGTERM\n", said
-    )
+    told = f"rtshm: {file}: {len(ticks)} samples, {gaps} lost, "
+    assert re.fullmatch(rf"{told}\d+ periods missed; {number.name}\n", said)
 
 
 def test_deleted_region_ends_it_well(control: Control, tmp_path: Path, rtshm_here: Run) -> None:
@@ -209,7 +270,7 @@ def test_deleted_region_ends_it_well(control: Control, tmp_path: Path, rtshm_her
 
     def delete() -> None:
         try:
-            wait_written(os.getpid(), file, 0)
+            wait_written(file, 0)
         finally:
             control.delete("motor")
 
@@ -224,24 +285,52 @@ def test_deleted_region_ends_it_well(control: Control, tmp_path: Path, rtshm_her
     assert said.endswith("; the region was deleted\n")
 
 
-def test_full_disk_is_said_and_leaves_what_was_there(
-    control: Control, tmp_path: Path, rtshm_here: Run
-) -> None:
+def test_killed_recording_has_all_but_its_last_second(control: Control, tmp_path: Path) -> None:
+    file = tmp_path / "run.csv"
+    with recording("motor", file) as process:
+        process.kill()
+        process.wait()
+    recorded = rtshm.load(file)
+    assert recorded.conditions.ended == "cut off"
+    ticks = recorded.array["tick"]
+    assert recorded.conditions.samples == len(ticks) > 0
+    assert control.get("motor").counters.ticks - ticks[-1] < PATIENCE * 1000
+
+
+def test_full_disk_keeps_what_it_took(control: Control, tmp_path: Path, rtshm_here: Run) -> None:
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path], check=True, timeout=PATIENCE
     )
     try:
         file = tmp_path / "run.csv"
-        file.write_text("before\n")
-        status, _, said = rtshm_here("record", "motor", "-o", str(file), "--samples", "5000")
+        status, _, said = rtshm_here("record", "motor", "-o", str(file), "--oldest")
         assert status == 1
-        first, second = said.splitlines()
-        assert first == f"rtshm: {file}: No space left on device (ENOSPC, 28)"
-        assert re.fullmatch(rf"rtshm: the \d+ samples so far are gone, and {file} is as .*", second)
-        assert file.read_text() == "before\n"
-        assert os.listdir(tmp_path) == ["run.csv"]
+        recorded = rtshm.load(file)
+        assert said.splitlines() == [
+            f"rtshm: {file}: No space left on device (ENOSPC, 28)",
+            f"rtshm: the {len(recorded.array)} samples so far are in {file}",
+        ]
+        assert recorded.conditions.ended == "No space left on device"
+        assert rtshm_here("record", "motor", "-o", str(file)) == (
+            1,
+            "",
+            f"rtshm: {file}: File exists (EEXIST, 17)\n"
+            "rtshm: a recording does not replace a file: use another name, or --force\n",
+        )
     finally:
         subprocess.run(["umount", tmp_path], check=True, timeout=PATIENCE)
+
+
+def test_time_namespace_has_no_clock_of_its_own(control: Control, tmp_path: Path) -> None:
+    for number, offset in enumerate((100_000, -10)):
+        file = tmp_path / f"{number}.csv"
+        command = ["unshare", "-T", "--fork", "--monotonic", str(offset), *COLD]
+        arguments = ["record", "motor", "-o", str(file), "--duration", "500ms"]
+        subprocess.run([*command, *arguments], check=True, timeout=BEGIN)
+        run = rtshm.load(file)
+        span = int(run.array["time_ns"][-1] - run.array["time_ns"][0])
+        assert 400e6 < span < 500e6
+        assert abs(int(run.array["time_ns"][0]) - run.conditions.started_monotonic_ns) < 100e9
 
 
 def test_region_without_a_history_is_refused_with_the_remedy(
@@ -257,7 +346,7 @@ def test_region_without_a_history_is_refused_with_the_remedy(
 def test_play_writes_back_what_a_tick_then_sees(
     control: Control, tmp_path: Path, rtshm_here: Run
 ) -> None:
-    file = tmp_path / "run.npz"
+    file = tmp_path / "run.csv"
     with Samples("motor", oldest=True) as samples:
         array = samples.read_array(20_000)
         info = samples.info
@@ -296,7 +385,7 @@ def test_play_writes_back_what_a_tick_then_sees(
 
 def test_play_goes_on_in_a_loop_until_the_region_is_deleted(control: Control) -> None:
     with Samples("motor") as samples:
-        recording = rtshm.Recording(Conditions.now(samples.info), samples.read_array(1))
+        recording = Recording.of(Conditions.now(samples.info), samples.read_array(1))
     control.create("d", layout=TEXT)
     with rtshm.open("d") as region:
         # Its layout is not there any more when the region is not.
@@ -318,6 +407,32 @@ def test_play_goes_on_in_a_loop_until_the_region_is_deleted(control: Control) ->
     with rtshm.open("motor") as region:
         played = play.play(recording, region, loop=True, stopped=lambda: next(answers))
     assert (list(answers), played.deleted) == ([], False)
+
+
+def test_play_of_two_regions_says_what_was_lost_and_holds(
+    control: Control, tmp_path: Path, rtshm_here: Run
+) -> None:
+    control.create("axis2", period=MS, record_depth=20_000, record_bytes=16, layout="at:f64")
+    file = tmp_path / "run.csv"
+    with Samples("motor", oldest=True) as one, Samples("axis2", oldest=True) as other:
+        infos = one.info, other.info
+        arrays = [samples.read_array(100) for samples in (one, other)]
+    arrays[1]["at"] = numpy.arange(len(arrays[1]))
+    with Recorder(file, [Conditions.now(info) for info in infos]) as recorder:
+        recorder.write(numpy.delete(arrays[0], slice(1, 4)), 0)
+        recorder.write(arrays[1], 1)
+        recorder.finish("test")
+    status, _, said = rtshm_here("play", "axis2", "motor", str(file), "--speed", "10")
+    assert status == 0
+    first, second = said.splitlines()
+    assert first == f"rtshm: {file}: 3 samples were lost; the values before them are held"
+    assert second.startswith(f"rtshm: motor, axis2: {sum(map(len, arrays)) - 3} samples written")
+    with rtshm.open("axis2") as region:
+        assert region.read() == {"at": len(arrays[1]) - 1}
+    assert rtshm_here("play", "motor", str(file))[0] == 2
+    for speed in ("nan", "inf", "0", "-1", "1e-320", "1e300", "fast"):
+        status, _, said = rtshm_here("play", "motor", str(file), f"--speed={speed}")
+        assert (status, said.count("Traceback")) == (2, 0)
 
 
 def test_play_into_another_layout_is_refused_with_both(

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 from rtshm.layout import Layout
-from rtshm.recording import Recorder, Recording
+from rtshm.recording import Recording
 from rtshm.recording.columns import dtype_of
 from rtshm.recording.conditions import Conditions
+from rtshm.recording.recorder import Recorder
 
 from tests.host.cli import region
 
@@ -32,10 +33,12 @@ COLUMNS = [
 PERIOD_NS = 1_000_000
 
 
-def made(text: str, count: int, lost: Sequence[tuple[int, int]] = ()) -> Recording:
+def made(
+    text: str, count: int, lost: Sequence[tuple[int, int]] = (), name: str = "motor"
+) -> Recording:
     """A tick each PERIOD_NS, less `lost`, each the first and the number of them."""
     record_bytes = 8 + (Layout.from_text(text).size if text else 0)
-    info = region("motor", layout=text, record_bytes=record_bytes, period_ns=PERIOD_NS)
+    info = region(name, layout=text, record_bytes=record_bytes, period_ns=PERIOD_NS)
     conditions = Conditions.now(info)
     random = numpy.random.default_rng(count)
     dtype = dtype_of(conditions)
@@ -51,7 +54,7 @@ def made(text: str, count: int, lost: Sequence[tuple[int, int]] = ()) -> Recordi
     for name in dtype.names[7:]:
         kind = dtype[name].base.kind
         if kind == "f":
-            array[name] = numpy.sin(number / 100) / 3
+            array[name].T[...] = numpy.sin(number / 100) / 3
         elif kind == "b":
             array[name] = number % 2
         elif name in ("mode", "state"):
@@ -66,13 +69,18 @@ def made(text: str, count: int, lost: Sequence[tuple[int, int]] = ()) -> Recordi
         lost=sum(size for _, size in lost),
         ended="all samples are there",
     )
-    return Recording(conditions, array[keep])
+    return Recording.of(conditions, array[keep])
+
+
+def begun(*recordings: Recording) -> list[Conditions]:
+    """The conditions as they were at the beginning."""
+    return [replace(each.conditions, samples=0, lost=0, missed=0, ended="") for each in recordings]
 
 
 def written(recording: Recording, path: Path, parts: int = 3) -> Conditions:
-    """As `rtshm record` writes it."""
-    begun = replace(recording.conditions, samples=0, lost=0, missed=0, ended="")
-    with Recorder(path, begun) as recorder:
+    """Write it as `rtshm record` does, in chunks."""
+    with Recorder(path, begun(recording)) as recorder:
         for part in numpy.array_split(recording.array, parts):
             recorder.write(part)
-        return recorder.finish(recording.conditions.ended)
+            recorder.flush()
+        return recorder.finish(recording.conditions.ended)[0]

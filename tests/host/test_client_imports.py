@@ -33,7 +33,10 @@ LAYERS = (
 )
 LAYER = {name: number for number, names in enumerate(LAYERS) for name in names.split() or [""]}
 
-HEAVY = {"construct", "matplotlib", "numpy", "plotext", "pyarrow", "pyroute2", "rich"}
+HEAVY = {
+    *("construct", "foxglove", "matplotlib", "mcap", "numpy", "plotext", "plotly", "pyarrow"),
+    *("pyroute2", "rich", "xarray"),
+}
 
 
 @dataclass(frozen=True, slots=True)

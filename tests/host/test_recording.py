@@ -1,40 +1,69 @@
-"""Recordings: each format by its own library, whole or not there, and read back the same."""
+"""Recordings: nothing that was written is lost, and each format is read by its own library."""
 
 from __future__ import annotations
 
-import csv
+import contextlib
 import json
 import os
+import random
+import signal
 import stat
 import subprocess
 import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING
+import threading
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+import duckdb
 import numpy
+import pandas
+import polars
+import pyarrow
 import pytest
 import rtshm
-from pyarrow import parquet
-from rtshm import Conditions, ExtraError
-from rtshm.recording import Recorder, Recording
+from mcap.reader import make_reader
+from rtshm import Conditions, ExtraError, Recorder, Recording
+from rtshm.recording import conditions as module
 from rtshm.recording.columns import columns
 from rtshm.recording.conditions import preemption, virtualization
 
 from tests.host.cli import run
-from tests.host.recordings import COLUMNS, TEXT, made, written
+from tests.host.recordings import COLUMNS, TEXT, begun, made, written
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from collections.abc import Iterator
 
-SUFFIXES = pytest.mark.parametrize("suffix", [".npz", ".csv", ".parquet"])
+SUFFIXES = pytest.mark.parametrize("suffix", [".arrows", ".mcap", ".csv"])
+FILE = "run.arrows"
+
+
+def values(conditions: Conditions, array: Any) -> dict[str, list[Any]]:
+    return {column.name: column.of(array).tolist() for column in columns(conditions)}
 
 
 def same(one: Recording, other: Recording) -> bool:
     """Whether all values are the same, and the conditions."""
-    return one.conditions == other.conditions and all(
-        column.of(one.array).tolist() == column.of(other.array).tolist()
-        for column in columns(one.conditions)
+    return one.conditions == other.conditions and values(one.conditions, one.array) == values(
+        other.conditions, other.array
     )
+
+
+def is_beginning(part: Recording, of: Recording) -> bool:
+    """Whether it has the first samples of a recording, and counts what is in them."""
+    count = len(part.array)
+    whole = Recording.of(of.conditions, of.array[:count])
+    return (
+        values(part.conditions, part.array) == values(whole.conditions, whole.array)
+        and part.conditions.samples == count
+    )
+
+
+def run_python(code: str, *arguments: object) -> str:
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @SUFFIXES
@@ -53,164 +82,566 @@ def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, count: int) -
 
 
 @SUFFIXES
+def test_numbers_of_every_kind_are_read_back(tmp_path: Path, suffix: str) -> None:
+    text = "a:f64 b:f32 _:x4 c:i64 d:u64 e(x:f64)[2]".replace("e(x:f64)[2]", "e[2](x:f64)")
+    recording = made(text, 6)
+    special = [numpy.nan, numpy.inf, -numpy.inf, -0.0, 5e-324, 1.7976931348623157e308]
+    recording.array["a"] = recording.array["e"]["x"][:, 1] = special
+    recording.array["b"] = numpy.array([*special[:4], 1e-45, 3.4028235e38], "f4")
+    recording.array["c"] = [-(2**63), 2**63 - 1, -1, 0, 1, 2**53 + 1]
+    recording.array["d"] = [2**64 - 1, 0, 1, 2**63, 2**53 + 1, 5]
+    written(recording, tmp_path / f"run{suffix}")
+    back = rtshm.load(tmp_path / f"run{suffix}").array
+    for name in ("a", "b", "c", "d", "e"):
+        assert back[name].tolist().__repr__() == recording.array[name].tolist().__repr__()
+
+
+@SUFFIXES
 def test_region_without_a_layout_has_its_word(tmp_path: Path, suffix: str) -> None:
     recording = made("", 10)
     written(recording, tmp_path / f"run{suffix}")
     assert same(rtshm.load(tmp_path / f"run{suffix}"), recording)
 
 
-def test_npz_is_read_by_numpy(tmp_path: Path) -> None:
+@SUFFIXES
+def test_file_cut_at_any_byte_has_all_but_the_last_chunk(tmp_path: Path, suffix: str) -> None:
+    recording = made(TEXT, 200, lost=[(50, 5), (90, 1)])
+    path, cut = tmp_path / f"run{suffix}", tmp_path / f"cut{suffix}"
+    with Recorder(path, begun(recording)) as recorder:
+        ends = [(path.stat().st_size, 0)]
+        for part in numpy.array_split(recording.array, 40):
+            recorder.write(part)
+            recorder.flush()
+            ends.append((path.stat().st_size, recorder.samples))
+        if suffix == ".csv":
+            # A whole one says at its end how it ended; one whose program was killed does not.
+            cut.with_name("cut.csv.json").write_bytes(path.with_name("run.csv.json").read_bytes())
+        recorder.finish("test")
+    data = path.read_bytes()
+    for at in sorted(random.Random(suffix).sample(range(len(data)), 1000)):
+        cut.write_bytes(data[:at])
+        if at < ends[0][0]:
+            with contextlib.suppress(ValueError):
+                assert len(rtshm.load(cut).array) == 0
+        else:
+            back = rtshm.load(cut)
+            assert is_beginning(back, recording)
+            assert len(back.array) >= max(samples for end, samples in ends if end <= at)
+            ended = at > ends[-1][0] and back.conditions.ended == "test"
+            assert ended or back.conditions.ended == "cut off"
+    lost = rtshm.load(path).conditions.lost
+    assert (lost, rtshm.load(cut).conditions.lost) == (6, 6)
+
+
+@SUFFIXES
+def test_garbage_behind_a_cut_is_not_read(tmp_path: Path, suffix: str) -> None:
+    recording = made(TEXT, 150)
+    path = tmp_path / f"run{suffix}"
+    with Recorder(path, begun(recording)) as recorder:
+        recorder.write(recording.array)
+        recorder.flush()
+        data = path.read_bytes()
+        for seed in range(100):
+            # As a disk may leave it, or zeroes.
+            rest = random.Random(seed).randbytes(500) if seed else bytes(5000)
+            path.write_bytes(data + rest)
+            back = rtshm.load(path)
+            assert is_beginning(back, recording)
+            assert len(back.array) == 150
+        path.write_bytes(data)
+        recorder.finish("test")
+
+
+@contextlib.contextmanager
+def limited(folder: Path, size: int, how: str) -> Iterator[None]:
+    """A folder whose file system takes so many bytes, or files of that size."""
+    if how == "disk":
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["umount", folder], check=True)
+    else:
+        resource = __import__("resource")
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@SUFFIXES
+@pytest.mark.parametrize(
+    "how",
+    [
+        "limit",
+        pytest.param("disk", marks=pytest.mark.skipif(os.geteuid() != 0, reason="mounts")),
+    ],
+)
+def test_disk_filled_at_100_moments_keeps_what_it_took(
+    tmp_path: Path, suffix: str, how: str
+) -> None:
+    recording = made(TEXT, 20_000)
+    chance = random.Random(suffix)
+    for turn in range(100):
+        folder = tmp_path / str(turn)
+        folder.mkdir()
+        size = chance.randrange(24_576, 200_000)
+        rows = chance.randrange(1, 500)
+        with limited(folder, size, how):
+            path = folder / f"run{suffix}"
+            done = 0
+            with pytest.raises(OSError) as full, Recorder(path, begun(recording)) as recorder:
+                for at in range(0, len(recording.array), rows):
+                    recorder.write(recording.array[at : at + rows])
+                    recorder.flush()
+                    done = recorder.samples
+            why = "No space left on device" if how == "disk" else "File too large"
+            assert str(full.value).endswith(f"{why}: '{path}'")
+            back = rtshm.load(path)
+            assert is_beginning(back, recording)
+            assert back.conditions.ended == why
+            # One whole chunk makes room for the end.
+            assert done - rows <= len(back.array) <= done
+            assert full.value.__notes__ == [f"the {len(back.array)} samples so far are in {path}"]
+
+
+@SUFFIXES
+def test_killed_program_leaves_all_but_its_last_second(tmp_path: Path, suffix: str) -> None:
+    code = (
+        "import sys, time\n"
+        "from rtshm import Recorder\n"
+        "from tests.host.recordings import TEXT, begun, made\n"
+        "recording = made(TEXT, 3000)\n"
+        "with Recorder(sys.argv[1], begun(recording)) as recorder:\n"
+        "    for at in range(3000):\n"
+        "        recorder.write(recording.array[at : at + 1])\n"
+        "        print(at + 1, flush=True)\n"
+        "        time.sleep(0.001)\n"
+    )
+    path = tmp_path / f"run{suffix}"
+    with subprocess.Popen(
+        [sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout
+        written_by: list[float] = []
+        for _ in process.stdout:
+            written_by.append(__import__("time").monotonic())
+            if written_by[-1] - written_by[0] > 2.5:
+                process.send_signal(signal.SIGKILL)
+                break
+    back = rtshm.load(path)
+    assert is_beginning(back, made(TEXT, 3000))
+    assert back.conditions.ended == "cut off"
+    # A second is the chunk's, the rest a busy machine's.
+    assert len(back.array) >= sum(each < written_by[-1] - 1.5 for each in written_by) > 0
+
+
+@SUFFIXES
+def test_exception_ends_the_file_with_its_text(tmp_path: Path, suffix: str) -> None:
     recording = made(TEXT, 300)
-    written(recording, tmp_path / "run.npz")
-    with numpy.load(tmp_path / "run.npz") as archive:
-        assert (archive["samples"] == recording.array).all()
-        assert json.loads(str(archive["conditions"])) == asdict(recording.conditions)
+    path = tmp_path / f"run{suffix}"
+    with pytest.raises(RuntimeError), Recorder(path, begun(recording)) as recorder:
+        recorder.write(recording.array)
+        raise RuntimeError("the motor is hot")
+    back = rtshm.load(path)
+    assert is_beginning(back, recording)
+    assert (len(back.array), back.conditions.ended) == (300, "RuntimeError: the motor is hot")
 
 
-def test_parquet_is_read_by_pyarrow(tmp_path: Path) -> None:
-    recording = made(TEXT, 70_000)
-    written(recording, tmp_path / "run.parquet", parts=100)
-    table = parquet.read_table(tmp_path / "run.parquet")
-    assert table.column_names == COLUMNS
-    assert table["speed"].to_pylist() == recording.array["speed"].tolist()
-    assert table["mode"].to_pylist() == recording.array["mode"].tolist()
-    assert table["points[1].x"].to_pylist() == recording.array["points"]["x"][:, 1].tolist()
-    assert table["id"].to_pylist() == recording.array["id"].tolist()
-    metadata = parquet.read_metadata(tmp_path / "run.parquet")
-    assert json.loads(metadata.metadata[b"rtshm"]) == asdict(recording.conditions)
-    # Written as it came, and not at the end.
-    assert metadata.num_row_groups == 2
-
-
-def test_csv_is_read_by_csv(tmp_path: Path) -> None:
+@SUFFIXES
+def test_chunk_that_is_interrupted_is_not_in_the_file(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     recording = made(TEXT, 300)
-    written(recording, tmp_path / "run.csv")
-    lines = (tmp_path / "run.csv").read_text().splitlines()
-    rows = list(csv.DictReader(line for line in lines if not line.startswith("#")))
-    assert list(rows[0]) == COLUMNS
-    names = {0: "off", 1: "on", 2: "2"}
-    states = {0: "0", 1: "run", 2: "fault", 3: "run|fault", 4: "4"}
-    for row, sample in zip(rows, recording.array, strict=True):
-        assert (float(row["speed"]), row["gain"]) == (sample["speed"], str(sample["gain"]))
-        assert (row["mode"], row["state"]) == (names[sample["mode"]], states[sample["state"]])
-        assert (row["ok"], row["id"]) == ("01"[int(sample["ok"])], sample["id"].tobytes().hex())
-        assert int(row["grid[1][0]"]) == sample["grid"][1, 0]
-    notes = dict(line[2:].split(": ", 1) for line in lines if line.startswith("# "))
-    assert {name: json.loads(text) for name, text in notes.items()} == asdict(recording.conditions)
-    # What is known at the end is at the end.
-    assert lines[-4:-2] == ["# samples: 300", "# lost: 0"]
+    path = tmp_path / f"run{suffix}"
+
+    def write(fd: int, data: memoryview) -> int:
+        monkeypatch.undo()
+        os.write(fd, data[: len(data) // 2])
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt), Recorder(path, begun(recording)) as recorder:
+        recorder.write(recording.array[:100])
+        recorder.flush()
+        recorder.write(recording.array[100:])
+        monkeypatch.setattr("rtshm.recording.recorder.os.write", write)
+        recorder.flush()
+    back = rtshm.load(path)
+    assert is_beginning(back, recording)
+    assert (len(back.array), back.conditions.ended) == (100, "KeyboardInterrupt")
 
 
-def test_csv_that_was_cut_off_has_what_came_before(tmp_path: Path) -> None:
+@SUFFIXES
+def test_what_is_there_is_not_replaced_without_force(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"run{suffix}"
+    path.write_text("before")
+    recording = made(TEXT, 3)
+    with pytest.raises(FileExistsError) as refused:
+        Recorder(path, begun(recording))
+    assert refused.value.filename == str(path)
+    assert refused.value.__notes__[0].endswith("use another name, or --force")
+    assert path.read_text() == "before"
+    assert os.listdir(tmp_path) == [path.name]
+    with Recorder(path, begun(recording), force=True) as recorder:
+        recorder.write(recording.array)
+        recorder.finish(recording.conditions.ended)
+    assert same(rtshm.load(path), recording)
+
+
+def test_conditions_of_a_csv_that_are_there_are_not_replaced(tmp_path: Path) -> None:
+    (tmp_path / "run.csv.json").write_text("before")
+    with pytest.raises(FileExistsError):
+        Recorder(tmp_path / "run.csv", begun(made("", 1)))
+    assert os.listdir(tmp_path) == ["run.csv.json"]
+    assert (tmp_path / "run.csv.json").read_text() == "before"
+
+
+def test_partial_file_of_another_program_is_not_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / f".{FILE}.{os.getpid()}.part").write_text("before")
+    written(made("", 3), tmp_path / FILE)
+    assert len(rtshm.load(tmp_path / FILE).array) == 3
+
+
+@SUFFIXES
+def test_fifo_and_device_are_written_through_and_stay(tmp_path: Path, suffix: str) -> None:
     recording = made(TEXT, 300)
-    written(recording, tmp_path / "run.csv")
-    text = (tmp_path / "run.csv").read_text()
-    (tmp_path / "run.csv").write_text(text[: text.index("# samples")])
-    back = rtshm.load(tmp_path / "run.csv")
-    assert (len(back.array), back.conditions.ended) == (300, "")
+    fifo, link, copy = (tmp_path / f"{name}{suffix}" for name in ("fifo", "null", "copy"))
+    os.mkfifo(fifo)
+    reader = threading.Thread(target=lambda: copy.write_bytes(fifo.read_bytes()))
+    reader.start()
+    written(recording, fifo)
+    reader.join()
+    assert stat.S_ISFIFO(fifo.stat().st_mode)
+    if suffix == ".csv":
+        assert copy.read_text().count("\n") == 301
+        assert not (tmp_path / "fifo.csv.json").exists()
+    else:
+        assert same(rtshm.load(copy), recording)
+    link.symlink_to("/dev/null")
+    written(recording, link)
+    assert link.is_symlink()
+    assert stat.S_ISCHR(Path("/dev/null").stat().st_mode)
+    assert not (tmp_path / "null.csv.json").exists()
+
+
+def test_folder_and_socket_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / FILE
+    path.mkdir()
+    with pytest.raises(OSError, match="neither a file, a FIFO nor a character device"):
+        Recorder(path, begun(made("", 1)))
+
+
+def test_link_is_followed_and_the_mode_is_that_of_any_file(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / FILE).symlink_to(f"there/{FILE}")
+    before = os.umask(0o027)
+    try:
+        written(made("", 3), tmp_path / FILE)
+    finally:
+        os.umask(before)
+    assert (tmp_path / FILE).is_symlink()
+    assert stat.S_IMODE((tmp_path / "there" / FILE).stat().st_mode) == 0o640
+
+
+@SUFFIXES
+def test_disk_use_is_that_of_the_data(tmp_path: Path, suffix: str) -> None:
+    """At no time more than the file that is there at the end."""
+    recording = made(TEXT, 300)
+    path = tmp_path / f"run{suffix}"
+    most = 0
+    with Recorder(path, begun(recording)) as recorder:
+        for _ in range(20):
+            recorder.write(recording.array)
+            recorder.flush()
+            most = max(most, sum(each.stat().st_size for each in tmp_path.iterdir()))
+        recorder.finish("test")
+    assert most <= sum(each.stat().st_size for each in tmp_path.iterdir())
+    assert {each.name for each in tmp_path.iterdir()} <= {path.name, f"{path.name}.json"}
+
+
+@pytest.mark.parametrize(
+    ("suffix", "rows"),
+    # An hour in chunks of a second; in text of fewer samples, or it takes one.
+    [(".arrows", 10_000), (".mcap", 20), (".csv", 20)],
+)
+def test_an_hour_at_10_khz_takes_constant_memory(tmp_path: Path, suffix: str, rows: int) -> None:
+    code = (
+        "import resource, sys\n"
+        "from rtshm import Recorder\n"
+        "from tests.host.recordings import begun, made\n"
+        "recording = made('speed:f64 gain:f32 mode:u8 _:x3', int(sys.argv[2]))\n"
+        "assert recording.conditions.record_bytes == 24\n"
+        "with Recorder(sys.argv[1], begun(recording)) as recorder:\n"
+        "    for second in range(3600):\n"
+        "        if second == 10:\n"
+        "            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+        "        recorder.write(recording.array)\n"
+        "        recorder.flush()\n"
+        "        recording.array['tick'] += len(recording.array)\n"
+        "    assert recorder.finish('test')[0].lost == 0\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
+    )
+    path = tmp_path / f"run{suffix}"
+    path.symlink_to("/dev/null")
+    # In KiB.
+    assert int(run_python(code, path, rows)) < 64 << 10
 
 
 def test_lost_and_missed_are_what_the_samples_say(tmp_path: Path) -> None:
     recording = made(TEXT, 300, lost=[(50, 3), (100, 1), (200, 10)])
     recording.array["missed"][[0, 30, 286 - 1]] = 7, 2, 3
-    done = written(recording, tmp_path / "run.npz", parts=20)
+    done = written(recording, tmp_path / FILE, parts=20)
     assert (done.samples, done.lost, done.missed) == (286, 14, 5)
 
 
+def test_samples_without_the_padding_of_their_dtype_are_recorded(tmp_path: Path) -> None:
+    recording = made("speed:f64 a:u8 _:x7", 100)
+    packed = numpy.concatenate([recording.array[:50], recording.array[50:]])
+    with Recorder(tmp_path / FILE, begun(recording)) as recorder:
+        recorder.write(packed)
+        recorder.finish(recording.conditions.ended)
+    assert same(rtshm.load(tmp_path / FILE), recording)
+
+
+def test_samples_of_another_region_are_refused(tmp_path: Path) -> None:
+    with Recorder(tmp_path / FILE, begun(made("speed:f64", 1))) as recorder:
+        for text in ("speed:f32 _:x4", "gain:f64", ""):
+            with pytest.raises(TypeError, match="not samples of the region"):
+                recorder.write(made(text, 1).array)
+
+
+def two() -> tuple[Recording, Recording]:
+    """Recordings of two regions at the same time; the ticks of one are between the other's."""
+    motor = made("speed:f64 on:bool mode:u8{off=0,on=1} _:x6 id:bytes[4] _:x4", 300)
+    axis = made("axes:i32[2]", 100, name="axis2")
+    axis.array["time_ns"] = motor.array["time_ns"][::3] + 500
+    return motor, axis
+
+
 @SUFFIXES
-def test_what_had_the_name_stays_until_the_end(tmp_path: Path, suffix: str) -> None:
+def test_two_regions_are_one_recording_on_one_time_line(tmp_path: Path, suffix: str) -> None:
+    recordings = two()
     path = tmp_path / f"run{suffix}"
-    path.write_text("before")
-    recording = made(TEXT, 300)
-    with pytest.raises(RuntimeError), Recorder(path, recording.conditions) as recorder:
+    with Recorder(path, begun(*recordings)) as recorder:
+        for at in range(0, 300, 30):
+            recorder.write(recordings[1].array[at // 3 : (at + 30) // 3], 1)
+            recorder.write(recordings[0].array[at : at + 30], 0)
+            recorder.flush()
+        recorder.finish(recordings[0].conditions.ended)
+    run = rtshm.load(path)
+    assert run.regions == ("motor", "axis2")
+    for recording in recordings:
+        assert same(run[recording.conditions.region], recording)
+    with pytest.raises(ValueError, match="has the regions motor, axis2; select one"):
+        run.array  # noqa: B018
+    table = run.to_pandas()
+    assert table.index.is_monotonic_increasing
+    assert list(table["region"][:4]) == ["motor", "axis2", "motor", "motor"]
+    assert table["motor.speed"].isna().sum() == 100
+    assert list(table["axis2.axes[1]"].dropna()) == recordings[1].array["axes"][:, 1].tolist()
+    assert set(table["motor.mode"].dropna()) <= {"off", "on", "2"}
+    if suffix == ".csv":
+        ordered = pandas.read_csv(path)
+        assert ordered["time_ns"].is_monotonic_increasing
+
+
+def test_chunks_of_two_regions_are_in_the_order_of_time(tmp_path: Path) -> None:
+    recordings = two()
+    with Recorder(tmp_path / FILE, begun(*recordings)) as recorder:
+        # One region is read after the other, and the chunk begun in between.
+        for at in range(0, 300, 30):
+            recorder.write(recordings[0].array[at : at + 30], 0)
+            recorder.flush(int(recordings[0].array["time_ns"][at]) - 1000)
+            recorder.write(recordings[1].array[at // 3 : (at + 30) // 3], 1)
+        recorder.finish(recordings[0].conditions.ended)
+    with pyarrow.ipc.open_stream(tmp_path / FILE) as stream:
+        times = stream.read_all()["time_ns"].to_pylist()
+    assert times == sorted(times)
+    run = rtshm.load(tmp_path / FILE)
+    for recording in recordings:
+        assert same(run[recording.conditions.region], recording)
+
+
+def test_only_some_fields_are_recorded(tmp_path: Path) -> None:
+    recording = made(TEXT, 10)
+    conditions = replace(begun(recording)[0], fields=("speed", "axes"))
+    with Recorder(tmp_path / FILE, conditions) as recorder:
         recorder.write(recording.array)
-        assert path.read_text() == "before"
-        raise RuntimeError
-    assert path.read_text() == "before"
-    assert os.listdir(tmp_path) == [path.name]
+        recorder.finish("test")
+    back = rtshm.load(tmp_path / FILE)
+    assert back.array.dtype.names == (*COLUMNS[:7], "speed", "axes")
+    assert (back.array["axes"] == recording.array["axes"]).all()
+    assert back.conditions.fields == ("speed", "axes")
 
 
-def test_link_is_followed_and_the_mode_is_that_of_any_file(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir()
-    (tmp_path / "run.csv").symlink_to("there/run.csv")
-    before = os.umask(0o027)
-    try:
-        written(made("", 3), tmp_path / "run.csv")
-    finally:
-        os.umask(before)
-    assert (tmp_path / "run.csv").is_symlink()
-    assert stat.S_IMODE((tmp_path / "there/run.csv").stat().st_mode) == 0o640
+def test_arrows_is_read_by_pyarrow_and_polars(tmp_path: Path) -> None:
+    recording = made(TEXT, 3000)
+    written(recording, tmp_path / FILE, parts=10)
+    with pyarrow.ipc.open_stream(tmp_path / FILE) as stream:
+        table = stream.read_all()
+    assert table.column_names == COLUMNS
+    assert table["speed"].to_pylist() == recording.array["speed"].tolist()
+    assert table["mode"].to_pylist() == recording.array["mode"].tolist()
+    assert table["points[1].x"].to_pylist() == recording.array["points"]["x"][:, 1].tolist()
+    assert table["id"].to_pylist() == recording.array["id"].tolist()
+    assert polars.read_ipc_stream(tmp_path / FILE)["tick"].to_list() == list(range(1, 3001))
+
+
+def test_mcap_is_read_by_mcap(tmp_path: Path) -> None:
+    recording = made(TEXT, 300)
+    written(recording, tmp_path / "run.mcap")
+    with open(tmp_path / "run.mcap", "rb") as file:
+        reader = make_reader(file)
+        summary = reader.get_summary()
+        assert summary
+        assert summary.statistics
+        assert summary.statistics.message_count == 300
+        found = list(reader.iter_messages("motor"))
+        assert len(list(reader.iter_messages(starting_at=found[100][2].log_time))) == 200
+    schema, channel, _ = found[0]
+    assert (channel.topic, channel.message_encoding) == ("motor", "json")
+    assert schema
+    described = json.loads(schema.data)["properties"]
+    assert described["axes"] == {"type": "array", "items": {"type": "integer"}}
+    for (_, _, message), sample in zip(found, recording.array, strict=True):
+        values = json.loads(message.data)
+        assert values["points"][1]["x"] == sample["points"]["x"][1]
+        assert values["speed"] == sample["speed"]
+        since = int(sample["time_ns"]) - recording.conditions.started_monotonic_ns
+        assert message.log_time == recording.conditions.started_ns + since
+
+
+def test_csv_needs_no_options_of_other_programs(tmp_path: Path) -> None:
+    recording = made(TEXT, 300)
+    recording.array["speed"][[3, 5, 7]] = numpy.nan, numpy.inf, -numpy.inf
+    recording.array["id"][0] = b"\x12\x34\x56\x78"
+    path = tmp_path / "run.csv"
+    written(recording, path)
+    read = {
+        "pandas": pandas.read_csv(path).to_dict("list"),
+        "polars": polars.read_csv(path).to_dict(as_series=False),
+        "duckdb": duckdb.read_csv(str(path)).to_df().to_dict("list"),
+    }
+    names = {0: "off", 1: "on", 2: "2"}
+    states = {0: "0", 1: "run", 2: "fault", 3: "run|fault", 4: "4"}
+    for program, table in read.items():
+        assert list(table) == COLUMNS, program
+        assert numpy.array_equal(table["speed"], recording.array["speed"], equal_nan=True)
+        assert numpy.array_equal(numpy.array(table["gain"], "f4"), recording.array["gain"])
+        assert table["mode"] == [names[mode] for mode in recording.array["mode"].tolist()]
+        assert table["state"] == [states[state] for state in recording.array["state"].tolist()]
+        assert table["ok"] == recording.array["ok"].tolist()
+        assert table["id"][0] == "x12345678"
+        assert table["grid[1][0]"] == recording.array["grid"][:, 1, 0].tolist()
+    assert json.loads(path.with_name("run.csv.json").read_text()) == [
+        json.loads(json.dumps(asdict(recording.conditions)))
+    ]
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        lambda text: text.replace(b"\n", b"\r\n"),
+        lambda text: text + b"\n",
+        lambda text: b"\xef\xbb\xbf" + text,
+    ],
+)
+def test_csv_that_an_editor_saved_is_read(tmp_path: Path, changed: Any) -> None:
+    recording = made(TEXT, 300)
+    path = tmp_path / "run.csv"
+    written(recording, path)
+    path.write_bytes(changed(path.read_bytes()))
+    assert same(rtshm.load(path), recording)
+
+
+def test_content_is_read_when_it_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written(made(TEXT, 30), tmp_path / FILE)
+    run = rtshm.load(tmp_path / FILE)
+    (tmp_path / FILE).rename(tmp_path / "moved.arrows")
+    with pytest.raises(FileNotFoundError):
+        run.array  # noqa: B018
+    run = rtshm.load(tmp_path / "moved.arrows")
+    assert len(run.array) == 30
+    assert run.array is run.array
+    assert repr(run) == f"<rtshm.Recording {tmp_path}/moved.arrows>"
+
+
+def test_dataframe_has_the_wall_clock_as_index_and_plain_columns(tmp_path: Path) -> None:
+    recording = made(TEXT, 300)
+    written(recording, tmp_path / FILE)
+    table = rtshm.load(tmp_path / FILE).to_pandas()
+    assert list(table) == COLUMNS
+    conditions = recording.conditions
+    first = conditions.started_ns + int(recording.array["time_ns"][0])
+    assert table.index[0].value == first - conditions.started_monotonic_ns
+    assert str(table.index.tz) == "UTC"
+    assert table["mode"].iloc[0] in ("off", "on", "2")
+    assert table["axes[1]"].tolist() == recording.array["axes"][:, 1].tolist()
+
+
+def test_dataset_has_arrays_as_dimensions(tmp_path: Path) -> None:
+    recording = made(TEXT, 300)
+    dataset = recording.to_xarray()
+    assert dataset["grid"].dims == ("time", "grid_0", "grid_1")
+    assert (dataset["grid"].values == recording.array["grid"]).all()
+    assert (dataset["pose.x"].values == recording.array["pose"]["x"]).all()
+    assert dataset.attrs["kernel"] == os.uname().release
 
 
 @SUFFIXES
-def test_disk_that_takes_no_more_is_said_and_leaves_what_was_there(
-    tmp_path: Path, suffix: str
-) -> None:
-    path = tmp_path / f"run{suffix}"
-    path.write_text("before")
-    code = (
-        "import resource, sys\n"
-        "from pathlib import Path\n"
-        "from tests.host.recordings import TEXT, made, written\n"
-        "recording = made(TEXT, 5000)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))\n"
-        "try: written(recording, Path(sys.argv[1]), 100)\n"
-        "except OSError as error: print(error, *error.__notes__, sep='\\n')\n"
-    )
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    first, second = done.stdout.splitlines()
-    assert first == f"[Errno 27] File too large: '{path}'"
-    assert second.startswith("the ")
-    assert second.endswith(f" samples so far are gone, and {path} is as it was")
-    assert path.read_text() == "before"
-    assert os.listdir(tmp_path) == [path.name]
-
-
-@SUFFIXES
-def test_long_recording_is_not_held_in_memory(tmp_path: Path, suffix: str) -> None:
-    code = (
-        "import resource, sys\n"
-        "from rtshm.recording import Recorder\n"
-        "from tests.host.recordings import made\n"
-        "recording = made('blob:bytes[1000]', 2000)\n"
-        "with Recorder(sys.argv[1], recording.conditions) as recorder:\n"
-        "    for turn in range(50):\n"
-        "        if turn == 2:\n"
-        "            before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
-        "        recorder.write(recording.array)\n"
-        "    recorder.finish('test')\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)\n"
-    )
-    path = tmp_path / f"run{suffix}"
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    # In KiB, of 100 MB.
-    assert int(done.stdout) * 1024 < 60e6
+def test_cut_recording_is_recovered_into_a_whole_one(tmp_path: Path, suffix: str) -> None:
+    recording = made(TEXT, 600)
+    cut = tmp_path / "cut.mcap"
+    written(recording, cut, parts=10)
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
+    whole = tmp_path / f"whole{suffix}"
+    done = run("recover", str(cut), "-o", str(whole))
+    back = rtshm.load(whole)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"rtshm: {whole}: {len(back.array)} samples; cut off\n"
+    assert 0 < len(back.array) < 600
+    assert is_beginning(back, recording)
+    assert run("recover", str(cut), "-o", str(whole)).returncode == 1
+    both = tmp_path / "both.arrows"
+    with Recorder(both, begun(*two())) as recorder:
+        for number, each in enumerate(two()):
+            recorder.write(each.array, number)
+        recorder.finish("test")
+    assert run("recover", str(both), "-o", str(whole), "--force").returncode == 0
+    assert rtshm.load(whole).regions == ("motor", "axis2")
+    assert same(rtshm.load(whole)["axis2"], rtshm.load(both)["axis2"])
 
 
 def test_unknown_format_is_refused_with_the_known_ones(tmp_path: Path) -> None:
-    for name, what in (("run.txt", ".txt"), ("run", "no suffix")):
+    known = (
+        "use one of .arrows (pip install 'rtshm[record]'), .mcap (pip install 'rtshm[mcap]'), "
+        ".csv (pip install 'rtshm[numpy]')"
+    )
+    for name, what in (("run.txt", ".txt"), ("run", "no suffix"), ("run.npz", ".npz")):
         with pytest.raises(ValueError) as refused:
             rtshm.load(tmp_path / name)
-        assert str(refused.value) == (
-            f"{tmp_path}/{name}: {what} is no format of recordings; "
-            "give one of .npz, .csv, .parquet"
+        assert (
+            str(refused.value)
+            == f"{tmp_path}/{name}: {what} is not a format of recordings; {known}"
         )
     done = run("record", "motor", "-o", "run.txt")
     assert (done.returncode, done.stdout) == (2, "")
-    assert "run.txt: .txt is no format of recordings; give one of .npz" in done.stderr
+    assert "run.txt: .txt is not a format of recordings; use one of .arrows" in done.stderr
+
+
+def test_suffix_in_capitals_is_the_same_format(tmp_path: Path) -> None:
+    written(made("", 3), tmp_path / "RUN.CSV")
+    assert len(rtshm.load(tmp_path / "RUN.CSV").array) == 3
 
 
 @pytest.mark.parametrize(
     ("library", "suffix", "words"),
     [
-        ("numpy", ".npz", "a recording takes numpy: pip install 'rtshm[record]'"),
-        (
-            "pyarrow",
-            ".parquet",
-            "a recording as .parquet takes pyarrow: pip install 'rtshm[record]'",
-        ),
+        ("numpy", ".csv", "a recording takes numpy: pip install 'rtshm[numpy]'"),
+        ("pyarrow", ".arrows", "a recording as .arrows takes pyarrow: pip install 'rtshm[record]'"),
+        ("mcap", ".mcap", "a recording as .mcap takes mcap: pip install 'rtshm[mcap]'"),
     ],
 )
 def test_missing_library_is_named_with_the_extra(
@@ -229,12 +660,30 @@ def test_what_is_no_recording_is_refused(tmp_path: Path, suffix: str) -> None:
         rtshm.load(path)
     for content in (b"", b"tick,speed\n1,2\n", b"PK\3\4 and no more", b"PAR1PAR1PAR1", b"# x: }"):
         path.write_bytes(content)
-        with pytest.raises(ValueError) as refused:
+        with pytest.raises((ValueError, FileNotFoundError)) as refused:
             rtshm.load(path)
-        assert str(refused.value).startswith(f"{path}: this is no recording: ")
+        if suffix == ".csv":
+            assert f"{path}.json" in str(refused.value)
+        else:
+            assert str(refused.value).startswith(f"{path}: not a recording: ")
     done = run("play", "motor", str(path))
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"rtshm: {path}: this is no recording: ")
+    assert done.stderr.startswith(f"rtshm: {path}")
+
+
+@pytest.mark.parametrize(
+    ("text", "offset"),
+    [
+        ("monotonic  100000  5\nboottime  0 0\n", 100_000 * 10**9 + 5),
+        ("monotonic  -10  500\n", -10 * 10**9 + 500),
+        ("", 0),
+    ],
+)
+def test_clock_of_the_samples_is_that_of_the_kernel_in_a_time_namespace(
+    monkeypatch: pytest.MonkeyPatch, text: str, offset: int
+) -> None:
+    monkeypatch.setattr(module, "file_text", lambda path: text)
+    assert module._timens_offset_ns.__wrapped__() == offset
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from rtshm.cli.fields import get, header, put
 from rtshm.cli.log import log
 from rtshm.cli.play import play
 from rtshm.cli.plot import plot
-from rtshm.cli.record import record
+from rtshm.cli.record import record, recover
 from rtshm.cli.regions import create, delete, events, list_, set_, show
 from rtshm.cli.save import load, save
 from rtshm.cli.scope import scope
@@ -46,7 +46,7 @@ for command in (
     *(write, read),
     *(get, put, header),
     *(list_, show, top, scope, events),
-    *(record, play, plot),
+    *(record, recover, play, plot),
     *(create, set_, delete),
     *(save, load),
     *(log, doctor, completion),

@@ -26,20 +26,25 @@ def _known(file: str) -> str:
     required=True,
     type=click.Path(dir_okay=False),
     callback=parsed(_known),
-    help="Where to: FILE.png or .html.",
+    help="File to write: FILE.png or .html.",
 )
-@click.option("--field", "fields", metavar="NAME", multiple=True, help="Only it; may be repeated.")
-def plot(file: str, output: str, fields: tuple[str, ...]) -> None:
+@click.option("--field", "fields", metavar="NAME", multiple=True,
+              help="Draw only this, as speed or axes[3]; may be repeated.")  # fmt: skip
+@click.option("--region", metavar="NAME", help="The region to draw, of a recording of several.")
+def plot(file: str, output: str, fields: tuple[str, ...], region: str | None) -> None:
     """Draw a recording.
 
-    Its fields over time, what was lost, how late the ticks were, and the
-    conditions. A .html is a page that needs no other file.
+    A picture has the fields over time, what was lost, how late the ticks were,
+    and the conditions. A .html is a page that needs no other file, in which
+    one can zoom.
     """
     from rtshm.recording.plot import save
 
     need("matplotlib", "a picture", "plot")
     recording = loaded(file)
     try:
+        if region is not None:
+            recording = recording[region]
         save(recording, output, fields or None)
     except ValueError as error:
         raise click.UsageError(str(error)) from error

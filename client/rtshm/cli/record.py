@@ -1,176 +1,159 @@
-"""rtshm record: the history of a region into a file."""
+"""rtshm record: the history of regions in a file; rtshm recover: one that was cut off, whole."""
 
 from __future__ import annotations
 
-import errno
 import importlib.util
-import select
 import sys
-import time
 from contextlib import nullcontext
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
-from rtshm.cli.parameters import name_argument, parsed
-from rtshm.cli.stop import SLICE, Stop
+from rtshm.cli.parameters import parsed, region_names
+from rtshm.cli.stop import Stop
 from rtshm.cli.units import parse_time
-from rtshm.recording import Recorder, check_format, suffix_of
-from rtshm.recording.conditions import Conditions
+from rtshm.recording import CUT_OFF, FORMATS, check_format, parts, suffix_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from contextlib import AbstractContextManager
 
-    from rtshm.control import RegionInfo
-    from rtshm.samples import Samples
+    from rtshm.recording import record as recording
 
-# Of an array that is read at once: samples, and bytes.
-_MOST = 1 << 16
-_MOST_BYTES = 1 << 23
+F = TypeVar("F", bound="Callable[..., None]")
+
 # Between two looks of the progress bar.
-_SHOW_NS = 200_000_000
-
-# What ends a recording, beside Control-C and SIGTERM.
-_ALL = "all samples are there"
-_DURATION = "the duration is over"
-_DELETED = "the region was deleted"
+_SHOW_SECONDS = 0.2
+_NAMES = ", ".join(FORMATS)
 
 
 def _known(file: str) -> str:
     """ValueError if it is of no format."""
-    suffix_of(file)
+    if file != "-":
+        suffix_of(file)
     return file
 
 
+def _output(help: str) -> Callable[[F], F]:
+    return click.option(
+        *("-o", "--output"),
+        metavar="FILE",
+        required=True,
+        type=click.Path(dir_okay=False, allow_dash=True),
+        callback=parsed(_known),
+        help=f"{help}: FILE{_NAMES}.",
+    )
+
+
+_force = click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+
+
 @click.command()
-@name_argument
+@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=region_names)
+@_output("File to write, or - for standard output")
+@click.option("--format", "suffix", type=click.Choice([known[1:] for known in FORMATS]),
+              help="Format of standard output; csv if not given.")  # fmt: skip
+@click.option("--field", "fields", metavar="FIELD", multiple=True,
+              help="Record only this field; may be repeated.")  # fmt: skip
+@click.option("--duration", "duration_ns", metavar="TIME", callback=parsed(parse_time),
+              help="Stop after this time: 10s, 500ms.")  # fmt: skip
 @click.option(
-    "-o",
-    "--output",
-    metavar="FILE",
-    required=True,
-    type=click.Path(dir_okay=False),
-    callback=parsed(_known),
-    help="Where to: FILE.npz, .csv or .parquet.",
+    "--samples", "most", metavar="N", type=click.IntRange(1), help="Stop after N samples."
 )
-@click.option(
-    "--duration",
-    "duration_ns",
-    metavar="TIME",
-    callback=parsed(parse_time),
-    help="Stop after it: 10s, 500ms.",
-)
-@click.option("--samples", "most", metavar="N", type=click.IntRange(1), help="Stop after N.")
 @click.option("--oldest", is_flag=True, help="Begin with the oldest sample that is kept.")
-@click.option("--progress/--no-progress", default=None, help="On standard error; if a terminal.")
+@_force
+@click.option("--progress/--no-progress", default=None,
+              help="Show progress on standard error; default: if it is a terminal.")  # fmt: skip
 def record(
-    name: str,
+    names: tuple[str, ...],
     output: str,
+    suffix: str | None,
+    fields: tuple[str, ...],
     duration_ns: int | None,
     most: int | None,
     oldest: bool,
+    force: bool,
     progress: bool | None,
 ) -> None:
-    """Record what happens in a region.
+    """Record the history of regions in a file.
 
-    Into a file, a sample a tick, with the conditions under which it was. It
-    ends with the duration, the number of samples or the region, and on
-    Control-C or SIGTERM; the file is whole then, and the status 0. Up to then
-    what was in FILE stays. Samples that were lost are counted.
+    The file has one sample per tick of each region, and the conditions it was
+    recorded under. The recording ends after the duration or the number of
+    samples, when the regions are deleted, or on Control-C, SIGTERM or SIGHUP.
+    The file is readable at any time, up to its last second. A file that exists
+    is not replaced. Samples that were lost are counted.
     """
-    from rtshm.control import Control
-    from rtshm.samples import Samples
+    from rtshm.recording.record import ALL, DURATION
+    from rtshm.recording.record import record as run
 
-    check_format(output)
+    known = f".{suffix or 'csv'}" if output == "-" else suffix_of(output)
+    check_format(known)
     wanted = bool(sys.stderr and sys.stderr.isatty()) if progress is None else progress
     bar: AbstractContextManager[_Bar | None] = nullcontext()
     if wanted and _has_rich():
-        bar = _Bar(name, most, duration_ns)
-    with Stop() as stop:
-        with Control() as control:
-            info = control.get(name)
-        with (
-            Recorder(output, Conditions.now(info)) as recorder,
-            bar as shown,
-            # Last of all, so that nothing is lost while the others begin. Woken at a quarter of
-            # what is kept, and looking without being woken in between.
-            Samples(name, oldest=oldest, watermark=max(info.record_depth // 4, 1)) as samples,
-        ):
-            _check_same(info, samples.info)
-            ended = _run(
-                samples,
-                recorder,
-                stop,
-                most=most,
-                duration_ns=duration_ns,
-                oldest=oldest,
-                bar=shown,
-            )
-            # Neither signal does anything until the file is whole.
-            done = recorder.finish(ended)
-    if wanted or done.lost or ended not in (_ALL, _DURATION):
+        bar = _Bar(", ".join(names), most, duration_ns)
+    with Stop() as stop, bar as shown:
+        done = run(
+            names,
+            output,
+            duration=None if duration_ns is None else duration_ns / 1e9,
+            samples=most,
+            fields=fields,
+            oldest=oldest,
+            force=force,
+            suffix=known,
+            on_progress=shown.show if shown else lambda progress: None,
+            stopped=lambda: stop.why,
+        ).done
+        if shown:
+            shown.last()
+    why, lost = done[0].ended, sum(each.lost for each in done)
+    if wanted or lost or why not in (ALL, DURATION):
         click.echo(
-            f"rtshm: {output}: {done.samples} samples, {done.lost} lost, "
-            f"{done.missed} periods missed; {ended}",
+            f"rtshm: {output}: {sum(each.samples for each in done)} samples, {lost} lost, "
+            f"{sum(each.missed for each in done)} periods missed; {why}",
             err=True,
         )
 
 
-def _check_same(before: RegionInfo, opened: RegionInfo) -> None:
-    """That the region is the one of which the conditions are."""
-    if (before.id, before.record_bytes) != (opened.id, opened.record_bytes):
-        raise OSError(errno.EAGAIN, "the region was changed meanwhile; try again", before.name)
+@click.command()
+@click.argument("file", type=click.Path(dir_okay=False))
+@_output("File to write")
+@_force
+def recover(file: str, output: str, force: bool) -> None:
+    """Copy a recording that was cut off, or into another format.
 
+    A recording that was cut off is read by rtshm up to there; the copy is a
+    whole file for other programs. FILE stays as it is.
+    """
+    from rtshm.recording.recorder import Recorder
 
-def _run(
-    samples: Samples,
-    recorder: Recorder,
-    stop: Stop,
-    *,
-    most: int | None,
-    duration_ns: int | None,
-    oldest: bool,
-    bar: _Bar | None,
-) -> str:
-    """Record to the end; what ended it."""
-    begin_ns = time.monotonic_ns()
-    # By the clock of the samples, too: those after the end are not of the recording.
-    end_ns = None if duration_ns is None else begin_ns + duration_ns
-    chunk = max(1, min(_MOST, _MOST_BYTES // samples.sample_bytes))
-    poll = select.poll()
-    poll.register(samples.fileno(), select.POLLIN)
-    ended = ""
-    while not ended:
-        now_ns = time.monotonic_ns()
-        if stop.why:
-            end_ns = min(now_ns, end_ns or now_ns)
-        left_ns = SLICE * 1e9 if end_ns is None else min(SLICE * 1e9, max(end_ns - now_ns, 0))
-        found = poll.poll(left_ns / 1e6)
-        # Before the read: what came until the end is there for it.
-        over = end_ns is not None and time.monotonic_ns() >= end_ns
-        array = samples.read_array(min(chunk, (most or sys.maxsize) - recorder.samples), wait=False)
-        if duration_ns is not None and not oldest and not recorder.samples and len(array):
-            # What came since the samples were opened is of the duration.
-            end_ns = min(int(array["time_ns"][0]) + duration_ns, end_ns or 0)
-        if end_ns is not None:
-            array = array[array["time_ns"] < end_ns]
-        recorder.write(array)
-        if recorder.samples == most:
-            ended = _ALL
-        elif not len(array) and found and found[0][1] & select.POLLHUP:
-            ended = _DELETED
-        elif not len(array) and over:
-            ended = stop.why or _DURATION
-        if bar:
-            elapsed_ns = time.monotonic_ns() - begin_ns
-            bar.show(recorder.samples, elapsed_ns, samples.lost, last=bool(ended))
-    return ended
+    try:
+        read = parts(check_format(suffix_of(file)), Path(file))
+    except ValueError as error:
+        sys.exit(f"rtshm: {error}")
+    with Recorder(output, next(read), force=force) as recorder:
+        why, before = CUT_OFF, 0
+        for part in read:
+            if isinstance(part, list):
+                why = part[0].ended
+                continue
+            number, array = part
+            # With the first region the next chunk begins.
+            if number <= before and recorder.due:
+                recorder.flush()
+            recorder.write(array, number)
+            before = number
+        done = recorder.finish(why)
+    samples = sum(each.samples for each in done)
+    click.echo(f"rtshm: {output}: {samples} samples; {why}", err=True)
 
 
 def _has_rich() -> bool:
     if importlib.util.find_spec("rich"):
         return True
-    click.echo("rtshm: progress takes rich: pip install 'rtshm[record]'", err=True)
+    click.echo("rtshm: progress needs rich: pip install 'rtshm[record]'", err=True)
     return False
 
 
@@ -192,24 +175,33 @@ class _Bar:
             auto_refresh=False,
         )
         self._by_samples = most is not None
-        total = most if most is not None else duration_ns
-        self._task = self._progress.add_task(name, total=total, samples=0, rate=0.0, lost=0)
+        total = most if duration_ns is None else duration_ns / 1e9
+        self._task = self._progress.add_task(name, total=most or total, samples=0, rate=0.0, lost=0)
         # When the rate was taken last, and of how many samples.
-        self._mark = (0, 0)
+        self._mark = (0.0, 0)
+        self._seen: recording.Progress | None = None
 
-    def show(self, samples: int, elapsed_ns: int, lost: int, *, last: bool) -> None:
-        """Not more often than the eye reads; the last rate is that of all."""
-        before_ns, before = (0, 0) if last else self._mark
-        if not last and elapsed_ns - before_ns < _SHOW_NS:
-            return
-        rate = (samples - before) / max(elapsed_ns - before_ns, 1) * 1e9
-        self._mark = (elapsed_ns, samples)
+    def show(self, progress: recording.Progress) -> None:
+        """Not more often than the eye reads."""
+        self._seen = progress
+        if progress.seconds - self._mark[0] >= _SHOW_SECONDS:
+            self._paint(progress)
+            self._mark = (progress.seconds, progress.samples)
+
+    def last(self) -> None:
+        """The last rate is that of all."""
+        self._mark = (0.0, 0)
+        if self._seen:
+            self._paint(self._seen)
+
+    def _paint(self, progress: recording.Progress) -> None:
+        seconds, samples = self._mark
         self._progress.update(
             self._task,
-            completed=samples if self._by_samples else elapsed_ns,
-            samples=samples,
-            rate=rate,
-            lost=lost,
+            completed=progress.samples if self._by_samples else progress.seconds,
+            samples=progress.samples,
+            rate=(progress.samples - samples) / max(progress.seconds - seconds, 1e-9),
+            lost=progress.lost,
             refresh=True,
         )
 

@@ -1,4 +1,4 @@
-"""Control-C and SIGTERM as the end of work that is to be completed, and not cut off."""
+"""Control-C and signals like SIGTERM as the end of work that is to be completed, not cut off."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ from typing import TYPE_CHECKING, Self
 if TYPE_CHECKING:
     from types import FrameType
 
-SLICE = 0.1
-"""Seconds that a wait may take at most: the signals end none, they are looked for after it."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT, signal.SIGXCPU)
 
 
 class Stop:
-    """Within it both signals are noted, and nothing else."""
+    """Within it the signals are noted; a second Control-C is a KeyboardInterrupt again."""
 
     def __init__(self) -> None:
         self.why = ""
-        """Which signal came, "" if none did."""
+        """Which signal came first, "" if none did."""
 
     def __enter__(self) -> Self:
         self._before = {
-            number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)
+            number: signal.signal(number, self._note)
+            for number in _SIGNALS
+            # As nohup has it.
+            if signal.getsignal(number) is not signal.SIG_IGN
         }
         return self
 
@@ -30,4 +32,7 @@ class Stop:
             signal.signal(number, handler)
 
     def _note(self, number: int, _frame: FrameType | None) -> None:
-        self.why = "Control-C" if number == signal.SIGINT else signal.Signals(number).name
+        if self.why and number == signal.SIGINT:
+            raise KeyboardInterrupt
+        name = "Control-C" if number == signal.SIGINT else signal.Signals(number).name
+        self.why = self.why or name

@@ -1,7 +1,8 @@
-"""The history of a region in a file: recordings, and what reads them back.
+"""Recordings: the history of regions in a file, and what reads it back.
 
->>> recording = rtshm.load("run.npz")                       # doctest: +SKIP
->>> recording.array["speed"], recording.conditions.kernel   # doctest: +SKIP
+>>> run = rtshm.load("run.arrows")                       # doctest: +SKIP
+>>> run.array["speed"].max(), run.conditions.ended       # doctest: +SKIP
+>>> run.to_pandas()                                      # doctest: +SKIP
 """
 
 from __future__ import annotations
@@ -9,194 +10,224 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
-from contextlib import contextmanager, suppress
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, Self, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from rtshm.errors import add_remedy, need
+from rtshm.errors import need
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy
+    import pandas
+    import pyarrow
+    import xarray
 
     from rtshm.recording.conditions import Conditions
 
     Array = numpy.ndarray[Any, numpy.dtype[Any]]
 
-FORMATS = {".npz": "numpy", ".csv": "numpy", ".parquet": "pyarrow"}
-"""The library that each format takes, by suffix. The format's module has the suffix's name."""
+
+class Format(NamedTuple):
+    """A format of recordings; its module in this package has the suffix's name."""
+
+    library: str
+    extra: str
 
 
-@dataclasses.dataclass(frozen=True, slots=True)
+FORMATS = {
+    ".arrows": Format("pyarrow", "record"),
+    ".mcap": Format("mcap", "mcap"),
+    ".csv": Format("numpy", "numpy"),
+}
+CUT_OFF = "cut off"
+"""Conditions.ended of a recording that nothing ended: its program was killed, say."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
 class Recording:
-    """What was recorded of a region."""
+    """What was recorded of one region, or of several on one time line.
 
-    conditions: Conditions
-    """Under which it was made."""
-    array: Array
-    """As Samples.read_array() gives it: structured, of shape (conditions.samples,)."""
+    load() reads the file when its content is first used. A recording of
+    several regions has their names in `regions`; recording["motor"] is the
+    recording of one of them.
+    """
 
+    _read: Callable[[], Mapping[str, tuple[Conditions, Array]]]
+    path: Path | None = None
+    done: Sequence[Conditions] = ()
+    """The conditions of each region, of a recording that was made just now."""
 
-class _Format(Protocol):
-    """A file of one format that is being written."""
+    @classmethod
+    def of(cls, conditions: Conditions, array: Array) -> Recording:
+        """A recording of one region, of samples as Samples.read_array() returns them."""
+        return cls(lambda: {conditions.region: (conditions, array)})
 
-    def write(self, array: Array) -> None: ...
+    @cached_property
+    def _content(self) -> Mapping[str, tuple[Conditions, Array]]:
+        return self._read()
 
-    def end(self, conditions: Conditions) -> None:
-        """All that is left; the file is whole then."""
+    @property
+    def regions(self) -> tuple[str, ...]:
+        """The names of the regions."""
+        return tuple(self._content)
 
-    def close(self) -> None:
-        """Let go of what is held; the file may be anything. Raises no OSError."""
+    def __getitem__(self, region: str) -> Recording:
+        if region not in self._content:
+            raise ValueError(f"no region {region} in it; there are {', '.join(self.regions)}")
+        return Recording.of(*self._content[region])
+
+    @property
+    def conditions(self) -> Conditions:
+        """The conditions the recording was made under. ValueError if it has several regions."""
+        return self.done[0] if len(self.done) == 1 else self._only[0]
+
+    @property
+    def array(self) -> Array:
+        """A structured array as Samples.read_array() returns it, of shape (conditions.samples,).
+
+        Raises ValueError if the recording has several regions.
+        """
+        return self._only[1]
+
+    @property
+    def _only(self) -> tuple[Conditions, Array]:
+        if len(self._content) > 1:
+            names = ", ".join(self.regions)
+            raise ValueError(f"the recording has the regions {names}; select one")
+        (found,) = self._content.values()
+        return found
+
+    def to_arrow(self) -> pyarrow.Table:
+        """A pyarrow.Table with the columns of a recording in a file, and `time`.
+
+        `time` is CLOCK_REALTIME in UTC: the time of the start, and CLOCK_MONOTONIC
+        since then. Raises ExtraError if pyarrow is not installed.
+        """
+        need("pyarrow", "a table", "record")
+        from rtshm.recording import arrows
+
+        return arrows.table(list(self._content.values()))
+
+    def to_pandas(self) -> pandas.DataFrame:
+        """A DataFrame with the columns of to_arrow(), and `time` as its index.
+
+        Enums are categories with the names of the values. Raises ExtraError if
+        pandas or pyarrow is not installed.
+        """
+        need("pandas", "a DataFrame", "pandas")
+        return self.to_arrow().to_pandas().set_index("time")
+
+    def to_xarray(self) -> xarray.Dataset:
+        """A Dataset with a variable for each field, along `time`.
+
+        An array field has dimensions of its own, the fields of a struct are
+        variables `pose.x`. Raises ValueError if the recording has several
+        regions, ExtraError if xarray is not installed.
+        """
+        need("xarray", "a Dataset", "pandas")
+        import xarray
+
+        from rtshm.recording.columns import variables, wall_clock
+
+        dataset = xarray.Dataset(attrs=self.conditions.asdict())
+        dataset["time"] = "time", wall_clock(self.conditions, self.array)
+        for name, values in variables(self.array):
+            inner = [f"{name}_{number}" for number in range(values.ndim - 1)]
+            dataset[name] = ("time", *inner), values
+        return dataset
+
+    def __repr__(self) -> str:
+        return f"<rtshm.Recording {self.path or ', '.join(self.regions)}>"
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
-    """The format of a file. Raises ValueError that names the known ones."""
-    suffix = Path(path).suffix
+    """The format of a file. ValueError names the known formats and what each needs."""
+    suffix = Path(path).suffix.lower()
     if suffix not in FORMATS:
+        known = ", ".join(
+            f"{known} (pip install 'rtshm[{format.extra}]')" for known, format in FORMATS.items()
+        )
         raise ValueError(
-            f"{os.fspath(path)}: {suffix or 'no suffix'} is no format of recordings; "
-            f"give one of {', '.join(FORMATS)}"
+            f"{os.fspath(path)}: {suffix or 'no suffix'} is not a format of recordings; "
+            f"use one of {known}"
         )
     return suffix
 
 
-def check_format(path: str | os.PathLike[str]) -> None:
-    """ValueError if no format has the suffix, ExtraError if its library is not there."""
-    suffix = suffix_of(path)
-    need("numpy", "a recording", "record")
-    need(FORMATS[suffix], f"a recording as {suffix}", "record")
+def check_format(suffix: str) -> Any:
+    """The module of a format. ExtraError if its library is not installed."""
+    need("numpy", "a recording", "numpy")
+    need(FORMATS[suffix].library, f"a recording as {suffix}", FORMATS[suffix].extra)
+    return importlib.import_module(f"rtshm.recording.{suffix.removeprefix('.')}")
 
 
 def load(path: str | os.PathLike[str]) -> Recording:
-    """Read a whole recording, of any format.
+    """Open a recording of any format. Its content is read when it is first used.
+
+    A file that was cut off, at any byte, has the samples up to its last whole
+    chunk; conditions.ended is then "cut off".
 
     Raises OSError (FileNotFoundError, ...), ExtraError if the library of the
-    format is not there, and ValueError for another suffix than .npz, .parquet
-    and .csv, and if this is no recording.
+    format is not installed, and ValueError for an unknown suffix or a file
+    that is not a recording.
     """
-    check_format(path)
-    # First, so that a library's own words for it need not be known.
-    with open(path, "rb"):
-        pass
+    module = check_format(suffix_of(path))
+    parts(module, Path(path)).close()
+    return opened(module, Path(path))
+
+
+def opened(module: Any, path: Path, done: Sequence[Conditions] = ()) -> Recording:
+    """A recording that is read, by the module of its format, when it is used."""
+    return Recording(lambda: _content(module, path), path, done)
+
+
+def parts(module: Any, path: Path) -> Any:
+    """The generator `read` of a format, at its beginning, or ValueError: not a recording.
+
+    What read(path) of a format yields: a list of the conditions at the
+    beginning, then parts of the recording as pairs of a region's number and
+    an array, and at the end of a recording that was ended the list of the
+    conditions as they are at the end. Anything can be raised where it was cut off.
+    """
+    read = module.read(path)
     try:
-        conditions, array = _module(suffix_of(path)).read(Path(path))
+        begun = next(read)
     except OSError as error:
         if error.errno:
             raise
         # pyarrow's errors about the content are OSError, too.
-        raise ValueError(f"{os.fspath(path)}: this is no recording: {error}") from error
+        raise ValueError(f"{path}: not a recording: {error}") from error
     except Exception as error:
-        raise ValueError(f"{os.fspath(path)}: this is no recording: {error}") from error
-    return Recording(conditions, array)
+        raise ValueError(f"{path}: not a recording: {error or type(error).__name__}") from error
 
-
-class Recorder:
-    """A recording that is being written, a context manager.
-
-    The file gets its name when it is whole, at finish(). Up to then what had
-    the name before is there as it was, and the samples are in a file beside
-    it, which goes if finish() is not reached. Raises OSError, and as
-    check_format().
-    """
-
-    def __init__(self, path: str | os.PathLike[str], conditions: Conditions) -> None:
-        check_format(path)
-        from rtshm.recording.columns import dtype_of
-
-        # What a link points to gets the new content, and not the link's place.
-        self.path = Path(os.path.realpath(path))
-        self._part = self.path.with_name(f".{self.path.name}.{os.getpid()}.part")
-        self._conditions = conditions
-        self._samples = self._missed = self._lost = 0
-        self._last_tick = 0
+    def whole() -> Iterator[Any]:
+        yield begun
         try:
-            self._file: BinaryIO = open(self._part, "xb")
+            yield from read
         except OSError as error:
-            error.filename = os.fspath(path)
-            raise
-        try:
-            made = _module(suffix_of(path)).Writer(
-                self._file, self.path, conditions, dtype_of(conditions)
-            )
-        except BaseException:
-            self._discard()
-            raise
-        self._format = cast("_Format", made)
-        self._open = True
-
-    @property
-    def samples(self) -> int:
-        """That were written."""
-        return self._samples
-
-    def write(self, array: Array) -> None:
-        """Append what Samples.read_array() gave."""
-        if not len(array):
+            if error.errno:
+                raise
+        except (Exception, MemoryError):
+            # Here it was cut off.
             return
-        tick, missed = array["tick"], array["missed"]
-        if self._samples:
-            self._lost += int(tick[0]) - self._last_tick - 1
+
+    return whole()
+
+
+def _content(module: Any, path: Path) -> dict[str, tuple[Conditions, Array]]:
+    from rtshm.recording.columns import count, dtype_of, joined
+
+    begun, *rest = parts(module, path)
+    ended = rest.pop() if rest and isinstance(rest[-1], list) else None
+    found = {}
+    for number, conditions in enumerate(begun):
+        dtype = dtype_of(conditions)
+        array = joined(dtype, [part for index, part in rest if index == number])
+        if ended and ended[number].samples == len(array):
+            conditions = ended[number]
         else:
-            missed = missed[1:]
-        self._lost += int(tick[-1]) - int(tick[0]) + 1 - len(array)
-        self._last_tick = int(tick[-1])
-        self._missed += int(missed.sum(dtype="u8"))
-        self._samples += len(array)
-        with self._explained():
-            self._format.write(array)
-
-    def finish(self, ended: str) -> Conditions:
-        """Complete the file, and give it its name; `ended` says what ended the recording.
-
-        Returns the conditions as they are in it.
-        """
-        conditions = dataclasses.replace(
-            self._conditions,
-            samples=self._samples,
-            lost=self._lost,
-            missed=self._missed,
-            ended=ended,
-        )
-        with self._explained():
-            self._format.end(conditions)
-            self._file.flush()
-            # So that a power cut leaves one of the two, and no empty file of the name.
-            os.fsync(self._file.fileno())
-            os.replace(self._part, self.path)
-        self._open = False
-        self._format.close()
-        self._file.close()
-        return conditions
-
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            was = "is as it was" if self.path.exists() else "is not there"
-            lost = f"the {self._samples} samples so far are gone, and {self.path} {was}"
-            # In the place of the file that goes.
-            error.filename = str(self.path)
-            add_remedy(error, self.path, lost)
-            raise
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        if self._open:
-            self._open = False
-            self._format.close()
-            self._discard()
-
-    def _discard(self) -> None:
-        # It writes what it has not written yet, for which there may be no room.
-        with suppress(OSError):
-            self._file.close()
-        with suppress(FileNotFoundError):
-            self._part.unlink()
-
-
-def _module(suffix: str) -> Any:
-    return importlib.import_module(f"rtshm.recording.{suffix.removeprefix('.')}")
+            conditions = dataclasses.replace(conditions, ended=CUT_OFF, **count(array))
+        found[conditions.region] = conditions, array
+    return found

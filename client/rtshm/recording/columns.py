@@ -1,14 +1,17 @@
-"""Samples as columns of plain values, one of each element: for formats that know no structs.
+"""Samples as columns of plain values, one of each element: for formats without structs.
 
 A field is a column of its name, an element of an array `axes[0]`, of two
 dimensions `grid[1][0]`, a field of a struct `pose.x`, and of an array of
-structs `points[1].x`.
+structs `points[1].x`. In a recording of several regions the fields have the
+region's name before theirs, `motor.speed`, and a column `region` says of which
+region the samples are.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntFlag
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -18,7 +21,7 @@ from rtshm.layout import Layout
 from rtshm.samples import HEADER, sample_dtype
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from enum import IntEnum
 
     from rtshm.layout import Field
@@ -61,13 +64,122 @@ class Column:
             array[:, last] = values
 
 
+@lru_cache
 def dtype_of(conditions: Conditions) -> numpy.dtype[numpy.void]:
-    """Of the samples of a recording: what Samples.read_array() gave. LayoutError for its text."""
+    """The dtype of the samples of a recording. LayoutError for the text of its layout."""
     record_bytes = conditions.record_bytes
-    return sample_dtype(HEADER.size + record_bytes, record_bytes, _layout(conditions))
+    whole = sample_dtype(HEADER.size + record_bytes, record_bytes, _layout(conditions))
+    if not conditions.fields:
+        return whole
+    names = [name for name in whole.names or () if name in (*HEADER_NAMES, *conditions.fields)]
+    return numpy.empty(0, whole)[names].dtype
 
 
-def columns(conditions: Conditions) -> list[Column]:
+def joined(dtype: numpy.dtype[Any], arrays: Sequence[Array]) -> Array:
+    """One array of this dtype; numpy.concatenate() would drop the padding of a structured one."""
+    whole = numpy.zeros(sum(map(len, arrays)), dtype)
+    return numpy.concatenate(arrays, out=whole) if arrays else whole
+
+
+def count(array: Array, last: int | None = None) -> dict[str, int]:
+    """Samples, and lost samples and missed periods since the tick `last`, if there was one."""
+    if not len(array):
+        return {"samples": 0, "lost": 0, "missed": 0}
+    tick, missed = array["tick"], array["missed"]
+    if last is None:
+        last, missed = int(tick[0]) - 1, missed[1:]
+    lost = int(tick[-1]) - last - len(array)
+    return {"samples": len(array), "lost": lost, "missed": int(missed.sum(dtype="u8"))}
+
+
+def wall_clock(conditions: Conditions, array: Array) -> Array:
+    """The CLOCK_REALTIME of each sample, as datetime64[ns]."""
+    begin = numpy.int64(conditions.started_ns - conditions.started_monotonic_ns)
+    times: Array = (array["time_ns"].astype("i8") + begin).view("M8[ns]")
+    return times
+
+
+def variables(array: Array, prefix: str = "") -> Iterator[tuple[str, Array]]:
+    """Each field with its whole array; the fields of a struct by names with dots."""
+    for name in array.dtype.names or ():
+        values = array[name]
+        if values.dtype.fields:
+            yield from variables(values, f"{prefix}{name}.")
+        elif values.dtype.kind == "b":
+            yield prefix + name, values.view(numpy.uint8) != 0
+        else:
+            yield prefix + name, values
+
+
+@dataclass(frozen=True, slots=True)
+class Heading:
+    """A column of a table of samples of several regions."""
+
+    name: str
+    column: Column
+    region: int | None
+    """The number of the region that it is of; None: it is of all."""
+
+
+def headings(begun: Sequence[Conditions]) -> list[Heading]:
+    """The columns of the samples of several regions, but for `region`, or of one region."""
+    found = []
+    for number, conditions in enumerate(begun):
+        for column in columns(conditions):
+            if column.root in HEADER_NAMES:
+                if number == 0:
+                    found.append(Heading(column.name, column, None))
+            else:
+                prefix = f"{conditions.region}." if len(begun) > 1 else ""
+                found.append(Heading(prefix + column.name, column, number))
+    return found
+
+
+class Rows:
+    """Samples of several regions in the order of their times."""
+
+    def __init__(self, parts: Sequence[tuple[int, Array]]) -> None:
+        self._parts = parts
+        times = numpy.concatenate([array["time_ns"] for _, array in parts])
+        self.order = numpy.argsort(times, kind="stable")
+        """Where in all parts together each row is."""
+        regions = [numpy.full(len(array), number, "i4") for number, array in parts]
+        self.regions = numpy.concatenate(regions)[self.order]
+        """Of each row the number of its region."""
+
+    def of(self, heading: Heading) -> tuple[Array, Array | None]:
+        """The values of a column, and where its region has samples, if not everywhere."""
+        pieces = [
+            heading.column.of(array)
+            if heading.region in (None, number)
+            else numpy.zeros(len(array), heading.column.dtype)
+            for number, array in self._parts
+        ]
+        known = None if heading.region is None else self.regions == heading.region
+        return (
+            numpy.concatenate(pieces)[self.order],
+            None if known is None or known.all() else known,
+        )
+
+
+def split(
+    begun: Sequence[Conditions], regions: Array, values: Iterable[tuple[Heading, Array]]
+) -> list[tuple[int, Array]]:
+    """What Rows was made of: `regions` of the rows, and each column's values."""
+    places = [numpy.flatnonzero(regions == number) for number in range(len(begun))]
+    arrays = [
+        numpy.zeros(len(place), dtype_of(conditions))
+        for place, conditions in zip(places, begun, strict=True)
+    ]
+    for heading, column in values:
+        for number, (place, array) in enumerate(zip(places, arrays, strict=True)):
+            if heading.region in (None, number):
+                heading.column.store(array, column[place])
+    return [(number, array) for number, array in enumerate(arrays) if len(array)]
+
+
+@lru_cache
+def columns(conditions: Conditions) -> tuple[Column, ...]:
     """Those of the samples of a recording, in the order of their offsets."""
     dtype = dtype_of(conditions)
     layout = _layout(conditions)
@@ -78,7 +190,7 @@ def columns(conditions: Conditions) -> list[Column]:
     for name, (inner, offset, *_) in dtype.fields.items():
         field = None if name in HEADER_NAMES else by_offset[offset - begin]
         found += _columns(name, name, (name,), inner, field)
-    return found
+    return tuple(found)
 
 
 def _layout(conditions: Conditions) -> Layout | None:

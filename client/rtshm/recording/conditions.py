@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import time
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -13,7 +14,7 @@ from rtshm._version import __version__
 from rtshm.kernel_files import file_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from rtshm.control import RegionInfo
 
@@ -77,6 +78,8 @@ class Conditions:
     kernel does not set the frequency."""
     version: str
     """Of this package."""
+    fields: tuple[str, ...] = ()
+    """The fields of the layout that were recorded; () for all."""
     samples: int = 0
     """That were recorded; with the three after it, as of the end."""
     lost: int = 0
@@ -84,20 +87,21 @@ class Conditions:
     missed: int = 0
     """Periods without a tick of their own, by the samples after the first."""
     ended: str = ""
-    """What ended the recording; "" if nothing did, and it was cut off."""
+    """What ended the recording; "cut off" if nothing did: its program was killed, say."""
 
     @classmethod
-    def now(cls, region: RegionInfo) -> Self:
-        """Of a recording of this region that begins now."""
+    def now(cls, region: RegionInfo, fields: Sequence[str] = ()) -> Self:
+        """Return the conditions of a recording of this region that begins now."""
         return cls(
             region=region.name,
             layout=region.layout,
             record_bytes=region.record_bytes,
             period_ns=region.period_ns,
             started_ns=time.time_ns(),
-            started_monotonic_ns=time.monotonic_ns(),
+            started_monotonic_ns=monotonic_ns(),
             kernel=os.uname().release,
             version=__version__,
+            fields=tuple(fields),
             **dataclasses.asdict(Machine.now()),
         )
 
@@ -105,15 +109,23 @@ class Conditions:
     def of(cls, values: Mapping[str, Any]) -> Self:
         """From asdict()'s, without what a later version added. TypeError if some are missing."""
         known = {field.name for field in dataclasses.fields(cls)}
-        return cls(**{name: value for name, value in values.items() if name in known})
+        known_values = {name: value for name, value in values.items() if name in known}
+        return cls(**{**known_values, "fields": tuple(values.get("fields", ()))})
 
-    def asdict(self) -> dict[str, str | int]:
-        """By name, for of()."""
-        return dataclasses.asdict(self)
+    def asdict(self) -> dict[str, Any]:
+        """By name, for of() and for JSON."""
+        return {**dataclasses.asdict(self), "fields": list(self.fields)}
 
 
-ENDING = ("samples", "lost", "missed", "ended")
-"""The fields of Conditions that are known at the end."""
+def monotonic_ns() -> int:
+    """CLOCK_MONOTONIC as the kernel has it and samples, in a time namespace too; in ns."""
+    return time.monotonic_ns() - _timens_offset_ns()
+
+
+@cache
+def _timens_offset_ns() -> int:
+    match = re.search(r"^monotonic\s+(-?\d+)\s+(\d+)", file_text("/proc/self/timens_offsets"), re.M)
+    return int(match[1]) * 10**9 + int(match[2]) if match else 0
 
 
 def preemption(realtime: str, debug: str, version: str) -> str:

@@ -1,12 +1,13 @@
-"""A recording written back into a region, each sample at its time."""
+"""A recording written back into regions, each sample at its time."""
 
 from __future__ import annotations
 
 import os
 import select
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rtshm.abi import LAYOUT_OFFSET
 from rtshm.atomic import ATOMIC_MAX
@@ -14,15 +15,20 @@ from rtshm.errors import LayoutError, need
 from rtshm.samples import ANNOUNCED, HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-    from rtshm.recording import Recording
+    from rtshm.recording import Array, Recording
     from rtshm.region import Region
+
+    _Sample: TypeAlias = tuple[int, memoryview, bool, int]
 
 # Samples whose bytes are made at a time.
 _PART = 1 << 12
 # Seconds between two looks whether it is to stop, or the region is gone.
 _LOOK = 0.1
+
+
+SPEED_MIN, SPEED_MAX = 1e-6, 1e6
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,43 +40,107 @@ class Played:
     lateness_max_ns: int
     """From when a sample was due until its write began, of the latest."""
     deleted: bool
-    """Whether the region was deleted meanwhile, which ended it."""
+    """Whether a region was deleted meanwhile, which ended it."""
+
+
+def check_speed(speed: float) -> None:
+    """ValueError unless one can play that fast."""
+    # Also of NaN.
+    if not SPEED_MIN <= speed <= SPEED_MAX:
+        raise ValueError(f"speed {speed}: must be between {SPEED_MIN:g} and {SPEED_MAX:g}")
 
 
 def play(
     recording: Recording,
-    region: Region,
+    region: Region | Sequence[Region],
     *,
     speed: float = 1.0,
     loop: bool = False,
     stopped: Callable[[], bool] = lambda: False,
 ) -> Played:
-    """Write each sample's record into the region, as long after the first as it was recorded.
+    """Write each sample's record into its region, as long after the first as it was recorded.
 
-    One pwrite(2) a sample: of a sample that took an announcement the word,
-    which announces, and the fields; of another the fields alone, and some_int
-    by a store of its own if it is another than before. Late writes catch up.
-    `speed` 2 is twice as fast; `loop` begins again, one period after the last
-    sample; `stopped` is asked ten times a second.
+    `region` is a region, or of a recording of several one for each, in the
+    order of recording.regions. One pwrite(2) a sample: of a sample that took
+    an announcement the word, which announces, and the fields; of another the
+    fields alone, and some_int by a store of its own if it is another than
+    before. Late writes catch up; where samples are lost, the values before
+    them are held. `speed` 2 is twice as fast; `loop` begins again, one period
+    after the last sample; `stopped` is asked ten times a second.
 
-    Raises LayoutError if the region has another layout than was recorded, or
-    the record more than the page that is written in one step.
+    Raises ValueError for a speed or for times that one cannot play, and
+    LayoutError if a record is more than the page that is written in one step
+    or if not all fields were recorded.
     """
-    need("numpy", "a recording", "record")
+    need("numpy", "a recording", "numpy")
     import numpy
 
-    array, conditions = recording.array, recording.conditions
+    from rtshm.recording.columns import Rows
+
+    check_speed(speed)
+    regions = list(region) if isinstance(region, Sequence) else [region]
+    recordings = [recording[name] for name in recording.regions]
+    if len(regions) != len(recordings):
+        raise ValueError(f"{len(regions)} regions for {', '.join(recording.regions)}")
+    for each in recordings:
+        _check(each)
+    players = [_Player(each, stopped) for each in regions]
+    rows = Rows([(number, each.array) for number, each in enumerate(recordings)])
+    if not len(rows.regions):
+        return _played(players)
+    first_ns = min(int(each.array["time_ns"][0]) for each in recordings if len(each.array))
+    last_ns = max(int(each.array["time_ns"][-1]) for each in recordings if len(each.array))
+    span_ns = last_ns - first_ns + min(each.conditions.period_ns for each in recordings)
+    start_ns = time.monotonic_ns()
+    going = True
+    while going:
+        # A region's samples are in the order of their times: those of a part are one slice.
+        begins = [0] * len(recordings)
+        for at in range(0, len(rows.regions), _PART):
+            which = rows.regions[at : at + _PART]
+            samples: list[Iterator[_Sample]] = []
+            for number, each in enumerate(recordings):
+                end = begins[number] + int(numpy.count_nonzero(which == number))
+                samples.append(_samples(each.array[begins[number] : end]))
+                begins[number] = end
+            for number in which.tolist():
+                time_ns, record, announce, value = next(samples[number])
+                due_ns = start_ns + round((time_ns - first_ns) / speed)
+                if not players[number].write(due_ns, record, announce, value):
+                    return _played(players)
+        start_ns += round(span_ns / speed)
+        going = loop
+    return _played(players)
+
+
+def _check(recording: Recording) -> None:
+    import numpy
+
+    conditions, name = recording.conditions, recording.conditions.region
     if conditions.record_bytes > ATOMIC_MAX:
         raise LayoutError(
-            f"{region.path}: the recording has {conditions.record_bytes} bytes of each tick, and "
+            f"{name}: the recording has {conditions.record_bytes} bytes of each tick, and "
             f"{ATOMIC_MAX} are written in one step"
         )
-    assert array.dtype.fields
+    if conditions.fields:
+        raise LayoutError(
+            f"{name}: only {', '.join(conditions.fields)} of the layout was recorded; "
+            "record all fields to play it"
+        )
+    back = numpy.flatnonzero(numpy.diff(recording.array["time_ns"].astype("i8")) < 0)
+    if len(back):
+        raise ValueError(f"{name}: the time goes back after sample {back[0] + 1}")
+
+
+def _samples(array: Array) -> Iterator[_Sample]:
+    """Of each sample its time, its record, whether it announced, and some_int."""
+    import numpy
+
     begin = HEADER.size
     # The fields without the header, at their places in the region.
     fields = {
         name: (inner, offset - begin)
-        for name, (inner, offset, *_) in array.dtype.fields.items()
+        for name, (inner, offset, *_) in (array.dtype.fields or {}).items()
         if offset >= begin
     }
     end = max(offset + inner.itemsize for inner, offset in fields.values())
@@ -82,37 +152,26 @@ def play(
             "itemsize": max(end, LAYOUT_OFFSET),
         }
     )
-    player = _Player(region, stopped)
-    if not len(array):
-        return player.played()
-    first_ns = int(array["time_ns"][0])
-    span_ns = int(array["time_ns"][-1]) - first_ns + conditions.period_ns
-    start_ns = time.monotonic_ns()
-    going = True
-    while going:
-        for at in range(0, len(array), _PART):
-            part = array[at : at + _PART]
-            records = numpy.zeros(len(part), dtype)
-            for name in fields:
-                records[name] = part[name]
-            announced = part["flags"] & ANNOUNCED
-            # What is announced is what its tick took, whoever cleared it since.
-            records["ready"] = announced
-            data = records.view(numpy.uint8).data
-            size = dtype.itemsize
-            times = (part["time_ns"] - numpy.uint64(first_ns)).tolist()
-            for index, (time_ns, flag, value) in enumerate(
-                zip(times, announced.tolist(), part["some_int"].tolist(), strict=True)
-            ):
-                due_ns = start_ns + round(time_ns / speed)
-                going = player.write(
-                    due_ns, data[index * size : (index + 1) * size], bool(flag), value
-                )
-                if not going:
-                    return player.played()
-        start_ns += round(span_ns / speed)
-        going = loop
-    return player.played()
+    records = numpy.zeros(len(array), dtype)
+    for name in fields:
+        records[name] = array[name]
+    announced = array["flags"] & ANNOUNCED
+    # What is announced is what its tick took, whoever cleared it since.
+    records["ready"] = announced
+    data, size = records.view(numpy.uint8).data, dtype.itemsize
+    times, values = array["time_ns"].tolist(), array["some_int"].tolist()
+    for index, (time_ns, flag, value) in enumerate(
+        zip(times, announced.tolist(), values, strict=True)
+    ):
+        yield time_ns, data[index * size : (index + 1) * size], bool(flag), value
+
+
+def _played(players: Sequence[_Player]) -> Played:
+    return Played(
+        sum(player.written for player in players),
+        max(player.late_ns for player in players),
+        any(player.deleted for player in players),
+    )
 
 
 class _Player:
@@ -124,8 +183,8 @@ class _Player:
         # For no event: it says POLLHUP nevertheless.
         self._poll.register(self._fd, 0)
         self._look_ns = 0
-        self._written = self._late_ns = 0
-        self._deleted = False
+        self.written = self.late_ns = 0
+        self.deleted = False
         self._value: int | None = None
 
     def write(self, due_ns: int, record: memoryview, announce: bool, value: int) -> bool:
@@ -133,15 +192,15 @@ class _Player:
         while True:
             now_ns = time.monotonic_ns()
             if now_ns >= self._look_ns:
-                self._deleted = bool(self._poll.poll(0))
-                if self._deleted or self._stopped():
+                self.deleted = bool(self._poll.poll(0))
+                if self.deleted or self._stopped():
                     return False
                 self._look_ns = now_ns + round(_LOOK * 1e9)
             if now_ns >= due_ns:
                 break
             # To an absolute time, as time.sleep() makes it, so that nothing adds up.
             time.sleep(min((due_ns - now_ns) / 1e9, _LOOK))
-        self._late_ns = max(self._late_ns, now_ns - due_ns)
+        self.late_ns = max(self.late_ns, now_ns - due_ns)
         if announce:
             os.pwrite(self._fd, record, 0)
         else:
@@ -151,8 +210,5 @@ class _Player:
             if value != self._value:
                 self._region.some_int = value
         self._value = value
-        self._written += 1
+        self.written += 1
         return True
-
-    def played(self) -> Played:
-        return Played(self._written, self._late_ns, self._deleted)

@@ -1,6 +1,6 @@
 """A recording as a picture: its fields over time, and how late its ticks were.
 
-figure() is the picture, for programs that go on with it; save() makes a file.
+figure() returns the picture, save() writes a file.
 """
 
 from __future__ import annotations
@@ -46,6 +46,9 @@ _COLOURS = (
 _GREY = "#555555"
 # A line is drawn as so many pieces at most, each from its least to its greatest value.
 _PIECES = 1500
+# And of one in which one can zoom.
+_ZOOM_PIECES = 50_000
+_NAMES_MAX, _SPANS_MAX = 32, 200
 _WIDTH_IN, _DPI = 11.0, 120
 _TOP_IN, _BETWEEN_IN, _HISTOGRAM_IN = 0.85, 1.15, 2.3
 
@@ -69,13 +72,13 @@ _PAGE = Template("""<!doctype html>
 <title>$title</title>
 <style>
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2em auto; }
-svg { width: 100%; height: auto; }
 table { border-collapse: collapse; margin: 1em 0; }
 caption { text-align: left; font-weight: bold; padding: .3em 0; }
 th, td { text-align: left; padding: .2em 1.5em .2em 0; border-bottom: 1px solid #e6e6e6; }
 th { font-weight: normal; color: #555; white-space: nowrap; vertical-align: top; }
 td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
 </style>
+<h1>$title</h1>
 $picture
 $tables
 </html>
@@ -117,18 +120,16 @@ class Lateness:
 def save(
     recording: Recording, path: str | os.PathLike[str], fields: Sequence[str] | None = None
 ) -> None:
-    """Draw it into a file, .png or .html: a page of its own, with the figures as tables.
+    """Draw it into a file: .png, or .html, a page of its own in which one can zoom.
 
     Raises as figure() does, ValueError for another suffix, and OSError.
     """
-    suffix = check_suffix(path)
-    drawn = figure(recording, fields)
-    if suffix == ".png":
+    if check_suffix(path) == ".png":
         picture = io.BytesIO()
-        drawn.savefig(picture, format="png", dpi=_DPI)
+        figure(recording, fields).savefig(picture, format="png", dpi=_DPI)
         data = picture.getvalue()
     else:
-        data = _page(recording, drawn).encode()
+        data = _page(recording, fields).encode()
     Path(path).write_bytes(data)
 
 
@@ -137,19 +138,21 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
     suffix = Path(path).suffix
     if suffix not in SUFFIXES:
         raise ValueError(
-            f"{os.fspath(path)}: {suffix or 'no suffix'} is no format of pictures; "
-            f"give one of {', '.join(SUFFIXES)}"
+            f"{os.fspath(path)}: {suffix or 'no suffix'} is not a format of pictures; "
+            f"use one of {', '.join(SUFFIXES)}"
         )
     return suffix
 
 
 def figure(recording: Recording, fields: Sequence[str] | None = None) -> Figure:
-    """A panel for each field over time, the histogram of lateness, the conditions as caption.
+    """Draw each field over time, the histogram of lateness, and the conditions as caption.
 
-    The elements of an array share a panel. Without `fields` those that are
-    numbers, PANELS_MAX of them; some_int only if it changes, or is alone.
-    Raises ValueError for a field that is not there or is no number, and
-    ExtraError if there is no matplotlib.
+    The elements of an array share a panel, unless one is named: `axes[3]`.
+    Without `fields` those that are numbers, PANELS_MAX of them; some_int only
+    if it changes, or is alone. Values that are not finite are gaps, and are
+    counted. Raises ValueError for a field that is unknown or not a number and
+    for a recording of several regions, and ExtraError if matplotlib is not
+    installed.
     """
     need("matplotlib", "a picture", "plot")
     need("numpy", "a picture", "plot")
@@ -219,12 +222,13 @@ def _panels(
             # The elements of an array share a panel, the fields of a struct do not.
             key = column.root if "." not in column.name else column.name
             by_root.setdefault(key, []).append(column)
-    if fields is not None:
-        if unknown := [name for name in fields if name not in by_root]:
+    if fields:
+        by_name = {column.name: [column] for each in by_root.values() for column in each} | by_root
+        if unknown := [name for name in fields if name not in by_name]:
             raise ValueError(
                 f"there is no field {', '.join(unknown)} to draw; there are {', '.join(by_root)}"
             )
-        return [by_root[name] for name in fields], []
+        return [by_name[name] for name in fields], []
     value = recording.array["some_int"]
     if len(by_root) > 1 and not (value != value[:1]).any():
         del by_root["some_int"]
@@ -254,16 +258,21 @@ def _draw_panel(axes: Axes, recording: Recording, columns: list[Column], seconds
 
     gaps = _gaps(recording)
     shown = columns[:LINES_MAX]
+    few = len(recording.array) <= 60
     for number, column in enumerate(shown):
         values = column.of(recording.array)
         discrete = column.enum is not None or column.dtype.kind == "b"
         label = column.name.removeprefix(column.root) if len(columns) > 1 else None
-        _draw_line(axes, seconds, values, gaps[0], _COLOURS[number], label, steps=discrete)
+        x, y = _line(seconds, values, gaps[0], _PIECES)
+        axes.plot(
+            x, y, color=_COLOURS[number], label=label, linewidth=1.1, marker="." if few else "",
+            markersize=4, drawstyle="steps-post" if discrete else "default",
+            solid_joinstyle="round",
+        )  # fmt: skip
     column = columns[0]
-    name = column.root if len(columns) > 1 else column.name
-    more = f" ({len(shown)} of {len(columns)})" if len(columns) > len(shown) else ""
     # Above its panel, where no number of the axis is in its way.
-    axes.set_title(name + more, loc="left", fontsize=9.5, pad=3, color="#222222")
+    title = _title(recording, columns)
+    axes.set_title(title, loc="left", fontsize=9.5, pad=3, color="#222222")
     if column.dtype.kind == "b":
         axes.set_yticks([0, 1], ["false", "true"])
         axes.set_ylim(-0.2, 1.2)
@@ -313,58 +322,62 @@ def _gaps(recording: Recording) -> tuple[Array, Array]:
     return before, lost[before]
 
 
-def _draw_line(
-    axes: Axes,
-    seconds: Array,
-    values: Array,
-    gaps: Array,
-    colour: str,
-    label: str | None,
-    *,
-    steps: bool,
-) -> None:
+def _title(recording: Recording, columns: list[Column]) -> str:
+    """The name of a panel, and how many of its values are not drawn."""
+    import numpy
+
+    name = columns[0].root if len(columns) > 1 else columns[0].name
+    if len(columns) > LINES_MAX:
+        name += f" ({LINES_MAX} of {len(columns)})"
+    not_finite = sum(
+        int(numpy.count_nonzero(~numpy.isfinite(column.of(recording.array))))
+        for column in columns[:LINES_MAX]
+    )
+    return name + (f" ({not_finite:,} not finite)" if not_finite else "")
+
+
+def _line(seconds: Array, values: Array, gaps: Array, pieces: int) -> tuple[Array, Array]:
     """A line that is broken at the gaps; of very many samples, what they span piece by piece."""
     import numpy
 
-    if len(values) > 2 * _PIECES:
-        starts = numpy.linspace(0, len(values), _PIECES, endpoint=False).astype(int)
+    # More than that has no axis.
+    values = values.astype("f8")
+    values = numpy.where(numpy.isfinite(values), values, numpy.nan).clip(-1e300, 1e300)
+    if len(values) > 2 * pieces:
+        starts = numpy.linspace(0, len(values), pieces, endpoint=False).astype(int)
         # No piece has samples of both sides of a gap, as long as there are fewer than pieces.
-        starts = numpy.unique(numpy.r_[starts, gaps[:_PIECES] + 1])
-        values = values.astype("f8") if values.dtype.kind == "b" else values
-        low = numpy.minimum.reduceat(values, starts)
-        high = numpy.maximum.reduceat(values, starts)
+        starts = numpy.unique(numpy.r_[starts, gaps[:pieces] + 1])
         # The least and the greatest of each piece, where they are drawn one after another, fill
         # what the line would fill.
         x = numpy.repeat(seconds[starts], 2)
-        y = numpy.column_stack([low, high]).ravel().astype("f8")
+        low = numpy.fmin.reduceat(values, starts)
+        y = numpy.column_stack([low, numpy.fmax.reduceat(values, starts)]).ravel()
         broken = 2 * numpy.searchsorted(starts, gaps + 1)
     else:
-        x, y, broken = seconds, values.astype("f8"), gaps + 1
+        x, y, broken = seconds, values, gaps + 1
     broken = numpy.unique(broken[broken < len(x)])
     # At the time before the gap: a step would go on to it.
-    x = numpy.insert(x, broken, x[broken - 1])
-    y = numpy.insert(y, broken, numpy.nan)
-    few = len(values) <= 60
-    axes.plot(
-        x, y, color=colour, label=label, linewidth=1.1, marker="." if few else "", markersize=4,
-        drawstyle="steps-post" if steps else "default", solid_joinstyle="round",
-    )  # fmt: skip
+    return numpy.insert(x, broken, x[broken - 1]), numpy.insert(y, broken, numpy.nan)
 
 
-def _draw_gaps(axes: Axes, seconds: Array, gaps: tuple[Array, Array]) -> None:
+def _spans(seconds: Array, before: Array) -> Array:
+    """Begin and end of what was lost; what is nearer than the eye can tell is one."""
     import numpy
 
-    before, _ = gaps
-    if not len(before):
-        return
     begin, end = seconds[before], seconds[before + 1]
-    # Those that are nearer to each other than the eye can tell are one.
     near = (seconds[-1] - seconds[0]) / _PIECES
     (apart,) = numpy.nonzero(begin[1:] - end[:-1] > near)
     first, last = numpy.r_[0, apart + 1], numpy.r_[apart, len(begin) - 1]
-    spans = numpy.column_stack([begin[first], end[last] - begin[first]])
+    return numpy.column_stack([begin[first], end[last]])
+
+
+def _draw_gaps(axes: Axes, seconds: Array, gaps: tuple[Array, Array]) -> None:
+    before, _ = gaps
+    if not len(before):
+        return
     axes.broken_barh(
-        [tuple(span) for span in spans], (0, 1), transform=axes.get_xaxis_transform(),
+        [(begin, end - begin) for begin, end in _spans(seconds, before)], (0, 1),
+        transform=axes.get_xaxis_transform(),
         facecolor=GAP + "30", edgecolor=GAP, linewidth=0.6, zorder=0.5, gid="gaps",
     )  # fmt: skip
 
@@ -410,27 +423,8 @@ def _draw_histogram(axes: Axes, recording: Recording) -> None:
             axes.axvline(max(ns, 1), color=_GREY, linewidth=0.9, linestyle=(0, (4, 2)))
     axes.set_title(
         "     ".join(f"{name}  {time_text(ns)}" for name, ns in lateness.named()),
-        fontsize=9.5, loc="left", pad=16,
+        fontsize=9.5, loc="left", pad=6,
     )  # fmt: skip
-    _label_percentiles(axes, lateness, low, high)
-
-
-def _label_percentiles(axes: Axes, lateness: Lateness, low: float, high: float) -> None:
-    """Names on top of their lines; those too near to each other share a place."""
-    import numpy
-
-    labels: list[tuple[float, str]] = []
-    for name, ns in lateness.named()[1:-1]:
-        at = float(numpy.log(max(ns, 1) / low) / numpy.log(high / low))
-        if labels and at - labels[-1][0] < 0.06:
-            labels[-1] = (labels[-1][0], f"{labels[-1][1]}, {name}")
-        else:
-            labels.append((at, name))
-    for at, text in labels:
-        axes.text(
-            at, 1.01, text, transform=axes.transAxes, ha="center", va="bottom", fontsize=8,
-            color=_GREY,
-        )  # fmt: skip
 
 
 def time_text(ns: float) -> str:
@@ -478,19 +472,51 @@ def _caption(conditions: Conditions, left_out: list[str]) -> list[str]:
     return wrapped
 
 
-def _page(recording: Recording, drawn: Figure) -> str:
-    picture = io.StringIO()
-    drawn.savefig(picture, format="svg", metadata={"Date": None})
-    # Without the XML declaration, which has no place inside a page.
-    svg = picture.getvalue()
-    svg = svg[svg.index("<svg") :]
+def _page(recording: Recording, fields: Sequence[str] | None) -> str:
+    need("plotly", "a page", "plot")
+    need("numpy", "a page", "plot")
+    drawn = _zoomable(recording, fields)
     lateness = Lateness.of(recording)
     tables = _table("Conditions", _facts(recording.conditions))
     if lateness:
         rows = [(name, f"{time_text(ns)} ({ns:,} ns)") for name, ns in lateness.named()]
         tables = _table("Lateness", rows) + tables
     title = html.escape(f"{recording.conditions.region}: {_count(recording)}")
-    return _PAGE.substitute(title=title, picture=svg, tables=tables)
+    return _PAGE.substitute(title=title, picture=drawn.to_html(full_html=False), tables=tables)
+
+
+def _zoomable(recording: Recording, fields: Sequence[str] | None) -> Any:
+    """The panels of figure(), as plotly draws them."""
+    import numpy
+    from plotly.graph_objects import Scattergl
+    from plotly.subplots import make_subplots
+
+    from rtshm.recording.columns import names_of
+
+    panels, left_out = _panels(recording, fields)
+    seconds, gaps = _seconds(recording), _gaps(recording)[0]
+    titles = [_title(recording, columns) for columns in panels]
+    drawn = make_subplots(
+        rows=len(panels) + 1, cols=1, subplot_titles=[*titles, "lateness of a tick, us"],
+        shared_xaxes=True, vertical_spacing=0.3 / (len(panels) + 1),
+    )  # fmt: skip
+    late = numpy.asarray(recording.array["lateness_ns"]) / 1e3
+    lines = [(row, each.name, each.of(recording.array), each.enum, each.dtype.kind == "b")
+             for row, columns in enumerate(panels, 1) for each in columns[:LINES_MAX]]  # fmt: skip
+    for row, name, values, enum, flag in [*lines, (len(panels) + 1, "lateness", late, None, False)]:
+        x, y = _line(seconds, values, gaps, _ZOOM_PIECES)
+        shape = "hv" if enum or flag else "linear"
+        drawn.add_trace(Scattergl(x=x, y=y, name=name, line_shape=shape), row=row, col=1)
+        if enum:
+            numbers = numpy.unique(values)[:_NAMES_MAX]
+            drawn.update_yaxes(tickvals=numbers, ticktext=names_of(enum, numbers), row=row)
+    if len(gaps):
+        for begin, end in _spans(seconds, gaps)[:_SPANS_MAX]:
+            drawn.add_vrect(x0=begin, x1=end, fillcolor=GAP, opacity=0.2, line_color=GAP)
+    drawn.update_xaxes(title_text="time since the first sample, s", row=len(panels) + 1)
+    note = f"not drawn: {', '.join(left_out)}" if left_out else None
+    drawn.update_layout(height=220 * (len(panels) + 1), template="plotly_white", title_text=note)
+    return drawn
 
 
 def _table(caption: str, rows: Sequence[tuple[str, str]]) -> str:

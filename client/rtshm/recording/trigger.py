@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy
 
+from rtshm.recording.columns import joined
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -112,7 +114,7 @@ class Sweeper:
                 continue
             if self._rows is not None and piece["tick"][0] != self._rows["tick"][-1] + 1:
                 sweeps += self._break()
-            self._rows = piece if self._rows is None else numpy.concatenate([self._rows, piece])
+            self._rows = joined(rows.dtype, [*([] if self._rows is None else [self._rows]), piece])
             while not self.stopped and (sweep := self._next()) is not None:
                 sweeps.append(sweep)
                 self.stopped = self.mode is Mode.SINGLE

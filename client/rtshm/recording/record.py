@@ -1,0 +1,181 @@
+"""Record regions: what `rtshm record` does, for programs."""
+
+from __future__ import annotations
+
+import dataclasses
+import errno
+import select
+import sys
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+from rtshm.control import Control
+from rtshm.errors import LayoutError
+from rtshm.recording import Recording, check_format, opened, suffix_of
+from rtshm.recording.columns import dtype_of
+from rtshm.recording.conditions import Conditions, monotonic_ns
+from rtshm.recording.recorder import Recorder
+from rtshm.region import Region
+from rtshm.samples import Samples
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    Source: TypeAlias = str | Region
+
+# Of an array that is read at once: samples, and bytes.
+_MOST = 1 << 16
+_MOST_BYTES = 1 << 22
+# Seconds that a wait may take: `stopped` is asked after it.
+_SLICE = 0.1
+# From the time of a tick until its sample can be read.
+_SLACK_NS = 10_000_000
+
+ALL = "all samples are there"
+DURATION = "the duration is over"
+DELETED = "the region was deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a recording is."""
+
+    samples: int
+    """Samples that were recorded, of all regions."""
+    lost: int
+    """Samples that were overwritten before they were read."""
+    seconds: float
+    """Seconds since the beginning."""
+
+
+def record(
+    region: Source | Sequence[Source],
+    path: str | os.PathLike[str],
+    *,
+    duration: float | timedelta | None = None,
+    samples: int | None = None,
+    fields: Sequence[str] = (),
+    oldest: bool = False,
+    force: bool = False,
+    suffix: str | None = None,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+    stopped: Callable[[], str] = lambda: "",
+) -> Recording:
+    """Record the history of a region, or of several on one time line, in a file.
+
+    `region` is a name or a Region, or several. The recording ends after
+    `duration` (seconds), after `samples` of all regions, when the regions are
+    deleted, or when `stopped`, which is called ten times a second, returns a
+    reason. `fields` are fields of the layout, each recorded of the regions
+    that have it; default: all. With `oldest` it begins with the oldest sample
+    that is kept. `on_progress` is called ten times a second. Recorder has what
+    `path`, `force` and `suffix` are. An exception, as KeyboardInterrupt, ends
+    the file well, too, and goes on.
+
+    Returns the recording, whose samples are read when they are first used.
+    Raises OSError, ValueError for an unknown suffix, LayoutError for an
+    unknown field, and ExtraError if a library is not installed.
+    """
+    module = check_format(suffix or suffix_of(path))
+    regions = [region] if isinstance(region, (str, Region)) else region
+    names = [each if isinstance(each, str) else each.path.name for each in regions]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"the regions {', '.join(names)}: name each once")
+    with Control() as control:
+        infos = [control.get(name) for name in names]
+    begun = _with_fields([Conditions.now(info) for info in infos], fields)
+    with ExitStack() as stack:
+        readers = []
+        for info in infos:
+            # Woken at a quarter of what is kept, and looking without being woken in between.
+            watermark = max(info.record_depth // 4, 1)
+            reader = stack.enter_context(Samples(info.name, oldest=oldest, watermark=watermark))
+            if (info.id, info.record_bytes) != (reader.info.id, reader.info.record_bytes):
+                why = "the region was changed meanwhile; try again"
+                raise OSError(errno.EAGAIN, why, info.name)
+            readers.append(reader)
+        if isinstance(duration, timedelta):
+            duration = duration.total_seconds()
+        # Last, so that there is no file of what cannot be read.
+        recorder = stack.enter_context(Recorder(path, begun, force=force, suffix=suffix))
+        why = _run(readers, recorder, duration, samples, oldest, on_progress, stopped)
+        return opened(module, recorder.path, recorder.finish(why))
+
+
+def _with_fields(begun: list[Conditions], fields: Sequence[str]) -> list[Conditions]:
+    if not fields:
+        return begun
+    known = [dtype_of(each).names or () for each in begun]
+    if unknown := [field for field in fields if not any(field in names for names in known)]:
+        regions = "; ".join(
+            f"{each.region} has {', '.join(names)}"
+            for each, names in zip(begun, known, strict=True)
+        )
+        raise LayoutError(f"no field {', '.join(unknown)}; {regions}")
+    # Of a region that has none of them, what samples of all regions have.
+    return [
+        dataclasses.replace(each, fields=tuple(n for n in fields if n in names) or ("some_int",))
+        for each, names in zip(begun, known, strict=True)
+    ]
+
+
+def _run(
+    readers: Sequence[Samples],
+    recorder: Recorder,
+    seconds: float | None,
+    most: int | None,
+    oldest: bool,
+    on_progress: Callable[[Progress], None],
+    stopped: Callable[[], str],
+) -> str:
+    """Record to the end; what ended it."""
+    begin = time.monotonic()
+    # By the clock of the samples, too: those after the end are not of the recording.
+    end_ns = None if seconds is None else monotonic_ns() + round(seconds * 1e9)
+    poll = select.poll()
+    left = {reader.fileno(): number for number, reader in enumerate(readers)}
+    for fd in left:
+        poll.register(fd, select.POLLIN)
+    why = ""
+    while left:
+        now_ns = monotonic_ns()
+        why = why or stopped()
+        if why:
+            end_ns = min(now_ns, end_ns or now_ns)
+        left_ns = _SLICE * 1e9 if end_ns is None else min(_SLICE * 1e9, max(end_ns - now_ns, 0))
+        found = dict(poll.poll(left_ns / 1e6))
+        # Before the reads: what came until the end is there for them.
+        over = end_ns is not None and monotonic_ns() >= end_ns
+        # What a region has seen before it is there to be read, and sorted among the others'.
+        before_ns = now_ns - _SLACK_NS
+        read = 0
+        for fd, number in list(left.items()):
+            reader = readers[number]
+            chunk = max(1, min(_MOST, _MOST_BYTES // reader.sample_bytes))
+            wanted = min(chunk, sys.maxsize if most is None else most - recorder.samples)
+            array = reader.read_array(wanted, wait=False)
+            if len(array) == wanted:
+                before_ns = min(before_ns, int(array["time_ns"][-1]))
+            if not len(array) and found.get(fd, 0) & select.POLLHUP:
+                poll.unregister(fd)
+                del left[fd]
+            if seconds is not None and not oldest and not recorder.samples and len(array):
+                # What came since the samples were opened is of the duration.
+                end_ns = min(int(array["time_ns"][0]) + round(seconds * 1e9), end_ns or 0)
+            if end_ns is not None:
+                array = array[array["time_ns"] < end_ns]
+            recorder.write(array, number)
+            read += len(array)
+            if recorder.samples == most:
+                return ALL
+        if len(readers) > 1 and recorder.due:
+            recorder.flush(max(before_ns, 0))
+        lost = sum(reader.lost for reader in readers)
+        on_progress(Progress(recorder.samples, lost, time.monotonic() - begin))
+        if not read and over:
+            return why or DURATION
+    return DELETED
