@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import itertools
+import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -446,3 +448,33 @@ def test_play_into_another_layout_is_refused_with_both(
         "",
         f"rtshm: c: its layout is 'speed:f32 _:x4', and that of {file} is {TEXT!r}\n",
     )
+
+
+def test_stream_sends_every_tick_as_json_until_sigterm(control: Control) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.settimeout(BEGIN)
+        server.bind(("127.0.0.1", 0))
+        to = f"udp://127.0.0.1:{server.getsockname()[1]}"
+        process = begun("stream", "motor", "--to", to, "--every", "2", stderr=subprocess.PIPE)
+        try:
+            found = [json.loads(server.recv(1 << 16)) for _ in range(20)]
+            process.send_signal(signal.SIGTERM)
+            said = ends(process)
+        finally:
+            process.kill()
+            process.wait()
+    ticks = [each["motor"]["tick"] for each in found]
+    assert ticks == list(range(ticks[0], ticks[0] + 40, 2))
+    assert found[0]["motor"]["speed"] == RECORDS[-1]["speed"]
+    assert abs(found[0]["timestamp"] - time.time()) < 600
+    assert re.fullmatch(r"rtshm: motor: \d+ samples sent, 0 lost; SIGTERM\n", said)
+
+
+def test_stream_to_a_pipe_ends_with_the_region(control: Control) -> None:
+    process = begun("stream", "motor", "--to", "-", stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout
+    first = json.loads(process.stdout.readline())
+    assert first["motor"]["axes"] == RECORDS[-1]["axes"]
+    control.delete("motor")
+    process.stdout.read()
+    assert ends(process).endswith("; the region was deleted\n")

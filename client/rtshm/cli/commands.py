@@ -20,6 +20,7 @@ from rtshm.cli.regions import create, delete, events, list_, set_, show
 from rtshm.cli.save import load, save
 from rtshm.cli.scope import scope
 from rtshm.cli.state import read, write
+from rtshm.cli.stream import stream
 from rtshm.cli.top import top
 
 
@@ -45,7 +46,7 @@ def rtshm() -> None:
 for command in (
     *(write, read),
     *(get, put, header),
-    *(list_, show, top, scope, events),
+    *(list_, show, top, scope, stream, events),
     *(record, recover, play, plot),
     *(create, set_, delete),
     *(save, load),
