@@ -79,6 +79,8 @@ def scope(
     """
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
         raise click.UsageError("scope needs a terminal; without one, rtshm record")
+    if os.environ.get("TERM", "dumb") in ("dumb", ""):
+        raise click.UsageError("this terminal cannot be painted (TERM=dumb); use rtshm record")
     if level is None and (mode != "auto" or trigger):
         raise click.UsageError("a trigger has a level: --level 0.5")
     try:
@@ -150,6 +152,7 @@ class Picture:
     level: float | None
 
     def draw(self, sweep: Sweep | None, status: str, width: int, height: int) -> Text:
+        import numpy
         import plotext
         from rich.text import Text
 
@@ -162,7 +165,14 @@ class Picture:
             times = sweep.rows["time_ns"].astype("i8")
             edge = 0 if sweep.at is None else sweep.at
             x = ((times - times[edge]) / 1e6).tolist()
-            plotext.plot(x, self.values(sweep.rows).tolist(), marker="braille")
+            values = self.values(sweep.rows)
+            finite = numpy.isfinite(values)
+            # More than that has no axis.
+            shown = numpy.where(finite, values, numpy.nan).clip(-1e300, 1e300)
+            if finite.any():
+                plotext.plot(x, shown.tolist(), marker="braille")
+            if not finite.all():
+                status += f" {numpy.count_nonzero(~finite)} not finite "
             if sweep.at is not None:
                 plotext.vertical_line(0)
                 if self.level is not None:
