@@ -49,8 +49,7 @@ _PIECES = 1500
 # And of one in which one can zoom.
 _ZOOM_PIECES = 50_000
 _NAMES_MAX, _SPANS_MAX = 32, 200
-_WIDTH_IN, _DPI = 11.0, 120
-_TOP_IN, _BETWEEN_IN, _HISTOGRAM_IN = 0.85, 1.15, 2.3
+_WIDTH_IN, _HISTOGRAM_IN, _DPI = 11.0, 2.3, 120
 
 _STYLE: Any = {
     "font.size": 9,
@@ -163,19 +162,12 @@ def figure(recording: Recording, fields: Sequence[str] | None = None) -> Figure:
     panels, left_out = _panels(recording, fields)
     seconds = _seconds(recording)
     caption = _caption(recording.conditions, left_out)
-    # From the top, in inches: title, panels, histogram, caption.
-    panels_height = len(panels) * (1.05 if len(panels) > 6 else 1.35)
-    below = 0.75 + 0.17 * len(caption)
-    height = _TOP_IN + panels_height + _BETWEEN_IN + _HISTOGRAM_IN + below
-    top, bottom = 1 - _TOP_IN / height, below / height
-    left = 1.05 / _WIDTH_IN
-    right = 1 - (0.75 if any(len(columns) > 1 for columns in panels) else 0.3) / _WIDTH_IN
+    rows = [1.05 if len(panels) > 6 else 1.35] * len(panels)
     with matplotlib.rc_context(_STYLE):
-        drawn = Figure(figsize=(_WIDTH_IN, height))
-        grid = drawn.add_gridspec(
-            len(panels), 1, left=left, right=right, top=top,
-            bottom=top - panels_height / height, hspace=0.34,
-        )  # fmt: skip
+        # Titles and labels need as much as a panel of the fields has, in inches.
+        height = sum(rows) * 1.25 + _HISTOGRAM_IN + 1.2 + 0.17 * len(caption)
+        drawn = Figure(figsize=(_WIDTH_IN, height), layout="constrained")
+        grid = drawn.add_gridspec(len(rows) + 1, 1, height_ratios=[*rows, _HISTOGRAM_IN])
         first: Axes | None = None
         for index, columns in enumerate(panels):
             axes = drawn.add_subplot(grid[index], sharex=first)
@@ -195,18 +187,10 @@ def figure(recording: Recording, fields: Sequence[str] | None = None) -> Figure:
             else FuncFormatter(lambda at, _: f"{at:,.0f} s")
         )
         _label_gaps(first, recording)
-        grid = drawn.add_gridspec(
-            1, 1, left=left, right=right, top=bottom + _HISTOGRAM_IN / height, bottom=bottom
-        )
-        _draw_histogram(drawn.add_subplot(grid[0]), recording)
-        drawn.suptitle(
-            f"{recording.conditions.region}: {_count(recording)}",
-            x=left, y=1 - 0.2 / height, ha="left", va="top", fontsize=13, fontweight="bold",
-        )  # fmt: skip
-        drawn.text(
-            left, 0.12 / height, "\n".join(caption), ha="left", va="bottom", fontsize=8,
-            color=_GREY, linespacing=1.45,
-        )  # fmt: skip
+        _draw_histogram(drawn.add_subplot(grid[len(panels)]), recording)
+        title = f"{recording.conditions.region}: {_count(recording)}"
+        drawn.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
+        drawn.supxlabel("\n".join(caption), x=0.01, ha="left", fontsize=8, color=_GREY)
     return drawn
 
 
