@@ -93,7 +93,7 @@ def ways(region: rtshm.Region, live: mmap.mmap) -> Ways:
         COMPOSED: (store_composed, VALUE),
         PUBLISH: (region.publish, VALUE),
         "publish, negative": (region.publish, -VALUE),
-        "publish, where nothing is compiled": (publisher_in_python(live), VALUE),
+        "publish, where nothing is compiled": (publisher_in_python(live)[0], VALUE),
         "some_int = and ready =, two stores": (two_stores, VALUE),
         "view.field =": (field, VALUE),
         "write, a record of three fields": (write, VALUE),
@@ -153,7 +153,7 @@ def measure_here(figures: Figures) -> None:
         way = f"os.write to {OF_PROC}"
         table: Ways = {
             FINISHED: (store, announced(VALUE)),
-            PUBLISH: (publisher(live), VALUE),
+            PUBLISH: (publisher(live)[0], VALUE),
             way: (write, VALUE),
         }
         found = taken(table)

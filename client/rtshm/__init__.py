@@ -30,10 +30,31 @@ if TYPE_CHECKING:
     from rtshm.control import Task as Task
     from rtshm.devmem import DevMem as DevMem
     from rtshm.devmem import open_devmem as open_devmem
+    from rtshm.errors import AccessError as AccessError
     from rtshm.errors import ClosedError as ClosedError
     from rtshm.errors import ExtraError as ExtraError
+    from rtshm.errors import IncompatibleError as IncompatibleError
     from rtshm.errors import LayoutError as LayoutError
+    from rtshm.errors import ModuleNotLoadedError as ModuleNotLoadedError
+    from rtshm.errors import RefusedError as RefusedError
+    from rtshm.errors import RegionDeletedError as RegionDeletedError
+    from rtshm.errors import RegionExistsError as RegionExistsError
+    from rtshm.errors import RegionNotFoundError as RegionNotFoundError
+    from rtshm.errors import RtshmError as RtshmError
     from rtshm.layout import Layout as Layout
+    from rtshm.layout import struct as struct
+    from rtshm.layout.types import Array as Array
+    from rtshm.layout.types import bool8 as bool8
+    from rtshm.layout.types import f32 as f32
+    from rtshm.layout.types import f64 as f64
+    from rtshm.layout.types import i8 as i8
+    from rtshm.layout.types import i16 as i16
+    from rtshm.layout.types import i32 as i32
+    from rtshm.layout.types import i64 as i64
+    from rtshm.layout.types import u8 as u8
+    from rtshm.layout.types import u16 as u16
+    from rtshm.layout.types import u32 as u32
+    from rtshm.layout.types import u64 as u64
     from rtshm.recording import Recording as Recording
     from rtshm.recording import load as load
     from rtshm.recording.conditions import Conditions as Conditions
@@ -41,6 +62,7 @@ if TYPE_CHECKING:
     from rtshm.recording.record import record as record
     from rtshm.recording.recorder import Recorder as Recorder
     from rtshm.region import Region as Region
+    from rtshm.region import create as create
     from rtshm.region import open as open
     from rtshm.samples import Sample as Sample
     from rtshm.samples import Samples as Samples
@@ -51,23 +73,33 @@ if TYPE_CHECKING:
 _HOMES = {
     "control": ("Changed Clock Control Counters Created Deleted Overrun PrintMode RegionInfo Task"),
     "devmem": "DevMem open_devmem",
-    "errors": "ClosedError ExtraError LayoutError",
-    "layout": "Layout",
+    "errors": (
+        "AccessError ClosedError ExtraError IncompatibleError LayoutError ModuleNotLoadedError "
+        "RefusedError RegionDeletedError RegionExistsError RegionNotFoundError RtshmError"
+    ),
+    "layout": "Layout struct",
+    "layout.types": "Array bool8 f32 f64 i8 i16 i32 i64 u8 u16 u32 u64",
     "recording": "Recording load",
     "recording.conditions": "Conditions",
     "recording.record": "Progress record",
     "recording.recorder": "Recorder",
-    "region": "Region open",
+    "region": "Region create open",
     "samples": "Sample Samples",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 __all__ = sorted(_HOME)
+_MODULES = ("control", "layout", "recording")
 
 
 # A type checker that saw this would take any name for one of the package's.
 if not TYPE_CHECKING:
 
     def __getattr__(name: str) -> object:
+        if name in _MODULES:
+            return importlib.import_module(f"rtshm.{name}")
         if name not in _HOME:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         return getattr(importlib.import_module(f"rtshm.{_HOME[name]}"), name)
+
+    def __dir__() -> list[str]:
+        return sorted({"__version__", *__all__, *_MODULES})

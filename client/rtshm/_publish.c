@@ -24,15 +24,23 @@ union word {
 	uint64_t	bits;
 };
 
-/* self: a capsule with the word. The store pairs with rtshm_cmpxchg() in rtshm_take(). */
+/* What publish() and revoke() of one memory share: their capsule has it. */
+struct publisher {
+	uint64_t	*word;		/* NULL: revoked */
+	Py_buffer	view;		/* of the memory, until then */
+	PyObject	*refuse;	/* what is called from then on: it raises */
+};
+
+/* self: the capsule. The store pairs with rtshm_cmpxchg() in rtshm_take(). */
 static PyObject *publish(PyObject *self, PyObject *value)
 {
+	struct publisher *publisher = PyCapsule_GetPointer(self, NULL);
 	union word announced = { .ready = 1 };
-	uint64_t *word = PyCapsule_GetPointer(self, NULL);
+	uint64_t *word;
 	int beyond;
 	long number;
 
-	if (!word)
+	if (!publisher)
 		return NULL;
 	number = PyLong_AsLongAndOverflow(value, &beyond);
 	if (number == -1 && !beyond && PyErr_Occurred())
@@ -42,8 +50,27 @@ static PyObject *publish(PyObject *self, PyObject *value)
 			     value, INT32_MIN, INT32_MAX);
 		return NULL;
 	}
+	/* Not before: __index__() of the value may have revoked it. */
+	word = publisher->word;
+	if (!word)
+		return PyObject_CallNoArgs(publisher->refuse);
 	announced.some_int = number;
 	__atomic_store_n(word, announced.bits, __ATOMIC_RELEASE);
+	Py_RETURN_NONE;
+}
+
+static PyObject *revoke_publish(PyObject *self, PyObject *refuse)
+{
+	struct publisher *publisher = PyCapsule_GetPointer(self, NULL);
+
+	if (!publisher)
+		return NULL;
+	if (publisher->word) {
+		Py_INCREF(refuse);
+		publisher->refuse = refuse;
+		publisher->word = NULL;
+		PyBuffer_Release(&publisher->view);
+	}
 	Py_RETURN_NONE;
 }
 
@@ -52,50 +79,58 @@ static PyMethodDef publish_method = {
 	"publish($self, value, /)\n--\n\nStore the value and announce it: see rtshm.Region.publish.",
 };
 
-/* The last reference to a publish() is gone. */
+static PyMethodDef revoke_method = {
+	"revoke", revoke_publish, METH_O,
+	"revoke($self, refuse, /)\n--\n\nRelease the memory; publish() calls refuse() from now on.",
+};
+
+/* The last reference to both functions is gone. */
 static void release(PyObject *capsule)
 {
-	Py_buffer *view = PyCapsule_GetContext(capsule);
+	struct publisher *publisher = PyCapsule_GetPointer(capsule, NULL);
 
-	PyBuffer_Release(view);
-	PyMem_Free(view);
+	if (publisher->word)
+		PyBuffer_Release(&publisher->view);
+	Py_XDECREF(publisher->refuse);
+	PyMem_Free(publisher);
 }
 
 static PyObject *publisher(PyObject *module, PyObject *memory)
 {
-	PyObject *capsule, *function;
-	Py_buffer *view;
+	PyObject *capsule, *functions;
+	struct publisher *made;
 
-	view = PyMem_Malloc(sizeof(*view));
-	if (!view)
+	made = PyMem_Calloc(1, sizeof(*made));
+	if (!made)
 		return PyErr_NoMemory();
-	if (PyObject_GetBuffer(memory, view, PyBUF_WRITABLE))
+	if (PyObject_GetBuffer(memory, &made->view, PyBUF_WRITABLE))
 		goto err_free;
-	if (view->len < (Py_ssize_t)sizeof(union word) || (uintptr_t)view->buf % sizeof(union word)) {
+	if (made->view.len < (Py_ssize_t)sizeof(union word) ||
+	    (uintptr_t)made->view.buf % sizeof(union word)) {
 		PyErr_Format(PyExc_ValueError, "no aligned word of %zu bytes in %R",
 			     sizeof(union word), memory);
 		goto err_release;
 	}
-	capsule = PyCapsule_New(view->buf, NULL, NULL);
+	made->word = made->view.buf;
+	capsule = PyCapsule_New(made, NULL, release);
 	if (!capsule)
 		goto err_release;
-	/* The view is the capsule's from here on: neither fails for a capsule. */
-	PyCapsule_SetContext(capsule, view);
-	PyCapsule_SetDestructor(capsule, release);
-	function = PyCFunction_NewEx(&publish_method, capsule, NULL);
+	/* From here on the capsule has it all. */
+	functions = Py_BuildValue("(NN)", PyCFunction_NewEx(&publish_method, capsule, NULL),
+				  PyCFunction_NewEx(&revoke_method, capsule, NULL));
 	Py_DECREF(capsule);
-	return function;
+	return functions;
 
 err_release:
-	PyBuffer_Release(view);
+	PyBuffer_Release(&made->view);
 err_free:
-	PyMem_Free(view);
+	PyMem_Free(made);
 	return NULL;
 }
 
 static PyMethodDef methods[] = {
 	{ "publisher", publisher, METH_O,
-	  "publisher($module, memory, /)\n--\n\npublish(value) for the word at the head of writable memory." },
+	  "publisher($module, memory, /)\n--\n\nReturn publish() and revoke() for the word at the head of writable memory." },
 	{ }
 };
 

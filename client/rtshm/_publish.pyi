@@ -1,5 +1,7 @@
 from collections.abc import Callable
 from mmap import mmap
-from typing import SupportsIndex
+from typing import NoReturn, SupportsIndex
 
-def publisher(memory: mmap | bytearray | memoryview, /) -> Callable[[SupportsIndex], None]: ...
+def publisher(
+    memory: mmap | bytearray | memoryview, /
+) -> tuple[Callable[[SupportsIndex], None], Callable[[Callable[[], NoReturn]], None]]: ...

@@ -32,14 +32,14 @@ def check_fits(path: Path, layout: Layout, size: int) -> None:
         )
 
 
-def read(fd: int, layout: Layout) -> dict[str, Any]:
-    _check_atomic(layout.size)
-    return layout.parse(os.pread(fd, layout.size, LAYOUT_OFFSET))
+def read(fd: int, size: int) -> bytes:
+    _check_atomic(size)
+    return os.pread(fd, size, LAYOUT_OFFSET)
 
 
-def write(fd: int, layout: Layout, values: Mapping[str, Any]) -> None:
-    _check_atomic(layout.size)
-    os.pwrite(fd, layout.build(values), LAYOUT_OFFSET)
+def write(fd: int, record: bytes) -> None:
+    _check_atomic(len(record))
+    os.pwrite(fd, record, LAYOUT_OFFSET)
 
 
 def update(fd: int, layout: Layout, values: Mapping[str, Any]) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import errno
 import mmap
-import os
 import re
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
-from rtshm.errors import add_remedy
+from rtshm.errors import AccessError, refused
 from rtshm.kernel_files import lockdown
 from rtshm.region import Mapped
 
@@ -40,11 +41,12 @@ def open_devmem(where: str | int, size: int | None = None, *, readonly: bool = F
     if region.phys is None:
         raise ValueError(f"{where}: its memory is the kernel's; make it with phys, or use open()")
     if region.phys == 0:
-        error = PermissionError(
-            errno.EPERM, "only who has CAP_SYS_RAWIO is told its address", where
+        raise AccessError(
+            errno.EPERM,
+            "its address is told only to callers with CAP_SYS_RAWIO",
+            where,
+            "use sudo, outside of containers",
         )
-        error.add_note("use sudo, outside of containers")
-        raise error
     if size is not None and size > region.size:
         raise ValueError(f"{where}: {size} bytes asked for; the region has {region.size}")
     return DevMem(region.phys, region.size if size is None else size, readonly=readonly)
@@ -58,6 +60,8 @@ class DevMem(Mapped):
     but `ready`, and no layout is known.
     """
 
+    __slots__ = {"address": "Physical address of the memory."}
+
     address: int
 
     def __init__(self, address: int, size: int, *, readonly: bool = False) -> None:
@@ -65,23 +69,33 @@ class DevMem(Mapped):
         self.address = address
         try:
             # Not O_SYNC, which asks for uncached memory: the region's is not.
-            fd = os.open(DEVICE, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+            file = FileIO(DEVICE, "rb" if readonly else "r+b")
         except OSError as error:
-            add_remedy(error, DEVICE, _open_remedy(error.errno))
-            raise
-        try:
-            self._map(fd, size, address)
-        except OSError as error:
-            add_remedy(error, DEVICE, _map_remedy(error.errno, address, size))
-            raise
-        finally:
-            # The mapping has its own.
-            os.close(fd)
-        self.closed = False
+            raise refused(error, DEVICE, _open_remedy(error.errno)) from None
+        # The mapping has a descriptor of its own.
+        with file:
+            try:
+                self._map(file.fileno(), size, address)
+            except OSError as error:
+                remedy = _map_remedy(error.errno, address, size)
+                raise refused(error, DEVICE, remedy) from None
+        self._opened()
+
+    def __reduce__(self) -> Any:
+        self._check_open()
+        return _reopen, (self.address, self.size, self._readonly)
+
+    def fileno(self) -> int:
+        """Raise OSError: the mapping needs no descriptor."""
+        raise OSError(errno.EBADF, "memory of /dev/mem has no descriptor", str(DEVICE))
 
     def __repr__(self) -> str:
         state = " closed" if self.closed else ""
-        return f"<rtshm.DevMem {self.address:#x}{state}>"
+        return f"<rtshm.DevMem {getattr(self, 'address', 0):#x}{state}>"
+
+
+def _reopen(address: int, size: int, readonly: bool) -> DevMem:
+    return DevMem(address, size, readonly=readonly)
 
 
 def _open_remedy(number: int | None) -> str | None:

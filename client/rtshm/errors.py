@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import importlib.util
+import os
 from typing import TYPE_CHECKING
 
 from rtshm.paths import DEVICES, MODULE
@@ -11,25 +12,107 @@ from rtshm.paths import DEVICES, MODULE
 if TYPE_CHECKING:
     from pathlib import Path
 
-_NOT_LOADED = "the module is not loaded: sudo insmod rtshm.ko"
+NOT_LOADED = "the module is not loaded: sudo insmod rtshm.ko"
 
 
-class ClosedError(ValueError):
+class RtshmError(Exception):
+    """Base class of all errors of this package."""
+
+
+class RefusedError(RtshmError, OSError):
+    """The kernel refused something; `errno` says why.
+
+    str() has the region or path, the reason, the errno's name and the remedy.
+    """
+
+    remedy: str
+    """What to do, "" if nothing is known to help."""
+
+    def __init__(
+        self, number: int, words: str = "", where: object = None, remedy: str = ""
+    ) -> None:
+        words = words or os.strerror(number)
+        super().__init__(number, words, *(() if where is None else (str(where),)))
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        where = f"{self.filename}: " if self.filename else ""
+        name = errno.errorcode.get(self.errno or 0, f"errno {self.errno}")
+        remedy = f"; {self.remedy}" if self.remedy else ""
+        return f"{where}{self.strerror} ({name}){remedy}"
+
+
+class ModuleNotLoadedError(RefusedError, FileNotFoundError):
+    """The module is not loaded, or not reachable from here."""
+
+
+class RegionNotFoundError(RefusedError, FileNotFoundError):
+    """There is no region of this name, or it keeps no history."""
+
+
+class RegionExistsError(RefusedError, FileExistsError):
+    """There is a region of this name already."""
+
+
+class RegionDeletedError(RefusedError):
+    """The region was deleted while it was in use here (ENODEV)."""
+
+
+class AccessError(RefusedError, PermissionError):
+    """This process may not do that."""
+
+
+class IncompatibleError(RefusedError):
+    """Module and package are of releases that do not fit together."""
+
+
+class ClosedError(RtshmError, ValueError):
     """A region, its samples, a control or a watch was used after its close()."""
 
 
-class LayoutError(ValueError):
+class LayoutError(RtshmError, ValueError):
     """A layout that cannot be mapped in place; the message names the field and the reason."""
 
 
-class ExtraError(ImportError):
-    """A library that one of the package's extras brings is not there; the message says which."""
+class ExtraError(RtshmError, ImportError):
+    """A library that one of the package's extras brings is missing; the message says which."""
+
+
+_CLASSES: dict[int, type[RefusedError]] = {
+    errno.ENOENT: RegionNotFoundError,
+    errno.EEXIST: RegionExistsError,
+    errno.EPERM: AccessError,
+    errno.EACCES: AccessError,
+}
+
+
+def no_layout(name: str) -> LayoutError:
+    """Return the error for a region that no layout is stored with, which cannot be changed."""
+    return LayoutError(
+        f"{name}: no layout is stored with the region; make one with a layout: "
+        f"rtshm create {name}2 --layout 'speed:f64 gain:f32'"
+    )
 
 
 def need(library: str, what: str, extra: str) -> None:
-    """ExtraError if `what` cannot be done for lack of a library."""
+    """Raise ExtraError if `what` cannot be done for lack of a library."""
     if importlib.util.find_spec(library) is None:
         raise ExtraError(f"{what} takes {library}: pip install 'rtshm[{extra}]'", name=library)
+
+
+def refused(error: OSError, where: object, remedy: str | None) -> OSError:
+    """Return what to raise for an error of the kernel's: with what it is about, and the remedy."""
+    if type(error) is not OSError and isinstance(error, (TimeoutError, BlockingIOError)):
+        return error
+    if isinstance(error, RefusedError):
+        error.filename = error.filename or str(where)
+        error.remedy = error.remedy or remedy or ""
+        return error
+    number = error.errno or 0
+    kind = _CLASSES.get(number, RefusedError)
+    if remedy == NOT_LOADED:
+        kind = ModuleNotLoadedError if number == errno.ENOENT else RefusedError
+    return kind(number, error.strerror or "", error.filename or where, remedy or "")
 
 
 def add_remedy(error: OSError, where: Path | str, remedy: str | None) -> None:
@@ -39,19 +122,31 @@ def add_remedy(error: OSError, where: Path | str, remedy: str | None) -> None:
         error.add_note(remedy)
 
 
+def deleted(where: object, remedy: str) -> RegionDeletedError:
+    """Return the error for a region that was deleted while it was in use."""
+    return RegionDeletedError(errno.ENODEV, "the region was deleted", where, remedy)
+
+
+def module_missing() -> bool:
+    """Whether the module is known not to be loaded; without sysfs the nodes tell."""
+    if MODULE.parent.exists():
+        return not MODULE.exists()
+    return not DEVICES.exists()
+
+
 def region_remedy(number: int | None, path: Path) -> str | None:
-    """What to do when the device node of a region cannot be opened or mapped."""
+    """Return what to do when the device node of a region cannot be opened or mapped."""
     match number:
-        case errno.ENOENT | errno.ENXIO | errno.ENODEV if not MODULE.exists():
-            return _NOT_LOADED
+        case errno.ENOENT | errno.ENXIO | errno.ENODEV if module_missing():
+            return NOT_LOADED
         case errno.ENOENT:
             # Their samples are beside them, and no name of a region has a dot.
             regions = sorted(entry.name for entry in path.parent.glob("*") if not entry.suffix)
             return f"there is no such region; {path.parent} has: {', '.join(regions) or 'none'}"
         case errno.ENXIO | errno.ENODEV:
-            return f"this is no region; those of the module are in {DEVICES}"
+            return f"this is not a region; those of the module are in {DEVICES}"
         case errno.EACCES | errno.EPERM:
-            return f"you may not: use sudo, or have root give you access (see ls -l {path})"
+            return f"use sudo, or join the group of the node (see ls -l {path})"
         case errno.EBUSY:
             return f"another program holds it for itself: see fuser -v {path}"
         case _:
@@ -59,30 +154,42 @@ def region_remedy(number: int | None, path: Path) -> str | None:
 
 
 def family_remedy() -> str:
-    """What to do when the kernel knows no netlink family of the module's."""
-    if not MODULE.exists():
-        return _NOT_LOADED
+    """Return what to do when the kernel knows no netlink family of the module's."""
+    if module_missing():
+        return NOT_LOADED
     return (
-        "the module answers in the initial network namespace alone, outside of containers, "
-        "and to those alone who connected after it was loaded"
+        "the module answers only in the initial network namespace, outside of containers; "
+        "a region can be opened here by its path, with its history"
     )
 
 
+def socket_remedy(number: int | None) -> str | None:
+    """Return what to do when no netlink socket can be opened: by the rules of a sandbox."""
+    match number:
+        case errno.EAFNOSUPPORT | errno.EPERM | errno.EACCES | errno.EPROTONOSUPPORT:
+            return (
+                "netlink is forbidden here, by seccomp or a sandbox: allow AF_NETLINK "
+                "(systemd: RestrictAddressFamilies=AF_NETLINK), or run it outside"
+            )
+        case _:
+            return None
+
+
 def control_remedy(number: int | None) -> str | None:
-    """What to do when the module refuses a request."""
+    """Return what to do when the module refuses a request."""
     return "use sudo, outside of containers" if number == errno.EPERM else None
 
 
-def samples_remedy(number: int | None, name: str) -> str | None:
-    """What to do when the samples of a region cannot be opened."""
-    path = DEVICES / name
-    if number == errno.ENOENT and path.exists():
-        return f"the region records nothing: rtshm set {name} --depth 10000"
-    return region_remedy(number, path)
+def samples_remedy(number: int | None, path: Path) -> str | None:
+    """Return what to do when the samples of a region cannot be opened."""
+    region = path.with_suffix("")
+    if number == errno.ENOENT and region.exists():
+        return f"the region records nothing: rtshm set {region.name} --depth 10000"
+    return region_remedy(number, region)
 
 
 def log_remedy(number: int | None) -> str | None:
-    """What to do when the kernel log cannot be read."""
+    """Return what to do when the kernel log cannot be read."""
     match number:
         case errno.EACCES | errno.EPERM:
             return "reading the kernel log takes CAP_SYSLOG here: use sudo"

@@ -6,10 +6,11 @@ import os
 import select
 import time
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from rtshm.errors import add_remedy, log_remedy
+from rtshm.errors import log_remedy, refused
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,12 +41,12 @@ class KernelLog:
     def __init__(self, *, new_only: bool = False, prefix: str = "rtshm: ") -> None:
         self._prefix = prefix
         try:
-            self._fd = os.open(KMSG, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+            self._file = FileIO(KMSG)
         except OSError as error:
-            add_remedy(error, KMSG, log_remedy(error.errno))
-            raise
+            raise refused(error, KMSG, log_remedy(error.errno)) from None
+        os.set_blocking(self._file.fileno(), False)
         if new_only:
-            os.lseek(self._fd, 0, os.SEEK_END)
+            self._file.seek(0, os.SEEK_END)
 
     def lines(self, timeout: float | None = None) -> Iterator[Line]:
         """Lines as they come; ends when `timeout` seconds (None: never) have passed.
@@ -55,10 +56,10 @@ class KernelLog:
         """
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
         poll = select.poll()
-        poll.register(self._fd, select.POLLIN)
+        poll.register(self._file, select.POLLIN)
         while time.monotonic() < deadline + _DRAIN_SECONDS:
             try:
-                record = os.read(self._fd, _RECORD_BYTES).decode(errors="replace")
+                record = os.read(self._file.fileno(), _RECORD_BYTES).decode(errors="replace")
             except BlockingIOError:
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -74,9 +75,7 @@ class KernelLog:
                 yield Line(int(head.split(",")[2]) / 1e6, text)
 
     def close(self) -> None:
-        if self._fd >= 0:
-            os.close(self._fd)
-            self._fd = -1
+        self._file.close()
 
     def __enter__(self) -> Self:
         return self

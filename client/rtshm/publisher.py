@@ -8,7 +8,7 @@ order of stores on processors that are not x86's.
 from __future__ import annotations
 
 from operator import index
-from typing import TYPE_CHECKING, SupportsIndex
+from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 from rtshm.abi import INT_MAX, INT_MIN, Cell, announced
 
@@ -17,28 +17,40 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     Memory = mmap.mmap | bytearray | memoryview
+    Publish = Callable[[SupportsIndex], None]
+    Revoke = Callable[[Callable[[], NoReturn]], None]
 
 
-def publisher_in_python(memory: Memory) -> Callable[[SupportsIndex], None]:
-    """publish(value) for the word at the head of `memory`.
+def publisher_in_python(memory: Memory) -> tuple[Publish, Revoke]:
+    """Return publish(value) for the word at the head of `memory`, and what revokes it.
 
     The words that announce 0, 1, 2, ... are consecutive numbers, and so are
     those that announce ..., -2, -1: one addition makes a word of a value.
+    After revoke(refuse) the memory is released, and publish() calls refuse().
     """
-    cell = Cell.from_buffer(memory)
+    cell: Cell | None = Cell.from_buffer(memory)
     from_zero = announced(0)
     below_zero = announced(-1) + 1
+    refusal: Callable[[], NoReturn]
 
     def publish(value: SupportsIndex) -> None:
         number = index(value)
         if not INT_MIN <= number <= INT_MAX:
             raise OverflowError(f"{number} is not a C int; give {INT_MIN} to {INT_MAX}")
+        if cell is None:
+            refusal()
         cell.value = number + (below_zero if number < 0 else from_zero)
 
-    return publish
+    def revoke(refuse: Callable[[], NoReturn]) -> None:
+        nonlocal cell, refusal
+        refusal = refuse
+        cell = None
+
+    return publish, revoke
 
 
 try:
     from rtshm._publish import publisher as publisher
-except ModuleNotFoundError:
+except ImportError:
+    # Not built, or an interpreter beside the main one, which loads no such module.
     publisher = publisher_in_python

@@ -2,136 +2,265 @@
 
 from __future__ import annotations
 
+import builtins
 import errno
 import mmap
 import os
 import select
-import stat
 from contextlib import suppress
-from datetime import timedelta
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self, SupportsIndex
+from functools import partial
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast, overload
 
 from rtshm import atomic
 from rtshm.abi import LAYOUT_OFFSET, WORD
-from rtshm.errors import ClosedError, LayoutError, add_remedy, region_remedy
+from rtshm.device import SAMPLES, node_info, node_path, open_node
+from rtshm.durations import seconds
+from rtshm.errors import (
+    AccessError,
+    ClosedError,
+    LayoutError,
+    RegionExistsError,
+    deleted,
+    no_layout,
+    refused,
+    region_remedy,
+)
+from rtshm.handle import Handle, deadline, refuse
 from rtshm.layout import Layout, as_layout
 from rtshm.layout.fields import Field, Kind
 from rtshm.layout.view import ReadOnlyView, structure
-from rtshm.paths import DEVICES
 from rtshm.publisher import publisher
+from rtshm.samples import Samples
 
 if TYPE_CHECKING:
     import ctypes
     from collections.abc import Callable, Mapping
+    from io import FileIO
+    from pathlib import Path
+    from typing import SupportsIndex
 
-    import construct
+    import numpy
 
-_POLL_MAX_MS = 2**31 - 1
+    from rtshm.control import Clock, PrintMode, RegionInfo
+    from rtshm.device import NodeInfo
+    from rtshm.durations import Duration, Timeout
+    from rtshm.layout import Declared
 
-Word = structure(
-    "Word",
-    Field(
-        *("", "", 0, Kind.STRUCT, WORD.size, 4),
-        fields=(
-            Field("some_int", "some_int", 0, Kind.I32, 4, 4),
-            Field("ready", "ready", 4, Kind.U8, 1, 1),
-        ),
+if TYPE_CHECKING:
+    # Of the module typing, only later releases have defaults.
+    from typing_extensions import TypeVar
+
+    T = TypeVar("T", default=Any)
+else:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+_WORD = Field(
+    *("", "", 0, Kind.STRUCT, WORD.size, 4),
+    fields=(
+        Field("some_int", "some_int", 0, Kind.I32, 4, 4),
+        Field("ready", "ready", 4, Kind.U8, 1, 1),
     ),
 )
+Word = structure("Word", _WORD)
 """The live word, a ctypes structure."""
+_WordCopy = structure("Word", _WORD, readonly=True)
 
 
+@overload
+def open(
+    name: str | os.PathLike[str] = "default", layout: None = None, *, readonly: bool = False
+) -> Region[Any]: ...
+@overload
+def open(
+    name: str | os.PathLike[str], layout: type[ctypes.Structure], *, readonly: bool = False
+) -> Region[Any]: ...
+@overload
+def open(name: str | os.PathLike[str], layout: type[T], *, readonly: bool = False) -> Region[T]: ...
+@overload
+def open(
+    name: str | os.PathLike[str], layout: Declared, *, readonly: bool = False
+) -> Region[Any]: ...
 def open(
     name: str | os.PathLike[str] = "default",
-    layout: Layout | construct.Struct | None = None,
+    layout: Declared | type[Any] | None = None,
     *,
     readonly: bool = False,
-) -> Region:
+) -> Region[Any]:
     """Map the region `name`, or the one whose device node is at a path with a slash in it.
 
-    Without `layout`, the one that the kernel stores with the region is asked
-    for when a field is first used. One that is given must fit the region; by
-    name, it must also be the one that is stored, if there is one: who opens by
-    a path says what lies there, and nobody is asked.
+    `layout` is a class with @rtshm.struct, a construct Struct, a numpy dtype, a
+    ctypes Structure or a layout text. Without it, the one that the kernel
+    stores with the region is used. One that is given must fit the region; by
+    name, it must also be the one that is stored, if there is one. A layout
+    that is given with a path takes precedence over the one that is stored.
 
-    Raises LayoutError for such a layout, and OSError as the kernel gave it,
-    with a note that says what to do: FileNotFoundError (no module or no such
-    region), PermissionError, ...
+    Raises LayoutError for such a layout, and OSError as the kernel gave it:
+    ModuleNotLoadedError, RegionNotFoundError, PermissionError, ...
     """
-    path = os.fspath(name)
-    if "/" in path:
-        region = Region(Path(path), readonly=readonly)
-    else:
-        region = Region(DEVICES / path, readonly=readonly, name=path)
+    path = node_path(name)
+    region: Region[Any] = Region(path, readonly=readonly)
     if layout is not None:
         try:
-            region._declare(as_layout(layout))
+            region._declare(as_layout(layout), by_name="/" not in os.fsdecode(name))
         except BaseException:
             region.close()
             raise
     return region
 
 
-class Mapped:
+@overload
+def create(
+    name: str,
+    layout: type[T],
+    *,
+    exist_ok: bool = False,
+    size: int | None = None,
+    period: Duration | None = None,
+    print: PrintMode | None = None,
+    history: int | None = None,
+    record_bytes: int | None = None,
+    mode: int | None = None,
+    uid: int | None = None,
+    gid: int | None = None,
+    cpu: int | None = None,
+    clock: Clock | None = None,
+    phase: Duration | None = None,
+    start_ns: int | None = None,
+    task_budget: Duration | None = None,
+    task_long_max: int | None = None,
+    phys: int | None = None,
+    keep: bool = False,
+    lead: Duration | None = None,
+) -> Region[T]: ...
+@overload
+def create(
+    name: str,
+    layout: Declared | None = None,
+    *,
+    exist_ok: bool = False,
+    size: int | None = None,
+    period: Duration | None = None,
+    print: PrintMode | None = None,
+    history: int | None = None,
+    record_bytes: int | None = None,
+    mode: int | None = None,
+    uid: int | None = None,
+    gid: int | None = None,
+    cpu: int | None = None,
+    clock: Clock | None = None,
+    phase: Duration | None = None,
+    start_ns: int | None = None,
+    task_budget: Duration | None = None,
+    task_long_max: int | None = None,
+    phys: int | None = None,
+    keep: bool = False,
+    lead: Duration | None = None,
+) -> Region[Any]: ...
+def create(
+    name: str,
+    layout: Declared | type[Any] | None = None,
+    *,
+    exist_ok: bool = False,
+    history: int | None = None,
+    **settings: Any,
+) -> Region[Any]:
+    """Make a region and open it.
+
+    The settings are those of Control.create(), with durations as text ("1ms")
+    or timedelta; `history` is the number of samples that are kept, its
+    record_depth. With `exist_ok`, a region of this name is opened as it is: its
+    layout must agree, and no setting of it is changed.
+
+    Raises RegionExistsError, and what Control.create() and open() raise.
+    """
+    from rtshm.control import Control
+
+    for what in ("period", "phase", "task_budget", "lead"):
+        if isinstance(settings.get(what), int | float):
+            raise TypeError(f"{what}: {settings[what]!r} has no unit; give a text as '1ms'")
+    with Control() as control:
+        try:
+            control.create(name, layout=layout, record_depth=history, **settings)
+        except RegionExistsError:
+            if not exist_ok:
+                raise
+    return open(name, layout) if layout is not None else open(name)
+
+
+class Mapped(Handle):
     """The live memory of a region. A context manager; close() may be called twice.
 
     `some_int` and `ready` are single loads and stores in the shared word.
     Another process, and the kernel, may change them at any time. After a fork
     parent and child share the memory, and each closes its own mapping.
 
-    After close() everything but close() raises ClosedError; of a region opened
-    read-only, what would store raises PermissionError.
+    After close() everything but close() raises ClosedError, a publish() that
+    was kept too; of a region opened read-only, what would store raises
+    PermissionError.
     """
+
+    __slots__ = {
+        "_memory": None,
+        "_readonly": None,
+        "_revoke": None,
+        "_word": None,
+        "path": "The device node.",
+        "publish": """publish(value) stores the value and announces it, in one aligned 8-byte store.
+
+        The next tick takes it and clears `ready`. Raises OverflowError out of the range of a C
+        int and TypeError for what is not an integer, with nothing stored. Where the package was
+        built with its C, a tick that takes the value also has what this thread stored through the
+        mapping before; without, so it is on x86.
+        """,
+        "size": "Bytes, a multiple of the page size.",
+    }
+    _kept_by_fork = True
 
     path: Path
-    """The device node."""
     size: int
-    """Bytes, a multiple of the page size."""
-
     publish: Callable[[SupportsIndex], None]
-    """publish(value) stores the value and announces it, in one aligned 8-byte store.
-
-    The next tick takes it and clears `ready`. Raises OverflowError out of the
-    range of a C int and TypeError for what is no integer, with nothing stored.
-    Where the package was built with its C, a tick that takes the value also has
-    what this thread stored through the mapping before; without, so it is on x86.
-    """
 
     def __init__(self, path: Path, readonly: bool) -> None:
-        self.closed = True
+        super().__init__()
         self.path = path
         self._readonly = readonly
+        self._memory: mmap.mmap | None = None
+        self._word: Any = None
+        self._revoke: Callable[[Callable[[], NoReturn]], None] | None = None
+        self.publish = partial(_refuse_value, _read_only(path))
 
     def _map(self, fd: int, size: int, offset: int = 0) -> None:
-        """Take this memory. Who calls it sets `closed` once nothing can fail any more."""
+        """Take this memory."""
         access = mmap.ACCESS_READ if self._readonly else mmap.ACCESS_WRITE
         self._memory = mmap.mmap(fd, size, access=access, offset=offset)
         self.size = size
-        if self._readonly:
+        if not self._readonly:
             # ctypes takes no view of memory that it may not write: see `word`.
-            self._word = None
-            self.publish = _refuser(_read_only, self.path)
-        else:
             self._word = Word.from_buffer(self._memory)
-            self.publish = publisher(self._memory)
+            self.publish, self._revoke = publisher(self._memory)
+
+    def _live(self) -> mmap.mmap:
+        self._check_open()
+        assert self._memory is not None
+        return self._memory
 
     @property
     def word(self) -> ctypes.Structure:
         """The word, a ctypes structure with some_int and ready.
 
         It is live, and stays valid when kept past close(); of a region opened
-        read-only it is a copy as of now. A store of what is out of range is
-        OverflowError, with nothing stored.
+        read-only it is a copy as of now, and a store is PermissionError. A store
+        of what is out of range is OverflowError, with nothing stored.
         """
-        self._check_open()
-        return self._word or Word.from_buffer_copy(self._memory)
+        memory = self._live()
+        return cast("ctypes.Structure", self._word or _WordCopy.from_buffer_copy(memory))
 
     @property
     def memory(self) -> memoryview:
         """The live bytes of the whole region, `size` of them; may be kept past close()."""
-        self._check_open()
-        return memoryview(self._memory)
+        return memoryview(self._live())
 
     @property
     def some_int(self) -> int:
@@ -153,34 +282,20 @@ class Mapped:
         self._check_writable()
         self.word.ready = bool(value)
 
-    def close(self) -> None:
-        """Unmap and close; twice is as good. With a view of the memory alive, the last unmaps."""
-        if self.closed:
-            return
-        self.closed = True
+    def _release(self) -> None:
         self._word = None
-        self.publish = _refuser(_closed, self.path)
-        # A view that somebody kept holds the mapping, which goes with the last of them.
-        with suppress(BufferError):
-            self._memory.close()
-        del self._memory
-
-    def __enter__(self) -> Self:
-        self._check_open()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
+        if self._revoke:
+            self._revoke(partial(refuse, ClosedError(f"{self!r}: open it again")))
+        else:
+            self.publish = partial(_refuse_value, ClosedError(f"{self!r}: open it again"))
+        memory, self._memory = self._memory, None
+        if memory is not None:
+            # A view that somebody kept holds the mapping, which goes with the last of them.
+            with suppress(BufferError):
+                memory.close()
 
     def __repr__(self) -> str:
         return f"<rtshm.{type(self).__name__} {self.path}{' closed' if self.closed else ''}>"
-
-    def _check_open(self) -> None:
-        if self.closed:
-            raise _closed(self.path)
 
     def _check_writable(self) -> None:
         self._check_open()
@@ -188,32 +303,41 @@ class Mapped:
             raise _read_only(self.path)
 
 
-class Region(Mapped):
-    """A region, by its device node: its live memory, its fields, and what becomes of them."""
+class Region(Mapped, Generic[T]):
+    """A region, by its device node: its live memory, its fields, and what becomes of them.
 
-    def __init__(self, path: Path, *, readonly: bool = False, name: str | None = None) -> None:
-        """`name`, if the region is to be asked for its layout."""
+    It can be pickled and copied: the copy opens the region of the same name.
+    """
+
+    __slots__ = ("_file", "_layout", "_node", "_record", "_view")
+
+    def __init__(self, path: Path, *, readonly: bool = False) -> None:
         super().__init__(path, readonly)
-        self._name = name
         self._layout: Layout | None = None
-        self._view: ctypes.Structure | None = None
+        self._view: Any = None
+        self._file: FileIO | None = None
         try:
-            # Before the open, which of another device may already do harm; and after it,
-            # should the path be another by then.
-            _check_region(os.stat(path))
-            self._fd = os.open(path, (os.O_RDONLY if readonly else os.O_RDWR) | os.O_CLOEXEC)
+            self._file = open_node(path, readonly=readonly)
+            fd = self._file.fileno()
+            self._node: NodeInfo = node_info(fd, path)
             try:
-                _check_region(os.fstat(self._fd))
-                size = os.lseek(self._fd, 0, os.SEEK_END)
-                os.lseek(self._fd, 0, os.SEEK_SET)
-                self._map(self._fd, size)
-            except BaseException:
-                os.close(self._fd)
-                raise
-        except OSError as error:
-            add_remedy(error, path, region_remedy(error.errno, path))
+                self._map(fd, self._node.size)
+            except OSError as error:
+                raise refused(error, path, region_remedy(error.errno, path)) from None
+        except BaseException:
+            self.close()
             raise
-        self.closed = False
+        self._opened()
+
+    @property
+    def name(self) -> str:
+        """The name of the region."""
+        return self._node.name
+
+    @property
+    def id(self) -> int:
+        """The number of the region, which is not used again while the module is loaded."""
+        return self._node.id
 
     @property
     def layout(self) -> Layout:
@@ -223,20 +347,19 @@ class Region(Mapped):
         """
         self._check_open()
         if self._layout is None:
-            if self._name is None:
-                error = LayoutError(f"{self.path}: opened by its path, a region has no layout")
-                error.add_note("open it by its name, or give open() the layout")
-                raise error
-            from rtshm.control import stored
-
-            layout = stored.layout(self._name)
-            self._check_named()
+            stored = self._node.layout
+            if not stored:
+                raise no_layout(self.name)
+            try:
+                layout = Layout(stored)
+            except LayoutError as error:
+                raise LayoutError(f"{self.name}: the stored layout {stored!r}: {error}") from None
             atomic.check_fits(self.path, layout, self.size)
             self._layout = layout
         return self._layout
 
     @property
-    def view(self) -> Any:
+    def view(self) -> T:
         """The live fields, a ctypes structure: see Layout.ctypes.
 
         A load or store of a number is whole; what is larger, or more than one,
@@ -244,35 +367,81 @@ class Region(Mapped):
         read-only, each field is of a copy as of its access, a store is
         PermissionError, and after close() nothing is there.
         """
-        layout = self.layout
-        if self._readonly:
-            return ReadOnlyView(self._copy)
         if self._view is None:
-            self._view = layout.ctypes.from_buffer(self._memory, LAYOUT_OFFSET)
-        return self._view
+            layout = self.layout
+            if self._readonly:
+                self._view = ReadOnlyView(self._copy, [field.name for field in layout.fields])
+            else:
+                self._view = layout.ctypes.from_buffer(self._live(), LAYOUT_OFFSET)
+        self._check_open()
+        return cast("T", self._view)
 
-    def read(self) -> dict[str, Any]:
-        """All fields by name, as of one moment: no write() or update() is seen halfway.
+    @property
+    def array(self) -> numpy.ndarray[Any, numpy.dtype[numpy.void]]:
+        """The live fields as a numpy record: array["speed"] loads, array["speed"] = 3 stores.
 
-        A struct is a dict, an array a list of its length, of more dimensions a
+        Its shape is (). Nothing is checked: a number that is too large wraps
+        around. Raises ImportError without numpy.
+        """
+        dtype = self.layout.dtype
+        import numpy
+
+        return numpy.ndarray((), dtype, self._live(), LAYOUT_OFFSET)
+
+    @property
+    def info(self) -> RegionInfo:
+        """The region's settings and counters as of now, from the control plane.
+
+        Raises RegionDeletedError if it was deleted.
+        """
+        from rtshm.control import Control
+
+        self._check_open()
+        with Control() as control:
+            try:
+                info = control.get(self.name)
+            except FileNotFoundError as error:
+                if not self.deleted:
+                    raise
+                raise self._deleted("open the region that has its name now") from error
+        if info.id != self.id:
+            raise self._deleted("open the region that has its name now")
+        return info
+
+    @property
+    def deleted(self) -> bool:
+        """Whether the region was deleted: no tick works on this memory any more."""
+        poll = select.poll()
+        poll.register(self.fileno(), 0)
+        return bool(poll.poll(0))
+
+    def read(self) -> T:
+        """All fields as of one moment: no write() or update() is seen halfway.
+
+        An object of the class that was given to open(); without one a dict: a
+        struct is a dict, an array a list of its length, of more dimensions a
         list of lists. Raises LayoutError if there is no layout, or one of more
         than a page.
         """
-        return atomic.read(self.fileno(), self.layout)
+        layout = self._layout or self.layout
+        return cast("T", layout.load(atomic.read(self.fileno(), layout.size)))
 
-    def write(self, values: Mapping[str, Any], *, announce: bool = False) -> None:
+    def write(self, values: T | Mapping[str, Any], *, announce: bool = False) -> None:
         """Store all fields at once: no tick and no read() sees some of them only.
 
-        Structs are mappings, arrays sequences, enums members, names or numbers.
-        What a field does not take is TypeError, OverflowError or ValueError, a
-        layout of more than a page LayoutError, with nothing stored.
+        Of an object of the class that was given to open(), or of a mapping.
+        Structs are mappings or objects, arrays sequences, enums members, names
+        or numbers. What a field does not take is TypeError, OverflowError or
+        ValueError, a layout of more than a page LayoutError, with nothing stored.
 
         The word stays as it is. With `announce`, its flag alone is set after
         the fields are stored: a tick in between has the fields and no
         announcement, and the one that takes the announcement has the fields.
         """
-        self._check_writable()
-        atomic.write(self._fd, self.layout, values)
+        if self._readonly or not self._is_open:
+            self._check_writable()
+        layout = self._layout or self.layout
+        atomic.write(self._descriptor(), layout.build(values))
         if announce:
             self._announce()
 
@@ -284,98 +453,122 @@ class Region(Mapped):
         instant is lost. A field of the name `announce` is for write() and the view.
         """
         self._check_writable()
-        atomic.update(self._fd, self.layout, values)
+        atomic.update(self._descriptor(), self.layout, values)
         if announce:
             self._announce()
 
-    def wait_taken(self, timeout: float | timedelta | None = None) -> None:
+    def samples(self, *, oldest: bool = False, watermark: int = 1, wait: Timeout = None) -> Samples:
+        """Open the history of the region: see Samples."""
+        self._check_open()
+        samples = Samples(
+            self.path.with_name(f"{self.path.name}{SAMPLES}"),
+            oldest=oldest,
+            watermark=watermark,
+            wait=wait,
+        )
+        if samples.id != self.id:
+            samples.close()
+            raise self._deleted("open the region that has its name now")
+        if self._layout:
+            samples._layout = self._layout
+        return samples
+
+    def wait_taken(self, timeout: Timeout = None) -> None:
         """Wait until no announcement waits for a tick.
 
-        `timeout` is in seconds or a timedelta, None for ever; 24 days at most.
-        Raises TimeoutError when it has passed, and OSError(ENODEV) when the
-        region was deleted and no tick will take the announcement.
+        `timeout` is in seconds, a timedelta or a text as "500ms"; None for ever.
+        Raises TimeoutError when it has passed, RegionDeletedError when the
+        region was deleted and no tick will take the announcement, and
+        ClosedError when another thread closes the region.
         """
-        if isinstance(timeout, timedelta):
-            timeout = timeout.total_seconds()
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLOUT)
-        found = poll.poll(None if timeout is None else min(max(timeout, 0) * 1000, _POLL_MAX_MS))
+        self._check_open()
+        self._taken(self._wait(select.POLLOUT, deadline(seconds(timeout))), timeout)
+
+    async def taken(self, timeout: Timeout = None) -> None:
+        """Await what wait_taken() waits for. Any number of tasks may."""
+        until = deadline(seconds(timeout))
+        while not (found := self._wait_now()):
+            if not await self._wait_async(select.POLLOUT, until):
+                break
+        self._taken(found, timeout)
+
+    def _wait_now(self) -> int:
+        return self._wait(select.POLLOUT, 0.0)
+
+    def _taken(self, found: int, timeout: Timeout) -> None:
         if not found:
-            raise TimeoutError(f"{self.path}: no tick took the value within {timeout} s")
-        if found[0][1] & select.POLLHUP and self.ready:
-            error = OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-            add_remedy(error, self.path, "the region was deleted: no tick will take the value")
-            raise error
+            raise TimeoutError(f"{self.path}: no tick took the value within {_shown(timeout)}")
+        if found & select.POLLHUP and self.ready:
+            raise self._deleted("no tick will take the value")
 
     def fileno(self) -> int:
-        """The descriptor, for select, poll and asyncio: writable when no announcement waits.
+        """Return the descriptor, for select, poll and asyncio: writable when no value waits.
 
         A region that was deleted hangs up: poll says POLLHUP, and asyncio's
         add_writer() calls back, again and again until remove_writer(), with
         `ready` maybe still set.
         """
+        return super().fileno()
+
+    def __reduce__(self) -> Any:
         self._check_open()
-        return self._fd
+        declared = self._layout and (self._layout.declared or self._layout)
+        return _reopen, (self.path, declared, self._readonly)
 
-    def close(self) -> None:
-        if self.closed:
-            return
+    def _descriptor(self) -> int:
+        if self._file is None:
+            self._check_open()
+            raise AssertionError
+        return self._file.fileno()
+
+    def _release(self) -> None:
         self._view = None
-        super().close()
-        os.close(self._fd)
+        super()._release()
+        if self._file:
+            self._file.close()
 
-    def _declare(self, layout: Layout) -> None:
+    def _deleted(self, remedy: str) -> Exception:
+        return deleted(self.path, remedy)
+
+    def _declare(self, layout: Layout, *, by_name: bool) -> None:
         atomic.check_fits(self.path, layout, self.size)
-        if self._name is not None:
-            from rtshm.control import stored
-
-            stored.check_agrees(self._name, layout)
-            self._check_named()
+        stored = self._node.layout
+        if by_name and stored and _differs(stored, layout):
+            raise LayoutError(
+                f"{self.name}: the layout given differs from the one stored with the region: "
+                f"given {layout.text!r}, stored {stored!r}"
+            )
         self._layout = layout
-
-    def _check_named(self) -> None:
-        """That the kernel was asked about this region, and not about a later one of its name."""
-        try:
-            if os.stat(self.path).st_rdev == os.fstat(self._fd).st_rdev:
-                return
-        except FileNotFoundError:
-            pass
-        error = OSError(errno.ENODEV, os.strerror(errno.ENODEV))
-        add_remedy(error, self.path, "the region was deleted: its layout is gone, give open() it")
-        raise error
 
     def _copy(self) -> ctypes.Structure:
         layout = self.layout
-        data = os.pread(self._fd, layout.size, LAYOUT_OFFSET)
-        return layout.ctypes_readonly.from_buffer_copy(data)
+        data = os.pread(self.fileno(), layout.size, LAYOUT_OFFSET)
+        copy: ctypes.Structure = layout.ctypes_readonly.from_buffer_copy(data)
+        return copy
 
     def _announce(self) -> None:
         # By the kernel, after the fields: a store through the mapping could be seen before them.
-        os.pwrite(self._fd, b"\1", Word.ready.offset)
+        os.pwrite(self._descriptor(), b"\1", Word.ready.offset)
 
 
-def _check_region(status: os.stat_result) -> None:
-    """Only the module's own devices are regions: anything else is not to be written to."""
-    number = f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}"
-    device = Path("/sys/dev/char", number)
-    is_module = Path(device, "subsystem").resolve().name == "rtshm"
-    # The samples of a region, which its name, without a dot, tells from it.
-    if not stat.S_ISCHR(status.st_mode) or not is_module or device.resolve().suffix:
-        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+def _reopen(path: Path, declared: Any, readonly: bool) -> Region[Any]:
+    return open(path, declared, readonly=readonly)
 
 
-def _closed(path: Path) -> ClosedError:
-    return ClosedError(f"{path}: the region is closed; open it again")
+def _differs(stored: str, given: Layout) -> bool:
+    try:
+        return Layout(stored) != given
+    except LayoutError as error:
+        raise LayoutError(f"the stored layout {stored!r}: {error}") from None
 
 
-def _read_only(path: Path) -> PermissionError:
-    return PermissionError(errno.EACCES, "opened read-only", str(path))
+def _shown(timeout: Timeout) -> str:
+    return f"{timeout} s" if isinstance(timeout, builtins.int | float) else str(timeout)
 
 
-def _refuser(error: Callable[[Path], Exception], path: Path) -> Callable[[SupportsIndex], NoReturn]:
-    """A publish() that refuses. No method of the region, which would hold itself by it."""
+def _read_only(path: Path) -> AccessError:
+    return AccessError(errno.EACCES, "opened read-only", path)
 
-    def refuse(value: SupportsIndex) -> NoReturn:
-        raise error(path)
 
-    return refuse
+def _refuse_value(error: Exception, value: SupportsIndex) -> NoReturn:
+    raise error

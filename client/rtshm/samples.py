@@ -8,19 +8,25 @@ import fcntl
 import os
 import select
 import struct
-from collections import deque
-from dataclasses import dataclass
-from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rtshm.abi import LAYOUT_OFFSET, WORD
-from rtshm.errors import ClosedError, add_remedy, samples_remedy
+from rtshm.device import SAMPLES, node_info, node_path, open_node
+from rtshm.durations import seconds
+from rtshm.errors import IncompatibleError, refused
+from rtshm.handle import Handle, deadline
 from rtshm.layout import Layout
-from rtshm.paths import DEVICES
 
 if TYPE_CHECKING:
+    from io import FileIO
+    from pathlib import Path
+
     import numpy
-    from _typeshed import WriteableBuffer
+
+    from rtshm.control import RegionInfo
+    from rtshm.durations import Timeout
 
 # struct rtshm_sample of <linux/rtshm.h>, without the record, which is at the end.
 HEADER = struct.Struct("=QQQII")
@@ -29,6 +35,7 @@ ANNOUNCED = 1
 # struct rtshm_watermark, and _IOW('r', 0x80, struct rtshm_watermark).
 _WATERMARK = struct.Struct("=IIQ")
 _IOC_WATERMARK = 1 << 30 | _WATERMARK.size << 16 | ord("r") << 8 | 0x80
+_U32_MAX = 2**32 - 1
 
 _READ_BYTES = 1 << 16
 
@@ -49,6 +56,7 @@ class Sample:
     """Periods without a tick of their own since the tick before."""
     record: bytes
     """The first bytes of the region, the word first; RegionInfo.record_bytes of them."""
+    _layout: Layout | None = field(default=None, repr=False, compare=False)
 
     @property
     def some_int(self) -> int:
@@ -56,193 +64,299 @@ class Sample:
         value: int = WORD.unpack_from(self.record)[0]
         return value
 
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The fields of the region's layout that lie wholly within the record, by name."""
+        if self._layout is None:
+            return {}
+        return self._layout.parse_part(memoryview(self.record)[LAYOUT_OFFSET:])
 
-class Samples:
-    """A reader of a region's history: an iterator, an async iterator, a context manager.
+    def __getitem__(self, name: str) -> Any:
+        """Return a field of the layout."""
+        return self.fields[name]
 
-    Begins with the next sample, or with the oldest that is kept. Each reader
-    has a position of its own. One that is too slow goes on with the oldest
-    kept, and `lost` counts what it has not seen: the gaps in `tick`. Iteration
-    ends when the region is deleted, after the last sample.
 
-    It is woken when `watermark` samples are there, half of the depth at most,
-    or at the first tick `wait` later (seconds or a timedelta; None: however
-    long it takes).
+class Reader(Handle):
+    """What reads samples from a descriptor that does not block: each once, and in order.
 
-    Raises OSError: FileNotFoundError if there is no such region or it records
-    nothing, with a note that says what to do; ClosedError after close().
+    next(), read_array(), `async for`, threads and tasks share one buffer and
+    one count.
     """
 
-    def __init__(
-        self,
-        name: str = "default",
-        *,
-        oldest: bool = False,
-        watermark: int = 1,
-        wait: float | timedelta | None = None,
-    ) -> None:
-        from rtshm.control import Control
+    __slots__ = {
+        "_buffer": None,
+        "_dtype": None,
+        "_file": None,
+        "_last": None,
+        "_layout": None,
+        "_reading": None,
+        "lost": "Samples that were overwritten before this reader came to them.",
+        "record_bytes": "Bytes of the region that a sample keeps.",
+        "sample_bytes": "Bytes of a sample, the header's included.",
+    }
 
-        self.closed = True
-        self.path = DEVICES / f"{name}.samples"
-        if isinstance(wait, timedelta):
-            wait = wait.total_seconds()
-        try:
-            self._fd = os.open(self.path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError as error:
-            add_remedy(error, self.path, samples_remedy(error.errno, name))
-            raise
-        self.closed = False
-        try:
-            # It is open: neither depth nor record change any more.
-            with Control() as control:
-                info = control.get(name)
-            # The number of the node is not another's for as long as it is open here.
-            gone = os.stat(self.path).st_rdev != os.fstat(self._fd).st_rdev
-            if gone or info.sample_bytes is None:
-                raise OSError(errno.ENODEV, "the region was deleted meanwhile", str(self.path))
-            self.sample_bytes = info.sample_bytes
-            """Bytes of a sample, the header's included."""
-            self.record_bytes = info.record_bytes
-            self.info = info
-            """The region as it was when the samples were opened."""
-            if oldest:
-                os.lseek(self._fd, 0, os.SEEK_SET)
-            wait_ns = round((wait or 0) * 1e9)
-            fcntl.ioctl(self._fd, _IOC_WATERMARK, _WATERMARK.pack(watermark, 0, wait_ns))
-        except BaseException:
-            self.close()
-            raise
+    lost: int
+    record_bytes: int
+    sample_bytes: int
+
+    def __init__(self) -> None:
+        super().__init__()
         self.lost = 0
-        """Samples that were overwritten before this reader came to them."""
+        # Bytes of samples that were read and not given yet.
+        self._buffer = memoryview(b"")
+        self._reading = threading.Lock()
         self._last: int | None = None
-        self._read: deque[Sample] = deque()
+        self._file: FileIO | None = None
         self._dtype: numpy.dtype[numpy.void] | None = None
+        self._layout: Layout | None = None
+
+    def _begin(self, file: FileIO, sample_bytes: int, layout: Layout | None) -> None:
+        self._file = file
+        self.sample_bytes = sample_bytes
+        self.record_bytes = sample_bytes - HEADER.size
+        self._layout = layout
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Sample:
-        if not self._read:
-            room = bytearray(self._room())
-            self._split(memoryview(room)[: self._wait_read(room)])
-        if not self._read:
+        sample = self.read()
+        if sample is None:
             raise StopIteration
-        return self._read.popleft()
+        return sample
+
+    def read(self, timeout: Timeout = None) -> Sample | None:
+        """Return the next sample, None at the end. Raise TimeoutError after `timeout`."""
+        until = deadline(seconds(timeout))
+        while (sample := self._next()) is None:
+            self._wait_for_more(until)
+        return sample or None
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Sample:
-        if not self._read:
-            room = bytearray(self._room())
-            while (done := self._try_read(room)) is None:
-                await _readable(self.fileno())
-            self._split(memoryview(room)[:done])
-        if not self._read:
+        sample = await self.read_async()
+        if sample is None:
             raise StopAsyncIteration
-        return self._read.popleft()
+        return sample
+
+    async def read_async(self, timeout: Timeout = None) -> Sample | None:
+        """Await what read() returns. Any number of tasks may."""
+        until = deadline(seconds(timeout))
+        while True:
+            if not self._buffer:
+                # Others have their turn before each read, also where there always is something.
+                await asyncio.sleep(0)
+            sample = self._next()
+            if sample is not None:
+                return sample or None
+            if not await self._wait_async(select.POLLIN, until):
+                raise self._timed_out()
 
     def read_array(
-        self, most: int, *, wait: bool = True
+        self, most: int = 65536, *, wait: bool = True, timeout: Timeout = None
     ) -> numpy.ndarray[Any, numpy.dtype[numpy.void]]:
         """Up to `most` samples, at least one but at the end, as a numpy structured array.
 
         Its shape is (n,), with n no more than `most`. Its fields are those of
         Sample, `flags` (1: announced) among them, then some_int and ready of
         the word, then the fields of the region's layout that lie wholly within
-        the record. Waits as an iteration does; without `wait`, it is what is
-        there, maybe nothing, whatever the watermark.
-        Raises ImportError if there is no numpy, ClosedError after close().
+        the record. Waits as an iteration does, for `timeout` at most; without
+        `wait`, it is what is there, maybe nothing, whatever the watermark.
+        Raises ImportError if there is no numpy, TimeoutError, ClosedError.
         """
         dtype = self.dtype
         import numpy
 
         array = numpy.empty(most, dtype)
+        if not most:
+            return array
         room = array.view(numpy.uint8).data
-        done = (self._wait_read(room) if wait else self._read_now(room)) // self.sample_bytes
-        if done:
-            self._count(int(array["tick"][0]), int(array["tick"][done - 1]))
-        return array[:done]
+        until = deadline(seconds(timeout))
+        while (done := self._take_into(room, whole=not wait)) is None:
+            if not wait:
+                done = 0
+                break
+            self._wait_for_more(until)
+        return array[: done // self.sample_bytes]
 
     @property
     def dtype(self) -> numpy.dtype[numpy.void]:
         """Of an element of read_array(): sample_bytes large, the fields at their offsets."""
         if self._dtype is None:
-            layout = None
-            if self.info.layout and self.record_bytes > LAYOUT_OFFSET:
-                layout = Layout.from_text(self.info.layout)
+            layout = self._layout if self.record_bytes > LAYOUT_OFFSET else None
             self._dtype = sample_dtype(self.sample_bytes, self.record_bytes, layout)
         return self._dtype
 
-    def fileno(self) -> int:
-        """The descriptor, which does not block, for select and poll.
+    def _next(self) -> Sample | Literal[False] | None:
+        """Return the next sample; False at the end, None if nothing is there yet."""
+        with self._reading:
+            if not self._buffer:
+                size = max(_READ_BYTES // self.sample_bytes, 1) * self.sample_bytes
+                # Never read into again, since a sample may be taken from it by now.
+                room = memoryview(bytearray(size))
+                done = self._read_now(room, whole=False)
+                if done is None:
+                    return None
+                if not done:
+                    return False
+                self._buffer = room[:done]
+            data = self._buffer[: self.sample_bytes]
+            self._buffer = self._buffer[self.sample_bytes :]
+            self._count(data)
+        tick, time_ns, lateness_ns, flags, missed = HEADER.unpack_from(data)
+        record = bytes(data[self.sample_bytes - self.record_bytes :])
+        announced = bool(flags & ANNOUNCED)
+        return Sample(tick, time_ns, lateness_ns, announced, missed, record, self._layout)
 
-        Readable as the watermark says, or at the end.
+    def _take_into(self, room: memoryview, *, whole: bool) -> int | None:
+        """Fill in what is buffered, or else what one read gives. None if nothing is there yet."""
+        with self._reading:
+            if self._buffer:
+                done = min(len(self._buffer), len(room))
+                room[:done] = self._buffer[:done]
+                self._buffer = self._buffer[done:]
+            else:
+                now = self._read_now(room, whole=whole)
+                if not now:
+                    return now
+                done = now
+            self._count(room[:done])
+            return done
+
+    def _read_now(self, room: memoryview, *, whole: bool) -> int | None:
+        """Read once. None if there are fewer than the watermark says; with `whole`, if none."""
+        with self._in_use():
+            fd = self._descriptor()
+            if not whole:
+                poll = select.poll()
+                poll.register(fd, select.POLLIN)
+                if not poll.poll(0):
+                    return None
+            try:
+                return os.readv(fd, [room])
+            except BlockingIOError:
+                return None
+
+    def _count(self, data: memoryview) -> None:
+        """Count what is lost before and between samples that are given out.
+
+        Not those that are read: what an exception keeps from being given out is lost.
         """
-        if self.closed:
-            raise ClosedError(f"{self.path}: the samples are closed; open them again")
-        return self._fd
-
-    def close(self) -> None:
-        """Let the history go; twice is as good. A thread that waits is not woken."""
-        if not self.closed:
-            self.closed = True
-            os.close(self._fd)
-
-    def __enter__(self) -> Self:
-        self.fileno()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def __del__(self) -> None:
-        self.close()
-
-    def _room(self) -> int:
-        return max(_READ_BYTES // self.sample_bytes, 1) * self.sample_bytes
-
-    def _try_read(self, room: WriteableBuffer, wait_ms: int | None = 0) -> int | None:
-        """Bytes read, 0 at the end; None if the watermark is not reached in that time."""
-        poll = select.poll()
-        poll.register(self.fileno(), select.POLLIN)
-        if not poll.poll(wait_ms):
-            return None
-        try:
-            # Another thread may have closed it, and the number be another file's.
-            return os.readv(self.fileno(), [room])
-        except BlockingIOError:
-            return None
-
-    def _read_now(self, room: WriteableBuffer) -> int:
-        try:
-            return os.readv(self.fileno(), [room])
-        except BlockingIOError:
-            return 0
-
-    def _wait_read(self, room: WriteableBuffer) -> int:
-        while (done := self._try_read(room, wait_ms=None)) is None:
-            pass
-        return done
-
-    def _split(self, data: memoryview) -> None:
-        samples = []
-        begin = self.sample_bytes - self.record_bytes
-        for at in range(0, len(data), self.sample_bytes):
-            tick, time_ns, lateness_ns, flags, missed = HEADER.unpack_from(data, at)
-            record = bytes(data[at + begin : at + self.sample_bytes])
-            announced = bool(flags & ANNOUNCED)
-            samples.append(Sample(tick, time_ns, lateness_ns, announced, missed, record))
-        if samples:
-            self._count(samples[0].tick, samples[-1].tick)
-            self._read.extend(samples)
-
-    def _count(self, first: int, last: int) -> None:
-        """What was lost lies between two reads: the kernel ends one where it begins."""
-        if self._last is not None:
-            self.lost += first - self._last - 1
+        first: int = HEADER.unpack_from(data)[0]
+        last: int = HEADER.unpack_from(data, len(data) - self.sample_bytes)[0]
+        before = first - 1 if self._last is None else self._last
+        self.lost += last - before - len(data) // self.sample_bytes
         self._last = last
+
+    def _wait_for_more(self, until: float | None) -> None:
+        if not self._wait(select.POLLIN, until):
+            raise self._timed_out()
+
+    def _timed_out(self) -> TimeoutError:
+        return TimeoutError(f"{self!r}: no sample came in time")
+
+    def _descriptor(self) -> int:
+        if self._file is None or self._file.closed:
+            self._check_open()
+            raise AssertionError
+        return self._file.fileno()
+
+    def _release(self) -> None:
+        if self._file:
+            self._file.close()
+
+
+class Samples(Reader):
+    """A reader of a region's history: an iterator, an async iterator, a context manager.
+
+    Of the region `name`, or of the node at a path with a slash in it. Begins
+    with the next sample, or with the oldest that is kept. Each reader has a
+    position of its own. One that is too slow goes on with the oldest kept, and
+    `lost` counts what it has not seen: the gaps in `tick`. Iteration ends when
+    the region is deleted, after the last sample.
+
+    It is woken when `watermark` samples are there, half of the depth at most,
+    or at the first tick `wait` later (seconds, a timedelta, or a text as "50ms";
+    None: however long it takes).
+
+    Threads and tasks may share it: each sample goes to one of them. close()
+    wakes those that wait, with ClosedError. A forked child has it closed.
+
+    Raises OSError: RegionNotFoundError if there is no such region or it records
+    nothing; ClosedError after close(); ValueError for a watermark or a wait
+    that no reader can have.
+    """
+
+    __slots__ = {
+        "id": "The number of the region.",
+        "name": "The name of the region.",
+        "path": "The device node.",
+        "period_ns": "The period of the region when the samples were opened, in ns.",
+    }
+
+    def __init__(
+        self,
+        name: str | os.PathLike[str] = "default",
+        *,
+        oldest: bool = False,
+        watermark: int = 1,
+        wait: Timeout = None,
+    ) -> None:
+        super().__init__()
+        self.path: Path = _path(name)
+        wait_ns = _wait_ns(wait)
+        if not isinstance(watermark, int):
+            raise TypeError(f"watermark: {watermark!r} is not a number of samples")
+        if not 1 <= watermark <= _U32_MAX:
+            raise ValueError(f"watermark: {watermark} samples; give 1 to half of the depth")
+        try:
+            self._file = open_node(self.path, readonly=True)
+            fd = self._file.fileno()
+            os.set_blocking(fd, False)
+            node = node_info(fd, self.path)
+            self.name, self.id, self.period_ns = node.name, node.id, node.period_ns
+            if node.sample_bytes < HEADER.size + WORD.size:
+                raise IncompatibleError(errno.EPROTO, "the samples have another form", self.path)
+            self._begin(self._file, node.sample_bytes, None)
+            if node.layout and self.record_bytes > LAYOUT_OFFSET:
+                self._layout = Layout(node.layout)
+            if oldest:
+                os.lseek(fd, 0, os.SEEK_SET)
+            try:
+                fcntl.ioctl(fd, _IOC_WATERMARK, _WATERMARK.pack(watermark, 0, wait_ns))
+            except OSError as error:
+                limit = f"the watermark of {watermark} is more than half of the depth"
+                remedy = limit if error.errno == errno.ERANGE else None
+                raise refused(error, self.path, remedy) from None
+        except BaseException:
+            self.close()
+            raise
+        self._opened()
+
+    @property
+    def info(self) -> RegionInfo:
+        """The region's settings and counters as of now, from the control plane."""
+        from rtshm.control import Control
+
+        with Control() as control:
+            return control.get(self.name)
+
+    def __repr__(self) -> str:
+        return f"<rtshm.Samples {self.path}{' closed' if self.closed else ''}>"
+
+
+def _path(name: str | os.PathLike[str]) -> Path:
+    path = node_path(name, SAMPLES)
+    return path if path.suffix == SAMPLES else path.with_name(f"{path.name}{SAMPLES}")
+
+
+def _wait_ns(wait: Timeout) -> int:
+    limit = seconds(wait) or 0
+    if not 0 <= limit < 2**63 / 1e9:
+        raise ValueError(f"wait: {wait!r}; give 0 s to 292 years")
+    return round(limit * 1e9)
 
 
 def sample_dtype(
@@ -285,18 +399,3 @@ def sample_dtype(
         }
     )
     return made
-
-
-async def _readable(fd: int) -> None:
-    loop = asyncio.get_running_loop()
-    waiter: asyncio.Future[None] = loop.create_future()
-
-    def wake() -> None:
-        if not waiter.done():
-            waiter.set_result(None)
-
-    loop.add_reader(fd, wake)
-    try:
-        await waiter
-    finally:
-        loop.remove_reader(fd)

@@ -138,14 +138,12 @@ def test_array_without_waiting_is_what_is_there(control: Control) -> None:
 
 
 def test_region_without_a_history_says_so(control: Control) -> None:
-    with pytest.raises(FileNotFoundError) as refused:
+    with pytest.raises(rtshm.RegionNotFoundError) as refused:
         Samples("default")
-    assert refused.value.__notes__ == [
-        "the region records nothing: rtshm set default --depth 10000"
-    ]
-    with pytest.raises(FileNotFoundError) as refused:
+    assert refused.value.remedy == "the region records nothing: rtshm set default --depth 10000"
+    with pytest.raises(rtshm.RegionNotFoundError) as refused:
         Samples("absent")
-    assert refused.value.__notes__ == ["there is no such region; /dev/rtshm has: default"]
+    assert refused.value.remedy == "there is no such region; /dev/rtshm has: default"
 
 
 def test_samples_are_no_region(control: Control) -> None:

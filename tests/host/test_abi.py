@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import SupportsIndex
 
-    Publisher = Callable[[bytearray], Callable[[SupportsIndex], None]]
+    Publisher = Callable[[bytearray], tuple[Callable[[SupportsIndex], None], Callable[..., None]]]
 
 WORD = construct.Struct(
     "some_int" / construct.Int32sn, "ready" / construct.Int8un, construct.Padding(3)
@@ -93,7 +93,7 @@ def test_published_word_is_the_one_that_construct_builds(
     made: Publisher, value: SupportsIndex
 ) -> None:
     memory = seven()
-    made(memory)(value)
+    made(memory)[0](value)
     assert memory == WORD.build({"some_int": int(value), "ready": 1})
 
 
@@ -102,7 +102,7 @@ def test_published_word_is_the_one_that_construct_builds(
 def test_value_that_is_no_int_is_refused_and_not_stored(made: Publisher, value: int) -> None:
     memory = seven()
     with pytest.raises(OverflowError, match=f"{value} is not a C int; give -2147483648 to 2147483"):
-        made(memory)(value)
+        made(memory)[0](value)
     assert memory == seven()
 
 
@@ -111,7 +111,7 @@ def test_value_that_is_no_int_is_refused_and_not_stored(made: Publisher, value: 
 def test_what_is_no_integer_is_a_type_error(made: Publisher, value: object) -> None:
     memory = seven()
     with pytest.raises(TypeError, match="object cannot be interpreted as an integer"):
-        made(memory)(value)  # type: ignore[arg-type]
+        made(memory)[0](value)  # type: ignore[arg-type]
     assert memory == seven()
 
 
@@ -132,10 +132,28 @@ def test_memory_that_is_not_aligned_is_refused_in_c() -> None:
 @in_both
 def test_memory_is_let_go_with_the_last_publish(made: Publisher) -> None:
     memory = seven()
-    publish = made(memory)
+    publish, revoke = made(memory)
     with pytest.raises(BufferError):
         memory.append(0)
-    del publish
+    del publish, revoke
+    memory.append(0)
+
+
+@in_both
+def test_publish_that_is_revoked_refuses_and_releases_the_memory(made: Publisher) -> None:
+    memory = seven()
+    publish, revoke = made(memory)
+
+    def refuse() -> None:
+        raise LookupError("closed")
+
+    for _ in range(2):
+        revoke(refuse)
+        with pytest.raises(LookupError, match="closed"):
+            publish(1)
+        with pytest.raises(OverflowError):
+            publish(2**31)
+    assert memory == seven()
     memory.append(0)
 
 
@@ -143,9 +161,16 @@ def test_what_is_compiled_is_used() -> None:
     assert publisher.publisher is _publish.publisher
 
 
-def test_without_what_is_compiled_python_does_it() -> None:
+@pytest.mark.parametrize("error", ["ModuleNotFoundError", "ImportError"])
+def test_without_what_is_compiled_python_does_it(error: str) -> None:
+    """Not built, or refused: an interpreter beside the main one gets an ImportError."""
     script = (
-        "import sys; sys.modules['rtshm._publish'] = None; from rtshm import publisher; "
-        "assert publisher.publisher is publisher.publisher_in_python"
+        "import sys\n"
+        "class Refuse:\n"
+        "    def find_spec(self, name, *_):\n"
+        f"        if name == 'rtshm._publish': raise {error}(name)\n"
+        "sys.meta_path.insert(0, Refuse())\n"
+        "from rtshm import publisher\n"
+        "assert publisher.publisher is publisher.publisher_in_python\n"
     )
     subprocess.run([sys.executable, "-c", script], check=True)

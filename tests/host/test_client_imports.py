@@ -20,8 +20,9 @@ CLIENT = Path(__file__).parents[2] / "client"
 
 # From the lowest to the highest: modules and sub-packages of rtshm, "" the package itself.
 LAYERS = (
-    "_version abi paths",
-    "_publish errors kernel_files kmsg publisher",
+    "_version abi durations paths",
+    "_publish errors",
+    "device handle kernel_files kmsg publisher",
     "layout",
     "atomic",
     "control",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import pickle
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
         (errno.ENOENT, False, "the module is not loaded: sudo insmod rtshm.ko"),
         (errno.ENXIO, False, "the module is not loaded: sudo insmod rtshm.ko"),
         (errno.ENOENT, True, "there is no such region; {0} has: one, two"),
-        (errno.ENXIO, True, "this is no region; those of the module are in /dev/rtshm"),
-        (errno.ENODEV, True, "this is no region; those of the module are in /dev/rtshm"),
-        (errno.EACCES, True, "you may not: use sudo, or have root give you access"),
+        (errno.ENXIO, True, "this is not a region; those of the module are in /dev/rtshm"),
+        (errno.ENODEV, True, "this is not a region; those of the module are in /dev/rtshm"),
+        (errno.EACCES, True, "use sudo, or join the group of the node"),
         (errno.EBUSY, True, "another program holds it for itself: see fuser -v {0}/x"),
     ],
 )
@@ -36,9 +37,43 @@ def test_errno_has_its_remedy(
     (nodes / "two").touch()
     monkeypatch.setattr(errors, "MODULE", tmp_path if loaded else tmp_path / "absent")
     error = OSError(code, os.strerror(code))
-    errors.add_remedy(error, nodes / "x", errors.region_remedy(code, nodes / "x"))
-    assert error.filename == str(nodes / "x")
-    assert error.__notes__[0].startswith(remedy.format(nodes))
+    refused = errors.refused(error, nodes / "x", errors.region_remedy(code, nodes / "x"))
+    assert isinstance(refused, errors.RtshmError)
+    assert isinstance(refused, type(error))
+    assert (refused.errno, refused.filename) == (code, str(nodes / "x"))
+    name = errno.errorcode[code]
+    expected = f"{nodes}/x: {os.strerror(code)} ({name}); {remedy.format(nodes)}"
+    assert str(refused).startswith(expected)
+    assert str(pickle.loads(pickle.dumps(refused))) == str(refused)
+
+
+def test_errors_are_what_programs_catch() -> None:
+    caught: list[tuple[int, type[Exception], type[Exception]]] = [
+        (errno.ENOENT, errors.RegionNotFoundError, FileNotFoundError),
+        (errno.EEXIST, errors.RegionExistsError, FileExistsError),
+        (errno.EPERM, errors.AccessError, PermissionError),
+        (errno.EACCES, errors.AccessError, PermissionError),
+        (errno.EINVAL, errors.RefusedError, OSError),
+    ]
+    for number, kind, builtin in caught:
+        error = errors.refused(OSError(number, "words"), "motor", None)
+        assert type(error) is kind
+        assert isinstance(error, builtin)
+    missing = errors.refused(OSError(errno.ENOENT, "words"), "motor", errors.NOT_LOADED)
+    assert type(missing) is errors.ModuleNotLoadedError
+    assert issubclass(errors.ClosedError, errors.RtshmError)
+    assert issubclass(errors.LayoutError, errors.RtshmError)
+
+
+def test_without_sysfs_the_module_is_not_said_to_be_missing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "nodes").mkdir()
+    monkeypatch.setattr(errors, "MODULE", tmp_path / "absent" / "rtshm")
+    monkeypatch.setattr(errors, "DEVICES", tmp_path / "nodes")
+    assert not errors.module_missing()
+    monkeypatch.setattr(errors, "DEVICES", tmp_path / "none")
+    assert errors.module_missing()
 
 
 def test_control_c_during_the_imports_leaves_with_130() -> None:

@@ -113,7 +113,7 @@ def test_parse_keeps_what_no_enum_has() -> None:
         ({"axes": [0, 0, 2**31]}, OverflowError, "axes: 2147483648 is no i32; give -2147483648"),
         ({"axes": [0, 0]}, ValueError, "axes: 2 values; give 3"),
         ({"tag": b""}, ValueError, "tag: 0 bytes; give 5"),
-        ({"points": [{"x": 1, "y": 2}, 3]}, TypeError, "points: 3 is no mapping of names"),
+        ({"points": [{"x": 1, "y": 2}, 3]}, TypeError, "points: 3 is not a mapping of names"),
         ({"points": [{"x": 1}] * 2}, ValueError, "points: no value for y"),
         ({"sped": 1}, ValueError, "layout: no field sped"),
     ],
@@ -278,7 +278,7 @@ def nested(depth: int) -> Any:
             nested(8),
             "a.a.a.a.a.a.a.a: more than 8 structs and dimensions in one another; declare it flat",
         ),
-        (c.Int8un, "layout: <FormatField> is no Struct of construct; declare one"),
+        (c.Int8un, "layout: expected a construct.Struct, got <FormatField>"),
         (
             c.Struct("a" / c.Enum(BYTE, x=1, X=2)),
             "layout: in C, 2 of its enums, structs or their values would have the name A_X;",

@@ -173,8 +173,12 @@ def refusals() -> dict[str, tuple[Callable[[Any], None], type[Exception], str]]:
         "other array": (store("axes", pair), ValueError, "axes: 2 values; give 3"),
         "row": (store("m", [[9, 9], [9]]), ValueError, "m: 1 values; give 2"),
         "last of all": (store("m", [[9, 9], [9, 2**15]]), OverflowError, "m: 32768 is no i16"),
-        "struct": (store("pos", (1, 2)), TypeError, "pos: (1, 2) is no pos; store its fields one"),
-        "struct element": (at("points", 0, {"x": 1}), TypeError, "points: {'x': 1} is no points"),
+        "struct": (
+            store("pos", (1, 2)),
+            TypeError,
+            "pos: (1, 2) is neither a pos nor a mapping of x, y",
+        ),
+        "struct element": (at("points", 0, {"x": 1}), TypeError, "points: {'x': 1} is neither"),
         "in a struct": (
             lambda view: setattr(view.points[1], "x", 2**15),
             OverflowError,

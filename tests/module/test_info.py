@@ -52,7 +52,7 @@ def test_both_nodes_describe_their_region_also_when_it_is_gone(control: rtshm.Co
 
 
 def test_longest_name_and_layout_are_whole(control: rtshm.Control) -> None:
-    name, layout = "n" * 31, "l" * 1023
+    name, layout = "n" * 31, "l" * 1020 + ":u8"
     control.create(name, period=HOUR_NS, layout=layout)
     fd = os.open(f"/dev/rtshm/{name}", os.O_RDONLY)
     try:

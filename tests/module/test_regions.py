@@ -351,7 +351,7 @@ def many(control: Control) -> list[str]:
     """Regions that do not fit one datagram of a dump."""
     names = [f"r{number}" for number in range(80)]
     for name in names:
-        control.create(name, layout="x" * 1000, period=HOUR_NS)
+        control.create(name, layout="x" * 997 + ":u8", period=HOUR_NS)
     return ["default", *names]
 
 

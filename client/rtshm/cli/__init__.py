@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import errno
-import os
+import io
 import sys
 from typing import NoReturn
 
-from rtshm.errors import ExtraError, LayoutError
+from rtshm.errors import ExtraError, LayoutError, RefusedError
 
 
 def main() -> NoReturn:
@@ -20,9 +20,12 @@ def main() -> NoReturn:
     except KeyboardInterrupt:
         sys.exit(130)
     except OSError as error:
-        # What could not be written is not tried again at the exit.
-        sys.stdout = open(os.devnull, "w")
+        # What could not be written is not tried again at the exit; of memory, since /dev/null
+        # cannot be opened everywhere.
+        sys.stdout = io.StringIO()
         sys.exit(_refusal(error))
+    except MemoryError:
+        sys.exit("rtshm: not enough memory (ulimit -v, or the cgroup's memory.max)")
     except (LayoutError, ExtraError) as error:
         sys.exit(_lines(str(error), error))
 
@@ -31,9 +34,10 @@ def _refusal(error: OSError) -> str:
     """Path, reason and errno on one line, the remedy on the next."""
     name = errno.errorcode.get(error.errno or 0, "no errno")
     where = f"{error.filename}: " if error.filename else ""
-    return _lines(f"{where}{error.strerror} ({name}, {error.errno})", error)
+    return _lines(f"{where}{error.strerror or error} ({name}, {error.errno})", error)
 
 
 def _lines(reason: str, error: Exception) -> str:
-    lines = [reason, *getattr(error, "__notes__", [])]
+    remedy = error.remedy if isinstance(error, RefusedError) else ""
+    lines = [reason, *([remedy] if remedy else []), *getattr(error, "__notes__", [])]
     return "\n".join(f"rtshm: {line}" for line in lines)

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
-import asyncio
 import enum
 import errno
+import html
+import mmap
 import select
+import threading
 import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self, overload
+from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from rtshm.abi import LAYOUT_OFFSET
 from rtshm.control import messages
 from rtshm.control.messages import Command
 from rtshm.control.netlink import Link
-from rtshm.errors import ClosedError, add_remedy, control_remedy
-from rtshm.layout import Layout, as_layout
+from rtshm.durations import Duration, Timeout, nanoseconds, seconds, time_text
+from rtshm.errors import ClosedError, LayoutError, ModuleNotLoadedError, control_remedy, refused
+from rtshm.handle import Handle
+from rtshm.layout import as_layout
 from rtshm.paths import DEVICES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    import construct
-
     from rtshm.control.netlink import Family
+    from rtshm.layout import Declared
 
-_POLL_MAX_MS = 2**31 - 1
 _DRAIN_SECONDS = 1.0
+
+T = TypeVar("T")
 
 
 class PrintMode(enum.StrEnum):
@@ -155,6 +160,32 @@ class RegionInfo:
     """So many ns before a tick is due its cpu waits for it; 0: what keeps the interrupt makes the
     tick late."""
 
+    def __repr__(self) -> str:
+        layout = f", {self.layout!r}" if self.layout else ""
+        return (
+            f"<RegionInfo {self.name}: id {self.id}, {self.size} bytes, period "
+            f"{time_text(self.period_ns)}, {self.counters.ticks} ticks{layout}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a table of two columns, for notebooks."""
+        rows = {
+            "size": f"{self.size} bytes",
+            "period": time_text(self.period_ns),
+            "layout": self.layout,
+            "history": f"{self.record_depth} samples of {self.record_bytes} bytes",
+            "users": self.users,
+            "ticks": self.counters.ticks,
+            "missed": self.counters.missed,
+            "lateness": f"mean {self.counters.lateness_mean_ns:.0f} ns, "
+            f"max {self.counters.lateness_max_ns} ns",
+        }
+        cells = "".join(
+            f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>"
+            for name, value in rows.items()
+        )
+        return f"<table><caption>{html.escape(self.name)}</caption>{cells}</table>"
+
     @property
     def period(self) -> timedelta:
         """The period, rounded to microseconds; period_ns has it whole."""
@@ -212,49 +243,62 @@ _EVENTS: dict[int, type[Created | Changed | Deleted]] = {
 }
 
 
-class Control:
+class Control(Handle):
     """The control plane of the loaded module. A context manager; close() may be called twice.
 
     Asking is open to everybody in the initial network namespace; create, set
     and delete take CAP_NET_ADMIN in the initial user namespace (root outside
     of containers).
 
-    Raises OSError by the kernel's errno (FileNotFoundError: no module, no such
-    region; PermissionError, FileExistsError, ...) with the kernel's own words,
-    the region's name as `filename`, and where it helps a note that says what
+    Raises OSError by the kernel's errno (ModuleNotLoadedError,
+    RegionNotFoundError, RegionExistsError, PermissionError, ...) with the
+    kernel's own words, the region's name as `filename`, and where it helps what
     to do. What a message cannot carry never gets there: OverflowError for a
     number, ValueError for a text.
 
     The kernel answers at once, so nothing here needs awaiting. Threads may
-    share it, with a forked child it is not to be shared.
+    share it; a forked child has it closed. It goes on when the module was
+    loaded again.
     """
 
+    __slots__ = ("_family", "_link")
+
     def __init__(self) -> None:
+        super().__init__()
         self._link, self._family = _connect()
-        self.closed = False
+        self._opened()
+
+    def _release(self) -> None:
+        self._link.close()
+
+    def _descriptor(self) -> int:
+        return self._link.fileno()
+
+    def __repr__(self) -> str:
+        return f"<rtshm.Control{' closed' if self.closed else ''}>"
 
     def create(
         self,
         name: str,
         *,
         size: int | None = None,
-        period: timedelta | int | None = None,
+        period: Duration | int | None = None,
         print: PrintMode | None = None,
         record_depth: int | None = None,
         record_bytes: int | None = None,
-        layout: Layout | construct.Struct | str | None = None,
+        layout: Declared | type[Any] | None = None,
         mode: int | None = None,
         uid: int | None = None,
         gid: int | None = None,
         cpu: int | None = None,
         clock: Clock | None = None,
-        phase: timedelta | int | None = None,
+        phase: Duration | int | None = None,
         start_ns: int | None = None,
-        task_budget: timedelta | int | None = None,
+        task_budget: Duration | int | None = None,
         task_long_max: int | None = None,
         phys: int | None = None,
         keep: bool = False,
-        lead: timedelta | int | None = None,
+        lead: Duration | int | None = None,
     ) -> RegionInfo:
         """Make a region; what is None is the kernel's default. Its device node is there on return.
 
@@ -262,15 +306,30 @@ class Control:
         name that is taken, EINVAL and ERANGE for what is not allowed, with the
         limit, ENOSPC and ENOMEM when there is no room for it, EPERM.
 
-        `period`, `phase`, `task_budget` and `lead` are a timedelta, or an int of
-        ns; `start_ns` is a time of `clock`, as time.clock_gettime_ns() has it;
-        `size` is bytes, a multiple of the page size; `layout` is kept as its
-        text, a str as it is; `mode`, `uid` and `gid` are the device node's;
+        `period`, `phase`, `task_budget` and `lead` are a text as "1ms", a
+        timedelta, or an int of ns; `start_ns` is a time of `clock`, as
+        time.clock_gettime_ns() has it; `size` is bytes, a multiple of the page
+        size; `layout` is what Layout() takes, kept as its text, and LayoutError
+        if this release could not read it again. `record_bytes` is the word and
+        the layout if not given, 4096 bytes at most. `mode`, `uid` and `gid` are the device node's;
         `phys` is the physical address of raw memory that the kernel was told to
         leave alone, which takes CAP_SYS_RAWIO too, and is zeroed unless `keep`.
         For `lead` the cpu waits before each tick is due, 100 us and a quarter of
         the period at most, so that what keeps the interrupt makes no tick late.
         """
+        text = None
+        if layout is not None:
+            described = as_layout(layout)
+            text = described.text
+            room = (size or mmap.PAGESIZE) - LAYOUT_OFFSET
+            if described.size > room:
+                raise LayoutError(
+                    f"{name}: the layout has {described.size} bytes, and the region {room} "
+                    f"after its first {LAYOUT_OFFSET}"
+                )
+            if record_depth and record_bytes is None:
+                whole = LAYOUT_OFFSET + described.size
+                record_bytes = min(-(-whole // 8) * 8, messages.RECORD_BYTES_MAX)
         return self._one(
             Command.REGION_NEW,
             name,
@@ -279,7 +338,7 @@ class Control:
             print=print,
             record_depth=record_depth,
             record_bytes=record_bytes,
-            layout=_layout_text(layout),
+            layout=text,
             mode=mode,
             uid=uid,
             gid=gid,
@@ -305,16 +364,16 @@ class Control:
         self,
         name: str,
         *,
-        period: timedelta | int | None = None,
+        period: Duration | int | None = None,
         print: PrintMode | None = None,
         record_depth: int | None = None,
         record_bytes: int | None = None,
-        task_budget: timedelta | int | None = None,
+        task_budget: Duration | int | None = None,
         task_long_max: int | None = None,
     ) -> RegionInfo:
         """Change what is not None, all of it or, when any is refused, nothing.
 
-        Times are a timedelta, or an int of ns. What is as it was already makes
+        Times are a text as "1ms", a timedelta, or an int of ns. What is as it was already makes
         no event. Returns the region as it is then. Raises OSError: EBUSY for
         another depth or record while its samples are open, ENOENT, EINVAL,
         ERANGE, ENOSPC, ENOMEM, EPERM.
@@ -340,135 +399,121 @@ class Control:
         An item is decoded when it is first looked at. Raises BlockingIOError
         if regions came and went at each of many tries to read them.
         """
-        self._check_open()
-        return _Regions(self._link.dump(self._family.id, messages.encode(Command.REGION_GET)))
+        return _Regions(
+            self._ask(lambda: self._link.dump(self._family.id, messages.encode(Command.REGION_GET)))
+        )
 
-    def watch(self, timeout: float | timedelta | None = None) -> Watch:
-        """What happens to regions from now on, for `timeout` seconds (None: for ever)."""
+    def watch(self, timeout: Timeout = None) -> Watch:
+        """What happens to regions from now on, for `timeout` (seconds if a number; None: ever)."""
         self._check_open()
         return Watch(timeout)
-
-    def close(self) -> None:
-        """Let the socket go; twice is as good. What is asked after it is ClosedError."""
-        self.closed = True
-        self._link.close()
-
-    def __enter__(self) -> Self:
-        self._check_open()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
     def _one(self, command: Command, name: str, **values: object) -> RegionInfo:
         (reply,) = self._request(command, name, **values)
         return _region(messages.decode(reply)[1])
 
     def _request(self, command: Command, name: str, **values: object) -> Sequence[bytes]:
-        self._check_open()
         message = messages.encode(command, name=name, **values)
         try:
-            return self._link.request(self._family.id, message)
+            return self._ask(lambda: self._link.request(self._family.id, message))
         except OSError as error:
-            add_remedy(error, name, control_remedy(error.errno))
-            raise
+            raise refused(error, name, control_remedy(error.errno)) from None
 
-    def _check_open(self) -> None:
-        if self.closed:
-            raise ClosedError("the control is closed; open another")
+    def _ask(self, ask: Callable[[], Sequence[bytes]]) -> Sequence[bytes]:
+        self._check_open()
+        try:
+            return ask()
+        except ModuleNotLoadedError:
+            # It may have been loaded again, and be answered by another family now.
+            link, self._family = _connect()
+            self._link.close()
+            self._link = link
+            return ask()
 
 
-class Watch:
+class Watch(Handle):
     """Events, from when watch() returned: an iterator, an async iterator, a context manager.
 
     Ends when its time is over; what came by then is still given, for a second
-    at most. close() may be called twice and ends it at once, for a task that
-    waits for an event too; a thread that waits is not woken. An error ends it
-    as well: OSError(ENODEV) says that the module was unloaded.
+    at most. Threads and tasks may share it: each event goes to one of them.
+    close() may be called twice and ends it at once, also for those that wait.
+    An error ends it as well: OSError(ENODEV) says that the module was unloaded.
     """
 
-    def __init__(self, timeout: float | timedelta | None) -> None:
-        if isinstance(timeout, timedelta):
-            timeout = timeout.total_seconds()
+    __slots__ = ("_deadline", "_events", "_family", "_link", "_taking")
+
+    def __init__(self, timeout: Timeout) -> None:
+        super().__init__()
+        left = seconds(timeout)
         self._link, self._family = _connect()
-        self._link.join(self._family, messages.REGIONS_GROUP)
-        self._deadline = float("inf") if timeout is None else time.monotonic() + timeout
         self._events: deque[Event] = deque()
-        self._waiter: asyncio.Future[None] | None = None
-        self.closed = False
+        self._taking = threading.Lock()
+        try:
+            self._link.join(self._family, messages.REGIONS_GROUP)
+        except BaseException:
+            self._link.close()
+            raise
+        self._deadline = float("inf") if left is None else time.monotonic() + left
+        self._opened()
+
+    def _release(self) -> None:
+        self._link.close()
+
+    def _descriptor(self) -> int:
+        return self._link.fileno()
+
+    def __repr__(self) -> str:
+        return f"<rtshm.control.Watch{' closed' if self.closed else ''}>"
 
     def fileno(self) -> int:
-        """The descriptor, for select and poll: readable when there may be an event.
+        """Return the descriptor, for select and poll: readable when there may be an event.
 
         Other families of generic netlink that come and go make it readable
         too, and next() then waits on.
         """
-        if self.closed:
-            raise ClosedError("the watch is closed; begin another")
-        return self._link.fileno()
-
-    def close(self) -> None:
-        """End it; twice is as good."""
-        if self.closed:
-            return
-        self.closed = True
-        if self._waiter:
-            self._waiter.get_loop().remove_reader(self._link.fileno())
-            _wake(self._waiter)
-        self._link.close()
-
-    def __enter__(self) -> Self:
-        self.fileno()
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
+        return super().fileno()
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Event:
-        while (event := self._take()) is None:
-            left = self._left()
-            if left <= 0:
-                raise StopIteration
-            poll = select.poll()
-            poll.register(self._link.fileno(), select.POLLIN)
-            poll.poll(min(left * 1000, _POLL_MAX_MS))
+        try:
+            while (event := self._take()) is None:
+                if self._is_over():
+                    raise StopIteration
+                self._wait(select.POLLIN, self._until())
+        except ClosedError:
+            raise StopIteration from None
         return event
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
-        while (event := self._take()) is None:
-            left = self._left()
-            if left <= 0:
-                raise StopAsyncIteration
-            await self._readable(left)
+        try:
+            while (event := self._take()) is None:
+                if self._is_over():
+                    raise StopAsyncIteration
+                await self._wait_async(select.POLLIN, self._until())
+        except ClosedError:
+            raise StopAsyncIteration from None
         return event
 
-    async def _readable(self, seconds: float) -> None:
-        loop = asyncio.get_running_loop()
-        self._waiter = loop.create_future()
-        loop.add_reader(self._link.fileno(), _wake, self._waiter)
-        try:
-            await asyncio.wait([self._waiter], timeout=min(seconds, _POLL_MAX_MS / 1000))
-        finally:
-            self._waiter = None
-            # Once closed, the number may be another file's.
-            if not self.closed:
-                loop.remove_reader(self._link.fileno())
+    def _until(self) -> float | None:
+        return None if self._deadline == float("inf") else self._deadline
 
-    def _left(self) -> float:
-        """Seconds; none at the end, which stays the end."""
-        left = self._deadline - time.monotonic()
-        if left <= 0:
+    def _is_over(self) -> bool:
+        """Whether it ended, which stays so."""
+        if time.monotonic() >= self._deadline:
             self.close()
-        return 0 if self.closed else left
+        return self.closed
 
     def _take(self) -> Event | None:
-        """The next event if there is one. Never waits."""
+        """Return the next event if there is one. Never waits."""
+        with self._taking:
+            return self._take_one()
+
+    def _take_one(self) -> Event | None:
         if self.closed or time.monotonic() >= self._deadline + _DRAIN_SECONDS:
             return None
         try:
@@ -521,6 +566,9 @@ class _Regions(Sequence[RegionInfo]):
     def __repr__(self) -> str:
         return repr(list(self))
 
+    def _repr_html_(self) -> str:
+        return "".join(region._repr_html_() for region in self)
+
 
 def _connect() -> tuple[Link, Family]:
     link = Link()
@@ -532,9 +580,9 @@ def _connect() -> tuple[Link, Family]:
 
 
 def _region(values: dict[str, Any]) -> RegionInfo:
-    values["print"] = PrintMode(values["print"])
+    values["print"] = _known(PrintMode, values["print"])
     values["counters"] = Counters(**values["counters"])
-    values["clock"] = Clock(values["clock"])
+    values["clock"] = _known(Clock, values["clock"])
     tasks = values.get("tasks", [])
     values["tasks"] = tuple(Task(**{**task, "stopped": bool(task["stopped"])}) for task in tasks)
     return RegionInfo(**{"cpu": None, **values})
@@ -548,18 +596,13 @@ def _events(received: Iterable[bytes]) -> Iterator[Event]:
             yield _EVENTS[operation](_region(values))
 
 
-def _nanoseconds(period: timedelta | int | None) -> int | None:
-    if isinstance(period, timedelta):
-        return period // timedelta(microseconds=1) * 1000
-    return period
+def _known(kind: type[T], value: Any) -> T | str:
+    """Return the member of an enum, or the text of a value that only a newer module has."""
+    try:
+        return kind(value)  # type: ignore[call-arg]
+    except ValueError:
+        return str(value)
 
 
-def _layout_text(layout: Layout | construct.Struct | str | None) -> str | None:
-    if layout is None or isinstance(layout, str):
-        return layout
-    return as_layout(layout).text
-
-
-def _wake(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_result(None)
+def _nanoseconds(duration: Duration | int | None) -> int | None:
+    return None if duration is None else nanoseconds(duration)

@@ -23,6 +23,7 @@ REGIONS_GROUP = "regions"
 PRINT_MODES = {0: "off", 1: "every-tick", 2: "changes"}
 CLOCKS = {0: "monotonic", 1: "realtime", 2: "tai"}
 LATENESS_BINS = 32
+RECORD_BYTES_MAX = 4096
 
 # struct nlattr has 16 bits for its length, and the header and a NUL are in it.
 _TEXT_BYTES_MAX = 2**16 - 1 - 4 - 1

@@ -34,7 +34,12 @@ from pyroute2.netlink import (
     nlmsg,
 )
 
-from rtshm.errors import family_remedy
+from rtshm.errors import (
+    ModuleNotLoadedError,
+    family_remedy,
+    refused,
+    socket_remedy,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -207,7 +212,10 @@ class Link:
 
 
 def _open() -> socket.socket:
-    link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC)
+    try:
+        link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC)
+    except OSError as error:
+        raise refused(error, "netlink", socket_remedy(error.errno)) from None
     link.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
     link.setsockopt(SOL_NETLINK, _NETLINK_CAP_ACK, 1)
     # Python's own timeout would wait in spite of MSG_DONTWAIT, and cost a poll each time.
@@ -223,11 +231,10 @@ def _raise_error(end: Any) -> None:
     if not number:
         return
     words = end.get_attr("NLMSGERR_ATTR_MSG")
-    error = OSError(number, words or os.strerror(number))
     if number == errno.ENOENT and not words:
         # Of a region that is not there the module says so.
-        error.add_note(family_remedy())
-    raise error
+        raise ModuleNotLoadedError(number, "the module does not answer", None, family_remedy())
+    raise OSError(number, words or os.strerror(number))
 
 
 def _removed(message: bytes) -> int | None:

@@ -1,7 +1,7 @@
-"""A layout is declared once, with construct; what else speaks of it is derived here.
+"""A layout is declared once; what else speaks of it is derived here.
 
 It describes the bytes of a region that begin right after the first 8, struct
-rtshm_word; offsets count from there.
+rtshm_word; offsets count from there. With construct:
 
 >>> from construct import Array, Enum, Float32n, Float64n, Int8un, Int32sn, Padding, Struct
 >>> layout = Layout(
@@ -43,58 +43,93 @@ A whole record at once:
 
 from __future__ import annotations
 
+import ctypes as _ctypes
 import dataclasses
-from collections.abc import Mapping
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Self
+import sys
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, dataclass_transform
 
+from rtshm.errors import LayoutError
 from rtshm.layout import c, view
-from rtshm.layout.fields import NUMBERS, Field, Kind, decoder, encoder, exactly
+from rtshm.layout.codec import Codec, check_known, field_codec
+from rtshm.layout.fields import NUMBERS, Field, Kind
 
 if TYPE_CHECKING:
-    from ctypes import Structure
+    from collections.abc import Callable, Mapping
 
     import construct
     import numpy
 
-__all__ = ["Field", "Kind", "Layout"]
+    Declared: TypeAlias = (
+        "Layout | construct.Struct | numpy.dtype[Any] | type[_ctypes.Structure] | str"
+    )
+
+__all__ = ["Field", "Kind", "Layout", "struct"]
+
+T = TypeVar("T")
+
+
+@dataclass_transform()
+def struct(cls: type[T], /) -> type[T]:
+    """Declare a layout by the annotations of a class, which becomes a dataclass.
+
+    A field is a number (f64, f32, i8 to u64, bool8), Annotated[Mode, u8] of an
+    IntEnum or IntFlag, Annotated[bytes, 16], a class that is a struct itself,
+    or an array: Annotated[Array[int], i32, 3], with a length for each
+    dimension. Padding is put in where a C compiler puts it; Layout(cls).text
+    shows it. Raises LayoutError for what cannot lie in place.
+    """
+    from rtshm.layout.declared import declare
+
+    frame = sys._getframe(1)
+    made = declare(cls, {**frame.f_globals, **frame.f_locals})
+    Layout(made)
+    return made
 
 
 @dataclasses.dataclass(frozen=True, init=False)
 class Layout:
     """What lies where in a region.
 
-    Made of a construct Struct of native numbers, Flag, Bytes, Enum, FlagsEnum,
-    and of Array and Struct of them. A number must lie at a multiple of its
-    size, and a struct end at a multiple of its largest number's: what a C
-    compiler would pad must be declared, as Padding, so that all see the same
-    bytes. Raises LayoutError, with the path of the field, the reason and what
-    to do, for everything that cannot lie in place.
+    Made of a class with @struct, a construct Struct, a structured numpy dtype,
+    a ctypes Structure, or a text. A Struct has native numbers, Flag, Bytes,
+    Enum, FlagsEnum, and Array and Struct of them; each number must lie at a
+    multiple of its size, and a struct end at a multiple of its largest
+    number's, with Padding where construct would put none. A class and a text
+    are padded as C does it. Raises LayoutError, with the path of the field, the
+    reason and what to do, for everything that cannot lie in place.
 
-    Layouts with the same text are equal.
+    Layouts with the same text are equal. They can be pickled.
     """
 
     text: str
     """As the kernel stores it with a region; rtshm.layout.text has the grammar."""
+    declared: type[Any] | None = dataclasses.field(compare=False, repr=False)
+    """The class that it was made of, if it was one: records are its objects."""
     _root: Field = dataclasses.field(compare=False, repr=False)
+    _classes: Mapping[str, type[Any]] = dataclasses.field(compare=False, repr=False)
 
-    def __init__(self, declared: construct.Struct) -> None:
+    def __init__(self, declared: Declared | type[Any]) -> None:
         from rtshm.layout.construct import from_construct
         from rtshm.layout.text import check_length, to_text
 
-        root = from_construct(declared)
+        struct, classes, padded = _declared(declared)
+        root = from_construct(struct, padded=padded)
         c.check_names(root)
         text = to_text(root)
         check_length(text)
         object.__setattr__(self, "text", text)
+        object.__setattr__(self, "declared", classes.get(""))
         object.__setattr__(self, "_root", root)
+        object.__setattr__(self, "_classes", classes)
 
     @classmethod
     def from_text(cls, text: str) -> Self:
         """The layout that a text describes; LayoutError says at which column it does not."""
-        from rtshm.layout.text import from_text
+        return cls(text)
 
-        return cls(from_text(text))
+    def __reduce__(self) -> Any:
+        return Layout, (self.declared or self.text,)
 
     @property
     def fields(self) -> tuple[Field, ...]:
@@ -107,16 +142,16 @@ class Layout:
         return self._root.element
 
     @cached_property
-    def ctypes(self) -> type[Structure]:
+    def ctypes(self) -> type[_ctypes.Structure]:
         """The live view: a ctypes structure, for from_buffer() of memory that can be written to.
 
         A field is read and stored as its value: an enum as its member, which
         may be stored by its name too (flags as "run|fault"), bytes as bytes of
         just that length. A number that no enum has, stored by somebody else,
         is read as the plain int. Arrays and structs are live themselves; an
-        array takes a sequence as long as it is, too. What a field does not
-        take is TypeError, OverflowError or ValueError, with nothing stored;
-        a name that is none of a field, AttributeError.
+        array takes a sequence as long as it is, too, and a struct a mapping.
+        What a field does not take is TypeError, OverflowError or ValueError,
+        with nothing stored; a name that is none of a field, AttributeError.
 
         A number is one load or store. Bytes, arrays and structs are not: the
         kernel and others may be seen halfway.
@@ -124,7 +159,7 @@ class Layout:
         return view.structure("Layout", self._root)
 
     @cached_property
-    def ctypes_readonly(self) -> type[Structure]:
+    def ctypes_readonly(self) -> type[_ctypes.Structure]:
         """As `ctypes`, for from_buffer_copy(): every store is PermissionError."""
         return view.structure("Layout", self._root, readonly=True)
 
@@ -151,42 +186,89 @@ class Layout:
         """
         return c.declaration(name, self._root, self.text)
 
-    def build(self, values: Mapping[str, Any]) -> bytes:
-        """The bytes of a whole record; a struct is a mapping, an array a sequence.
+    def build(self, values: Any) -> bytes:
+        """The bytes of a whole record, of a mapping or an object of the class it was made of.
 
-        Raises what a store in the live view does, and ValueError for a field
-        that is missing or not there.
+        A struct is one of these, too, an array a sequence. Raises what a store
+        in the live view does, and ValueError for a field that is missing or not
+        there.
         """
-        return bytes(self._construct.build(_encode_struct(self._root, values)))
+        return self._codec.build(values)
 
     def build_fields(self, values: Mapping[str, Any]) -> list[tuple[Field, bytes]]:
         """Each of some fields with its bytes, in the order of their offsets.
 
         Raises as build() does, but for fields that are missing.
         """
-        _check_known(self._root, values)
-        subcons = {subcon.name: subcon for subcon in self._construct.subcons}
+        check_known(self._root, values)
+        codecs = self._field_codecs
         return [
-            (field, bytes(subcons[field.name].build(_encode_field(field, values[field.name]))))
+            (field, codecs[field.name](values[field.name]))
             for field in self.fields
             if field.name in values
         ]
 
     def parse(self, data: bytes | bytearray | memoryview) -> dict[str, Any]:
         """The values in the first `size` bytes, as the live view reads them."""
+        self._check_length(data)
+        return self._codec.parse(data)
+
+    def load(self, data: bytes | bytearray | memoryview) -> Any:
+        """As parse(), as an object of the class that it was made of, if there is one."""
+        self._check_length(data)
+        return self._codec.load(data)
+
+    def parse_part(self, data: bytes | memoryview) -> dict[str, Any]:
+        """The fields that lie wholly in `data`, which may be shorter than the layout."""
+        size = min(len(data), self.size)
+        if size not in self._parts:
+            fields = tuple(f for f in self.fields if f.offset + f.size <= size)
+            end = max((field.offset + field.size for field in fields), default=0)
+            root = dataclasses.replace(self._root, fields=fields, element=end)
+            self._parts[size] = Codec(root, {}).parse if fields else lambda _: {}
+        return self._parts[size](data)
+
+    def _check_length(self, data: bytes | bytearray | memoryview) -> None:
         if len(data) < self.size:
             raise ValueError(f"there are {len(data)} bytes, and the layout has {self.size}")
-        return _decode_struct(self._root, self._construct.parse(data[: self.size]))
 
     @cached_property
-    def _construct(self) -> construct.Struct:
-        from rtshm.layout.construct import to_construct
+    def _codec(self) -> Codec:
+        return Codec(self._root, self._classes)
 
-        return to_construct(self._root)
+    @cached_property
+    def _field_codecs(self) -> dict[str, Callable[[Any], bytes]]:
+        return {field.name: field_codec(field, self._classes) for field in self.fields}
+
+    @cached_property
+    def _parts(self) -> dict[int, Callable[[Any], dict[str, Any]]]:
+        return {}
 
 
-def as_layout(declared: Layout | construct.Struct) -> Layout:
+def as_layout(declared: Declared | type[Any]) -> Layout:
+    """Return the layout that is declared, in any of the ways."""
     return declared if isinstance(declared, Layout) else Layout(declared)
+
+
+def _declared(declared: Any) -> tuple[Any, Mapping[str, type[Any]], bool]:
+    """Return it with construct, the classes of its structs, and whether C pads it."""
+    if isinstance(declared, Layout):
+        return _declared(declared.declared or declared.text)
+    if isinstance(declared, str):
+        from rtshm.layout.text import from_text
+
+        return from_text(declared), {}, True
+    from rtshm.layout import declared as ways
+
+    if hasattr(declared, ways.LAYOUT):
+        return *ways.from_class(declared), True
+    if isinstance(declared, type):
+        if issubclass(declared, _ctypes.Structure):
+            return ways.from_ctypes(declared), {}, False
+        raise LayoutError(f"layout: {declared.__name__} declares none; put @rtshm.struct before it")
+    if ways.is_dtype(declared):
+        return ways.from_dtype(declared), {}, False
+    return declared, {}, False
 
 
 def _dtype(struct: Field) -> Any:
@@ -206,48 +288,3 @@ def _dtype(struct: Field) -> Any:
         "offsets": [field.offset - struct.offset for field in struct.fields],
         "itemsize": struct.element,
     }
-
-
-def _encode_struct(struct: Field, values: Any) -> dict[str, Any]:
-    where = struct.path or "layout"
-    if not isinstance(values, Mapping):
-        raise TypeError(f"{where}: {values!r} is no mapping of names to values")
-    _check_known(struct, values)
-    if missing := [field.name for field in struct.fields if field.name not in values]:
-        raise ValueError(f"{where}: no value for {', '.join(missing)}")
-    return {field.name: _encode_field(field, values[field.name]) for field in struct.fields}
-
-
-def _check_known(struct: Field, values: Mapping[str, Any]) -> None:
-    names = [field.name for field in struct.fields]
-    if unknown := [name for name in values if name not in names]:
-        raise ValueError(
-            f"{struct.path or 'layout'}: no field {', '.join(map(str, unknown))}; "
-            f"there are {', '.join(names)}"
-        )
-
-
-def _encode_field(field: Field, value: Any) -> Any:
-    encode = partial(_encode_struct, field) if field.fields else encoder(field)
-
-    def encode_all(shape: tuple[int, ...], value: Any) -> Any:
-        if not shape:
-            return encode(value)
-        return [encode_all(shape[1:], one) for one in exactly(field, shape[0], value)]
-
-    return encode_all(field.shape, value)
-
-
-def _decode_struct(struct: Field, stored: Any) -> dict[str, Any]:
-    return {field.name: _decode_field(field, stored[field.name]) for field in struct.fields}
-
-
-def _decode_field(field: Field, stored: Any) -> Any:
-    decode = partial(_decode_struct, field) if field.fields else decoder(field)
-
-    def decode_all(shape: tuple[int, ...], stored: Any) -> Any:
-        if not shape:
-            return decode(stored) if decode else stored
-        return [decode_all(shape[1:], one) for one in stored]
-
-    return decode_all(field.shape, stored)

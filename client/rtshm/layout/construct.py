@@ -6,14 +6,16 @@ import ctypes
 import keyword
 import re
 import sys
-from enum import IntEnum, IntFlag
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import construct
 
 from rtshm.errors import LayoutError
 from rtshm.layout.c import RESERVED
-from rtshm.layout.fields import NUMBERS, Field, Kind, limits, with_padding
+from rtshm.layout.fields import NUMBERS, Field, Kind, limits, named
+
+if TYPE_CHECKING:
+    from enum import IntEnum, IntFlag
 
 DEPTH_MAX = 8
 """Structs and dimensions of arrays, in one another."""
@@ -50,36 +52,19 @@ _REASONS = {name: reason for reason, names in _REFUSED.items() for name in names
 _OTHER = "use numbers, Flag, Bytes, Enum, FlagsEnum, Array, Struct and Padding"
 
 
-def from_construct(declared: Any) -> Field:
-    """The layout as the struct that it is, without a name."""
+def from_construct(declared: Any, *, padded: bool = False) -> Field:
+    """Return the layout as the struct that it is, without a name; `padded` as C pads it."""
     bare = _bare(declared)
+    # What compile() makes of one.
+    bare = _bare(getattr(bare, "defersubcon", bare))
     if not isinstance(bare, construct.Struct):
-        raise LayoutError(f"layout: {declared!r} is no Struct of construct; declare one")
-    return _struct("", "", 0, bare, 1)
+        raise LayoutError(f"layout: expected a construct.Struct, got {declared!r}")
+    return _struct("", "", 0, bare, 1, padded)
 
 
-def to_construct(struct: Field) -> construct.Struct:
-    """The struct with all that names a value left out: enums are integers."""
-    subcons: list[Any] = []
-    for padding, field in with_padding(struct):
-        if padding:
-            subcons.append(construct.Padding(padding))
-        if field:
-            element: Any
-            match field.kind:
-                case Kind.STRUCT:
-                    element = to_construct(field)
-                case Kind.BYTES:
-                    element = construct.Bytes(field.element)
-                case kind:
-                    element = construct.FormatField("=", NUMBERS[kind].code)
-            for count in reversed(field.shape):
-                element = construct.Array(count, element)
-            subcons.append(field.name / element)
-    return construct.Struct(*subcons)
-
-
-def _struct(name: str, path: str, offset: int, declared: construct.Struct, depth: int) -> Field:
+def _struct(
+    name: str, path: str, offset: int, declared: construct.Struct, depth: int, padded: bool
+) -> Field:
     fields: list[Field] = []
     size = 0
     for index, subcon in enumerate(declared.subcons):
@@ -89,8 +74,12 @@ def _struct(name: str, path: str, offset: int, declared: construct.Struct, depth
             size += _padding(inner, subcon.name, bare)
         else:
             _check_name(inner, subcon.name, fields)
-            field = _field(subcon.name, inner, offset + size, bare, depth)
-            if lacking := -size % field.alignment:
+            field = _field(subcon.name, inner, offset + size, bare, depth, padded)
+            lacking = -size % field.alignment
+            if lacking and padded:
+                size += lacking
+                field = _field(subcon.name, inner, offset + size, bare, depth, padded)
+            elif lacking:
                 raise LayoutError(
                     f"{inner}: offset {size} is no multiple of its alignment, {field.alignment}; "
                     f"put Padding({lacking}), in a text _:x{lacking}, before it"
@@ -102,7 +91,10 @@ def _struct(name: str, path: str, offset: int, declared: construct.Struct, depth
     if not fields:
         raise LayoutError(f"{path or 'layout'}: there is no field in it")
     alignment = max(field.alignment for field in fields)
-    if lacking := -size % alignment:
+    lacking = -size % alignment
+    if lacking and padded:
+        size += lacking
+    elif lacking:
         raise LayoutError(
             f"{path or 'layout'}: its size, {size}, is no multiple of its alignment, {alignment}; "
             f"put Padding({lacking}), in a text _:x{lacking}, at its end"
@@ -110,7 +102,7 @@ def _struct(name: str, path: str, offset: int, declared: construct.Struct, depth
     return Field(name, path, offset, Kind.STRUCT, size, alignment, fields=tuple(fields))
 
 
-def _field(name: str, path: str, offset: int, declared: Any, depth: int) -> Field:
+def _field(name: str, path: str, offset: int, declared: Any, depth: int, padded: bool) -> Field:
     shape: list[int] = []
     while isinstance(declared, construct.Array):
         shape.append(_count(path, "an array", declared.count))
@@ -124,7 +116,7 @@ def _field(name: str, path: str, offset: int, declared: Any, depth: int) -> Fiel
     fields: tuple[Field, ...] = ()
     match declared:
         case construct.Struct():
-            struct = _struct(name, path, offset, declared, depth)
+            struct = _struct(name, path, offset, declared, depth, padded)
             kind, fields = Kind.STRUCT, struct.fields
             element, alignment = struct.element, struct.alignment
         case construct.Bytes():
@@ -134,8 +126,8 @@ def _field(name: str, path: str, offset: int, declared: Any, depth: int) -> Fiel
             alignment = element
             flags = isinstance(declared, construct.FlagsEnum)
             mapping = declared.flags if flags else declared.encmapping
-            base: Any = IntFlag if flags else IntEnum
-            enum = base(name, _entries(path, kind, mapping, flags=flags))
+            entries = tuple(_entries(path, kind, mapping, flags=flags))
+            enum = getattr(declared, "members", None) or named(name, entries, flags)
         case _:
             kind, element = _number(path, declared)
             alignment = element

@@ -5,10 +5,11 @@ from __future__ import annotations
 import ctypes
 import operator
 import struct
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag, StrEnum
-from functools import partial
-from math import prod
+from functools import cache, partial
+from math import isinf, prod
 from numbers import Real
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -89,6 +90,38 @@ class Field:
         return self.element * self.count
 
 
+class _Named(IntEnum):
+    """An enum that a layout names, and no program: what it needs to be made again is pickled."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _member, (type(self).__name__, _entries(type(self)), False, int(self))
+
+
+class _NamedBits(IntFlag):
+    """Likewise of flags."""
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        return _member, (type(self).__name__, _entries(type(self)), True, int(self))
+
+
+@cache
+def named(
+    name: str, entries: tuple[tuple[str, int], ...], flags: bool
+) -> type[IntEnum] | type[IntFlag]:
+    """Return the enum of these entries: the same class for the same ones."""
+    base: Any = _NamedBits if flags else _Named
+    made: type[IntEnum] | type[IntFlag] = base(name, entries, module=__name__)
+    return made
+
+
+def _entries(enum: type[IntEnum] | type[IntFlag]) -> tuple[tuple[str, int], ...]:
+    return tuple((name, int(member)) for name, member in enum.__members__.items())
+
+
+def _member(name: str, entries: tuple[tuple[str, int], ...], flags: bool, value: int) -> int:
+    return named(name, entries, flags)(value)
+
+
 def with_padding(struct: Field) -> Iterator[tuple[int, Field | None]]:
     """The fields of a struct, each after the bytes of padding before it; None for its end."""
     end = struct.offset
@@ -132,6 +165,9 @@ def decoder(field: Field) -> Callable[[Any], Any] | None:
 def exactly(field: Field, count: int, values: Iterable[Any]) -> list[Any]:
     """As many values as there are elements."""
     try:
+        if isinstance(values, Set | Mapping):
+            # They have no order, or none that is meant.
+            raise TypeError
         listed = list(values)
     except TypeError:
         raise TypeError(f"{field.path}: {values!r} is no sequence; give {count} values") from None
@@ -152,8 +188,10 @@ def _encode_float(field: Field, stored: struct.Struct, value: Any) -> float:
         raise TypeError(f"{field.path}: {value!r} is no number")
     try:
         number = float(value)
-        # C makes an infinity of what is too large.
+        # C makes an infinity of what is too large, and so does numpy of a longdouble.
         stored.pack(number)
+        if isinf(number) and value != number:
+            raise OverflowError
     except OverflowError:
         raise OverflowError(f"{field.path}: {value!r} is too large for {field.kind}") from None
     return number
@@ -181,7 +219,9 @@ def _encode_member(field: Field, enum: type[IntEnum] | type[IntFlag], value: Any
     flags = issubclass(enum, IntFlag)
     members = enum.__members__
     if isinstance(value, str):
-        names = set(value.split("|")) if flags else {value}
+        names = {name.strip() for name in value.split("|")} if flags else {value}
+        if flags and names == {""}:
+            return 0
         if names <= members.keys():
             return sum(members[name] for name in names)
     else:

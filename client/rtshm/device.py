@@ -1,0 +1,106 @@
+"""Device nodes of regions: how they are told from others, opened, and asked what they are."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import re
+import stat
+import struct
+from dataclasses import dataclass
+from io import FileIO
+from pathlib import Path
+
+from rtshm.errors import IncompatibleError, refused, region_remedy, samples_remedy
+from rtshm.paths import DEVICES
+
+SAMPLES = ".samples"
+
+# struct rtshm_info, and _IOR('r', 0x81, struct rtshm_info).
+_INFO = struct.Struct("=32sIIQQ1024s")
+_IOC_INFO = 2 << 30 | _INFO.size << 16 | ord("r") << 8 | 0x81
+
+
+@dataclass(frozen=True, slots=True)
+class NodeInfo:
+    """What the descriptor of a node belongs to."""
+
+    name: str
+    id: int
+    sample_bytes: int
+    """0: the region keeps no history."""
+    size: int
+    period_ns: int
+    layout: str
+
+
+def node_path(name: str | os.PathLike[str], suffix: str = "") -> Path:
+    """Return the node of a region, by its name or by a path with a slash in it."""
+    path = os.fsdecode(name)
+    return Path(path) if "/" in path else DEVICES / f"{path}{suffix}"
+
+
+def open_node(path: Path, *, readonly: bool) -> FileIO:
+    """Open the node of a region, or of its samples. Raise OSError with the remedy."""
+    try:
+        # Before the open, which of another device may already do harm; and after it,
+        # should the path be another by then.
+        _check(os.stat(path), path)
+        file = FileIO(os.fspath(path), "rb" if readonly else "r+b")
+        try:
+            _check(os.fstat(file.fileno()), path)
+        except BaseException:
+            file.close()
+            raise
+        return file
+    except OSError as error:
+        remedy = samples_remedy if path.suffix == SAMPLES else region_remedy
+        raise refused(error, path, remedy(error.errno, path)) from None
+
+
+def node_info(fd: int, path: Path) -> NodeInfo:
+    """Ask the kernel what a descriptor belongs to."""
+    answer = bytearray(_INFO.size)
+    try:
+        fcntl.ioctl(fd, _IOC_INFO, answer)
+    except OSError as error:
+        if error.errno == errno.ENOTTY:
+            raise IncompatibleError(
+                errno.ENOTTY,
+                "the module that is loaded is older than this package",
+                path,
+                "load the module of the same release: rtshm doctor shows both",
+            ) from None
+        raise refused(error, path, None) from None
+    name, number, sample_bytes, size, period_ns, layout = _INFO.unpack(answer)
+    return NodeInfo(_text(name), number, sample_bytes, size, period_ns, _text(layout))
+
+
+def _text(padded: bytes) -> str:
+    # The kernel does not look into a layout, and it need not be UTF-8.
+    return padded.rstrip(b"\0").decode(errors="backslashreplace")
+
+
+def _check(status: os.stat_result, path: Path) -> None:
+    """Raise ENODEV for all but the module's own devices: anything else is not to be written to."""
+    samples = path.suffix == SAMPLES
+    if stat.S_ISCHR(status.st_mode):
+        device = Path("/sys/dev/char", f"{os.major(status.st_rdev)}:{os.minor(status.st_rdev)}")
+        if device.exists():
+            # Samples have a dot in the name of their device, and regions none.
+            mine = Path(device, "subsystem").resolve().name == "rtshm"
+            if mine and bool(device.resolve().suffix) is samples:
+                return
+        elif not device.parent.exists() and _is_ours(os.major(status.st_rdev)):
+            return
+    raise OSError(errno.ENODEV, os.strerror(errno.ENODEV))
+
+
+def _is_ours(major: int) -> bool:
+    """Without sysfs, as in a jail: /proc tells, and if it does not either, who named the path."""
+    try:
+        devices = Path("/proc/devices").read_text(encoding="ascii")
+    except OSError:
+        return True
+    return bool(re.search(rf"^ *{major} rtshm$", devices, re.MULTILINE))

@@ -1,0 +1,78 @@
+"""Durations: a timedelta, a text with its unit as "500ms", or, of a timeout, seconds."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+
+Duration = timedelta | str
+"""How long something takes."""
+Timeout = float | timedelta | str | None
+"""How long to wait: seconds if a number; None: for ever."""
+
+UNITS = {"ns": 1, "us": 10**3, "µs": 10**3, "ms": 10**6, "s": 10**9, "min": 60 * 10**9,
+         "h": 3600 * 10**9}  # fmt: skip
+U64_MAX = 2**64 - 1
+
+_TEXT = re.compile(r"([0-9]{0,20})(?:\.([0-9]{1,9}))?(ns|us|µs|ms|s|min|h)", re.ASCII)
+
+
+def parse_time(text: str) -> int:
+    """Return the nanoseconds of a text such as 500ms. Raise ValueError for any other text."""
+    match = _TEXT.fullmatch(text)
+    if not match or not (match[1] or match[2]):
+        raise ValueError(
+            f"{text!r} is not a time; give a number and its unit, "
+            "for example 2s, 500ms, 100us or 1500000ns"
+        )
+    whole, fraction, unit = match.groups("")
+    parts, rest = divmod(int(whole + fraction) * UNITS[unit], int(10 ** len(fraction)))
+    if rest:
+        raise ValueError(f"{text!r} is not a whole number of nanoseconds")
+    if parts > U64_MAX:
+        raise ValueError(f"{text!r} is out of range")
+    return parts
+
+
+def time_text(ns: int) -> str:
+    """Return the exact time as parse_time() takes it: 500ms, 1.5us."""
+    unit = max(
+        (unit for unit in ("ns", "us", "ms", "s") if UNITS[unit] <= ns),
+        key=UNITS.__getitem__,
+        default="ns",
+    )
+    whole, rest = divmod(ns, UNITS[unit])
+    digits = len(str(UNITS[unit])) - 1
+    return f"{whole}.{rest:0{digits}}".rstrip("0").rstrip(".") + unit if rest else f"{whole}{unit}"
+
+
+def nanoseconds(duration: timedelta | str | int) -> int:
+    """Return a duration in nanoseconds. An int is that number already."""
+    match duration:
+        case timedelta():
+            microseconds: int = duration // timedelta(microseconds=1)
+            return microseconds * 1000
+        case str():
+            return parse_time(duration)
+        case int():
+            return duration
+        case _:
+            raise TypeError(
+                f"{duration!r} has no unit; give a text with one, for example '1ms', or a timedelta"
+            )
+
+
+def seconds(timeout: Timeout) -> float | None:
+    """Return a timeout in seconds, None for one without an end. Raise ValueError for NaN."""
+    match timeout:
+        case None:
+            return None
+        case timedelta():
+            return timeout.total_seconds()
+        case str():
+            return parse_time(timeout) / 1e9
+        case _:
+            number = float(timeout)
+            if number != number:
+                raise ValueError("a timeout of nan; give seconds, or None for ever")
+            return None if number == float("inf") else number

@@ -1,0 +1,198 @@
+"""Layouts declared otherwise than with construct, by a typed class, numpy or ctypes: as construct.
+
+A class needs no padding: it is put in where C puts it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import dataclasses
+import enum
+import sys
+import typing
+from typing import Any
+
+import construct
+
+from rtshm.errors import LayoutError
+from rtshm.layout.fields import NUMBERS, Kind
+
+LAYOUT = "__rtshm_layout__"
+"""The attribute of a class that @rtshm.struct declared: its annotations, by name."""
+
+
+class NamedValues(construct.Enum):  # type: ignore[misc]
+    """An Enum that keeps the class of its members."""
+
+    def __init__(self, subcon: Any, members: type[enum.IntEnum]) -> None:
+        super().__init__(subcon, members)
+        self.members = members
+
+
+class NamedBits(construct.FlagsEnum):  # type: ignore[misc]
+    """A FlagsEnum that keeps the class of its members."""
+
+    def __init__(self, subcon: Any, members: type[enum.IntFlag]) -> None:
+        super().__init__(subcon, members)
+        self.members = members
+
+
+def from_class(cls: type[Any], path: str = "") -> tuple[construct.Struct, dict[str, type[Any]]]:
+    """Return what a class declares, and by path the classes of it and of the structs in it."""
+    classes = {path: cls}
+    subcons = []
+    for name, annotation in getattr(cls, LAYOUT).items():
+        inner = f"{path}.{name}" if path else name
+        subcons.append(name / _annotated(annotation, inner, classes))
+    return construct.Struct(*subcons), classes
+
+
+def _annotated(annotation: Any, path: str, classes: dict[str, type[Any]]) -> Any:
+    """Return what Annotated[Array[int], i32, 3] and its like declare, or a class in a class."""
+    if hasattr(annotation, LAYOUT):
+        return _nested(annotation, path, classes)
+    if typing.get_origin(annotation) is not typing.Annotated:
+        raise LayoutError(
+            f"{path}: {annotation!r} does not say how it lies in memory; "
+            "use rtshm.f64, rtshm.i32, ..., Annotated[..., rtshm.u8], or an rtshm.struct"
+        )
+    python, *marks = typing.get_args(annotation)
+    counts = [mark for mark in marks if isinstance(mark, int)]
+    kinds = [mark for mark in marks if not isinstance(mark, int)]
+    if _innermost(python) is bytes:
+        kinds = [Kind.BYTES]
+    if len(kinds) != 1:
+        raise LayoutError(f"{path}: {annotation!r}: give one type, for example rtshm.u8")
+    (kind,) = kinds
+    while typing.get_origin(kind) is typing.Annotated:
+        _, kind = typing.get_args(kind)
+    element = _innermost(python)
+    declared: Any
+    if hasattr(kind, LAYOUT):
+        declared = _nested(kind, path, classes)
+    elif kind is Kind.BYTES:
+        if not counts:
+            raise LayoutError(f"{path}: bytes without a length; use Annotated[bytes, 16]")
+        declared = construct.Bytes(counts.pop())
+    elif not isinstance(kind, Kind):
+        raise LayoutError(f"{path}: {kind!r} is not a type of rtshm, for example rtshm.u8")
+    else:
+        declared = construct.Flag if kind is Kind.BOOL else _number(kind)
+        if isinstance(element, type) and issubclass(element, enum.IntFlag):
+            declared = NamedBits(declared, element)
+        elif isinstance(element, type) and issubclass(element, enum.IntEnum):
+            declared = NamedValues(declared, element)
+    for count in reversed(counts):
+        declared = construct.Array(count, declared)
+    return declared
+
+
+def _innermost(python: Any) -> Any:
+    """Return int of Array[Array[int]]."""
+    while arguments := typing.get_args(python):
+        python = arguments[0]
+    return python
+
+
+def _nested(cls: type[Any], path: str, classes: dict[str, type[Any]]) -> construct.Struct:
+    declared, inner = from_class(cls, path)
+    classes.update(inner)
+    return declared
+
+
+def _number(kind: Kind) -> construct.FormatField:
+    return construct.FormatField("=", NUMBERS[kind].code)
+
+
+def from_ctypes(cls: type[ctypes.Structure], path: str = "") -> construct.Struct:
+    """Return what a ctypes structure declares, with its padding."""
+    where = path or cls.__name__
+    if not issubclass(cls, ctypes.Structure) or issubclass(cls, _FOREIGN):
+        raise LayoutError(f"{where}: foreign byte order, or a union; use a ctypes.Structure")
+    subcons: list[Any] = []
+    end = 0
+    for name, ctype, *bits in cls._fields_:
+        inner = f"{path}.{name}" if path else name
+        if bits:
+            raise LayoutError(f"{inner}: it is packed in bits; use whole integers")
+        member = getattr(cls, name)
+        if member.offset > end:
+            subcons.append(construct.Padding(member.offset - end))
+        subcons.append(name / _ctype(ctype, inner))
+        end = member.offset + member.size
+    if ctypes.sizeof(cls) > end:
+        subcons.append(construct.Padding(ctypes.sizeof(cls) - end))
+    return construct.Struct(*subcons)
+
+
+_FOREIGN = (
+    ctypes.BigEndianStructure if sys.byteorder == "little" else ctypes.LittleEndianStructure,
+)
+
+
+def _ctype(ctype: Any, path: str) -> Any:
+    if issubclass(ctype, ctypes.Array):
+        if ctype._type_ is ctypes.c_char:
+            return construct.Bytes(ctype._length_)
+        return construct.Array(ctype._length_, _ctype(ctype._type_, path))
+    if issubclass(ctype, ctypes.Structure):
+        return from_ctypes(ctype, path)
+    for kind, number in NUMBERS.items():
+        if ctype is number.ctype:
+            return construct.Flag if kind is Kind.BOOL else _number(kind)
+    raise LayoutError(f"{path}: {ctype.__name__} cannot lie in place; use a number of fixed size")
+
+
+def is_dtype(declared: Any) -> bool:
+    numpy = sys.modules.get("numpy")
+    return numpy is not None and isinstance(declared, numpy.dtype)
+
+
+def from_dtype(dtype: Any, path: str = "") -> construct.Struct:
+    """Return what a structured numpy dtype declares, with its gaps as padding."""
+    if dtype.fields is None:
+        raise LayoutError(f"{path or 'layout'}: {dtype} has no fields; use a structured dtype")
+    subcons: list[Any] = []
+    end = 0
+    for name in sorted(dtype.names, key=lambda name: dtype.fields[name][1]):
+        inner_type, offset, *_ = dtype.fields[name]
+        inner = f"{path}.{name}" if path else name
+        if offset < end:
+            raise LayoutError(f"{inner}: it overlaps another field")
+        if offset > end:
+            subcons.append(construct.Padding(offset - end))
+        subcons.append(name / _dtype(inner_type, inner))
+        end = offset + inner_type.itemsize
+    if dtype.itemsize > end:
+        subcons.append(construct.Padding(dtype.itemsize - end))
+    return construct.Struct(*subcons)
+
+
+def _dtype(dtype: Any, path: str) -> Any:
+    if dtype.subdtype:
+        inner, shape = dtype.subdtype
+        declared = _dtype(inner, path)
+        for count in reversed(shape):
+            declared = construct.Array(int(count), declared)
+        return declared
+    if dtype.fields is not None:
+        return from_dtype(dtype, path)
+    if dtype.kind in "VS":
+        return construct.Bytes(dtype.itemsize)
+    if dtype.kind == "b":
+        return construct.Flag
+    if not dtype.isnative:
+        raise LayoutError(f"{path}: foreign byte order; use the native one")
+    kind = f"{dtype.kind}{dtype.itemsize * 8}"
+    if kind not in [each.value for each in NUMBERS]:
+        raise LayoutError(f"{path}: {dtype} cannot lie in place; use a number up to 64 bits")
+    return _number(Kind(kind))
+
+
+def declare(cls: type[Any], namespace: dict[str, Any]) -> type[Any]:
+    """Make a dataclass of a class and note its annotations: what @rtshm.struct does."""
+    made = dataclasses.dataclass(cls)
+    hints = typing.get_type_hints(made, localns=namespace, include_extras=True)
+    names = [field.name for field in dataclasses.fields(made)]
+    setattr(made, LAYOUT, {name: hints[name] for name in names})
+    return made

@@ -1,0 +1,348 @@
+"""What holds a descriptor, in every situation that ends it: all objects by all situations."""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+import gc
+import mmap
+import os
+import pickle
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+import warnings
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import rtshm
+from rtshm import ClosedError, Control, Samples
+
+from tests.lib import child, first, module
+from tests.lib.module import PATIENCE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from rtshm.handle import Handle
+
+NEVER = timedelta(hours=1)
+INTERRUPTS = 1000
+
+MAKERS: dict[str, Callable[[], Handle]] = {
+    "region": lambda: rtshm.open("a"),
+    "read-only region": lambda: rtshm.open("a", readonly=True),
+    "samples": lambda: Samples("a"),
+    "control": Control,
+    "watch": lambda: Control().watch(),
+}
+USES: dict[str, list[Callable[[Any], object]]] = {
+    "region": [
+        lambda region: region.some_int,
+        lambda region: region.ready,
+        lambda region: region.word,
+        lambda region: region.memory,
+        lambda region: region.view,
+        lambda region: region.layout,
+        lambda region: region.array,
+        lambda region: region.info,
+        lambda region: region.deleted,
+        lambda region: region.read(),
+        lambda region: region.write({"n": 1}),
+        lambda region: region.update(n=1),
+        lambda region: region.publish(1),
+        lambda region: region.samples(),
+        lambda region: region.wait_taken(0),
+        lambda region: asyncio.run(region.taken(0)),
+        lambda region: setattr(region, "some_int", 1),
+        lambda region: setattr(region, "ready", True),
+    ],
+    "samples": [
+        next,
+        lambda samples: samples.read(0),
+        lambda samples: samples.read_array(1),
+        lambda samples: samples.read_array(1, wait=False),
+        lambda samples: asyncio.run(samples.read_async(0)),
+    ],
+    "control": [
+        lambda control: control.list(),
+        lambda control: control.get("a"),
+        lambda control: control.create("b"),
+        lambda control: control.watch(),
+    ],
+    "watch": [],
+}
+every = pytest.mark.parametrize("name", MAKERS)
+
+
+@pytest.fixture(autouse=True)
+def region_a(control: Control) -> Iterator[None]:
+    """A region that has had its only tick, and that has a value which is not taken."""
+    control.create("a", period=NEVER, layout="n:u64", record_depth=8)
+    first.tick("a")
+    with rtshm.open("a") as region:
+        region.publish(1)
+    yield
+    gc.collect()
+
+
+def descriptors() -> set[str]:
+    return set(os.listdir("/proc/self/fd"))
+
+
+@every
+def test_close_twice_leaves_no_descriptor(name: str) -> None:
+    gc.collect()
+    before = descriptors()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ResourceWarning)
+        made = MAKERS[name]()
+        gc.collect()
+    assert not made.closed
+    assert made.fileno() >= 0
+    made.close()
+    made.close()
+    assert made.closed
+    assert descriptors() == before
+
+
+@every
+def test_use_after_close_is_a_closed_error(name: str) -> None:
+    made = MAKERS[name]()
+    with made as entered:
+        assert entered is made
+    assert "closed" in repr(made)
+    for use in [
+        *USES[name.removeprefix("read-only ")],
+        lambda it: it.fileno(),
+        lambda it: it.__enter__(),
+    ]:
+        if name.startswith("read-only") and use in USES["region"][-2:]:
+            continue
+        with pytest.raises((ClosedError, PermissionError)):
+            use(made)  # type: ignore[no-untyped-call]
+
+
+@every
+def test_what_is_forgotten_is_closed_with_a_warning(name: str) -> None:
+    before = descriptors()
+    gc.disable()
+    try:
+        with pytest.warns(ResourceWarning, match="unclosed <rtshm"):
+            made = MAKERS[name]()
+            del made
+            gc.collect()
+    finally:
+        gc.enable()
+    assert descriptors() == before
+
+
+def test_failed_construction_leaves_nothing_and_says_nothing(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    before = descriptors()
+    makers: list[Callable[[], object]] = [
+        lambda: rtshm.open("nobody"),
+        lambda: rtshm.open("a", "x:u8"),
+        lambda: Samples("nobody"),
+        lambda: Samples("default"),
+        lambda: Samples("a", watermark=1000),
+        lambda: Samples("a", watermark=0),
+        lambda: Samples("a", watermark=2**40),
+        lambda: Samples("a", wait=-1),
+        lambda: Samples("a", wait=float("nan")),
+        lambda: Samples("a", foo=1),  # type: ignore[call-arg]
+        lambda: rtshm.Region(),  # type: ignore[call-arg]
+    ]
+    for make in makers:
+        with pytest.raises((OSError, TypeError, ValueError)):
+            make()
+    gc.collect()
+    assert descriptors() == before
+    assert capfd.readouterr().err == ""
+
+
+@every
+def test_name_that_is_no_attribute_is_refused(name: str) -> None:
+    with MAKERS[name]() as made, pytest.raises(AttributeError):
+        made.sped = 3.0  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("readonly", [False, True])
+@pytest.mark.parametrize(
+    "again", [copy.copy, copy.deepcopy, lambda it: pickle.loads(pickle.dumps(it))]
+)
+def test_copy_of_a_region_is_another_open_of_it(
+    again: Callable[[Any], Any], readonly: bool
+) -> None:
+    with rtshm.open("a", readonly=readonly) as region:
+        copied = again(region)
+        fd = copied.fileno()
+        assert copied.read() == region.read()
+        assert (copied.id, copied.layout) == (region.id, region.layout)
+        copied.close()
+        other = os.open("/etc/hostname", os.O_RDONLY)
+        assert other == fd
+        region.close()
+        os.fstat(other)
+        os.close(other)
+
+
+@pytest.mark.parametrize("name", ["samples", "control", "watch"])
+def test_what_has_a_position_is_neither_copied_nor_pickled(name: str) -> None:
+    with MAKERS[name]() as made:
+        for again in (copy.copy, copy.deepcopy, pickle.dumps):
+            with pytest.raises(TypeError, match="cannot be copied or pickled"):
+                again(made)
+
+
+def test_region_goes_to_a_process_that_is_spawned() -> None:
+    with rtshm.open("a") as region:
+        region.write({"n": 7})
+        script = "import pickle, sys\nprint(pickle.load(sys.stdin.buffer).read()['n'])"
+        done = subprocess.run(
+            [sys.executable, "-c", script],
+            input=pickle.dumps(region),
+            capture_output=True,
+            check=True,
+        )
+        assert done.stdout == b"7\n"
+
+
+@pytest.mark.parametrize("name", ["samples", "control", "watch"])
+def test_forked_child_has_it_closed_and_the_parent_goes_on(name: str) -> None:
+    with MAKERS[name]() as made:
+
+        def look() -> None:
+            assert made.closed
+            with pytest.raises(ClosedError):
+                made.fileno()
+
+        assert child.status_of(look) == 0
+        made.fileno()
+
+
+def waits() -> dict[str, tuple[Callable[[Any], object], type[Exception] | None]]:
+    return {
+        "region": (lambda region: region.wait_taken(), ClosedError),
+        "read-only region": (lambda region: region.wait_taken(), ClosedError),
+        "samples": (next, ClosedError),
+        "watch": (lambda watch: next(watch, None), None),
+    }
+
+
+@pytest.mark.parametrize("name", waits())
+def test_close_wakes_the_thread_that_waits(name: str) -> None:
+    wait, error = waits()[name]
+    made = MAKERS[name]()
+    ended: list[object] = []
+
+    def run() -> None:
+        try:
+            ended.append(wait(made))
+        except Exception as raised:
+            ended.append(type(raised))
+
+    threads = [threading.Thread(target=run) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    while made._users < 3:
+        time.sleep(0.01)
+    made.close()
+    for thread in threads:
+        thread.join(PATIENCE)
+        assert not thread.is_alive()
+    assert ended == [error] * 3
+
+
+@pytest.mark.parametrize("name", waits())
+def test_close_wakes_the_tasks_that_wait(name: str) -> None:
+    before = descriptors()
+    error = waits()[name][1]
+    made: Any = MAKERS[name]()
+
+    async def main() -> list[object]:
+        def wait() -> Any:
+            if isinstance(made, rtshm.Region):
+                return made.taken()
+            return anext(made, None)
+
+        tasks = [asyncio.ensure_future(wait()) for _ in range(3)]
+        while made._users < 3:
+            await asyncio.sleep(0.01)
+        made.close()
+        return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), PATIENCE)
+
+    ended = asyncio.run(main())
+    assert [type(each) if each else None for each in ended] == [error] * 3
+    gc.collect()
+    assert descriptors() == before
+
+
+def test_interrupts_at_any_instant_leak_nothing(control: Control) -> None:
+    """Of SIGINTs at random, none leaves a descriptor, a mapping or a user of the region."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    def use() -> None:
+        with rtshm.open("a") as region:
+            region.update(n=1)
+            region.read()
+            region.samples().close()
+        with Samples("a") as samples:
+            samples.read_array(1, wait=False)
+        with Control() as other:
+            other.get("a")
+
+    chance = random.Random(1)
+    before = descriptors()
+    interrupted = 0
+    handled = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            while interrupted < INTERRUPTS:
+                try:
+                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 0.02))
+                    while True:
+                        use()
+                except KeyboardInterrupt:
+                    interrupted += 1
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            gc.collect()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, handled)
+    assert descriptors() == before
+    assert control.get("a").users == 0
+
+
+def test_what_is_open_at_the_exit_is_no_error() -> None:
+    script = (
+        "import rtshm\n"
+        "kept = [rtshm.open('a'), rtshm.Samples('a'), rtshm.Control()]\n"
+        "kept.append(kept)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stderr == ""
+
+
+def test_view_that_is_kept_holds_the_mapping_alone() -> None:
+    region = rtshm.open("a")
+    view, array = region.view, region.array
+    region.close()
+    view.n = 3
+    assert array["n"] == 3
+    assert mmap.PAGESIZE == region.size
+    del view, array
+    gc.collect()
+    with Control() as control:
+        assert control.get("a").users == 0
+    module.unload()

@@ -1,0 +1,216 @@
+"""One object a region: made, declared by a class, with its samples, its settings and its end."""
+
+from __future__ import annotations
+
+import asyncio
+import enum
+import errno
+import os
+import struct
+import timeit
+from datetime import timedelta
+from typing import Annotated
+
+import construct as c
+import numpy
+import pytest
+import rtshm
+from rtshm import Control, Samples
+
+from tests.lib import child, first, module
+from tests.lib.command import done
+from tests.lib.module import PATIENCE
+
+NEVER = timedelta(hours=1)
+CLONE_NEWNET = 0x40000000
+
+
+class Mode(enum.IntEnum):
+    OFF = 0
+    ON = 1
+
+
+@rtshm.struct
+class Motor:
+    speed: rtshm.f64
+    gain: rtshm.f32
+    mode: Annotated[Mode, rtshm.u8]
+    axes: Annotated[rtshm.Array[int], rtshm.i32, 3]
+
+
+TEXT = "speed:f64 gain:f32 mode:u8{OFF=0,ON=1} _:x3 axes:i32[3] _:x4"
+MOTOR = c.Struct(
+    "speed" / c.Float64n,
+    "gain" / c.Float32n,
+    "mode" / c.Enum(c.Int8un, OFF=0, ON=1),
+    c.Padding(3),
+    "axes" / c.Array(3, c.Int32sn),
+    c.Padding(4),
+)
+RECORD = Motor(1.5, 0.25, Mode.ON, [1, -2, 3])
+
+
+def test_class_is_made_into_a_region_and_back(control: Control) -> None:
+    with rtshm.create("motor", Motor, period="1h", history=10) as motor:
+        assert motor.layout.text == control.get("motor").layout == TEXT
+        motor.write(RECORD)
+        assert motor.read() == RECORD
+        motor.update(gain=0.5, announce=True)
+        assert (motor.read().gain, motor.ready) == (0.5, True)
+        motor.view.speed = 3.0
+        motor.view.axes[1] = 7
+        assert motor.array["speed"] == 3.0
+        motor.array["axes"][2] = 9
+        assert motor.view.axes == [1, 7, 9]
+        assert motor.view.mode is Mode.ON
+        info = motor.info
+        assert (info.name, info.id, info.record_depth) == (motor.name, motor.id, 10)
+        # The word, and all of the layout.
+        assert info.record_bytes == 8 + 32
+        assert info.period == NEVER
+        assert not motor.deleted
+        control.delete("motor")
+        assert motor.deleted
+        with pytest.raises(rtshm.RegionDeletedError):
+            _ = motor.info
+
+
+def test_region_of_the_name_is_opened_if_that_is_ok(control: Control) -> None:
+    with rtshm.create("motor", Motor, period="1h") as motor:
+        motor.write(RECORD)
+        with pytest.raises(rtshm.RegionExistsError) as refused:
+            rtshm.create("motor", Motor)
+        assert refused.value.errno == errno.EEXIST
+        with rtshm.create("motor", Motor, period="1s", exist_ok=True) as same:
+            assert (same.id, same.read(), same.info.period) == (motor.id, RECORD, NEVER)
+        with pytest.raises(rtshm.LayoutError, match="differs from the one stored"):
+            rtshm.create("motor", "speed:f32", exist_ok=True)
+    with pytest.raises(TypeError, match="period: 1 has no unit"):
+        rtshm.create("other", Motor, period=1)  # type: ignore[call-overload]
+    assert len(control.list()) == 2
+
+
+@pytest.mark.parametrize(
+    "declared", [Motor, MOTOR, TEXT, rtshm.Layout(TEXT).dtype, rtshm.Layout(Motor)]
+)
+def test_layout_is_taken_in_any_way(control: Control, declared: object) -> None:
+    rtshm.create("motor", declared).close()
+    with rtshm.open("motor", declared) as motor:
+        assert motor.layout.text == TEXT
+
+
+def test_samples_have_the_fields_by_name(control: Control) -> None:
+    with rtshm.create("motor", Motor, period="2ms", history=1000) as motor:
+        motor.write(RECORD)
+        with motor.samples() as samples:
+            sample = next(samples)
+            assert sample.fields == vars(RECORD)
+            assert sample["axes"] == [1, -2, 3]
+            assert samples.read(timeout="10s") is not None
+            array = samples.read_array(5, timeout=timedelta(seconds=10))
+        assert (array["speed"] == 1.5).all()
+        assert numpy.diff(array["tick"]).tolist() == [1] * (len(array) - 1)
+
+
+def test_samples_of_what_is_not_recorded_whole_are_left_out(control: Control) -> None:
+    control.create("a", period="2ms", record_depth=10, record_bytes=16, layout="a:u32 b:u32 c:u64")
+    with rtshm.open("a") as region, region.samples() as samples:
+        assert next(samples).fields == {"a": 0, "b": 0}
+
+
+def test_many_tasks_await_the_taking_of_a_value(control: Control) -> None:
+    async def main(region: rtshm.Region) -> None:
+        first.tick("motor")
+        region.publish(3)
+        tasks = [asyncio.ensure_future(region.taken(timeout=PATIENCE)) for _ in range(3)]
+        with pytest.raises(TimeoutError, match="no tick took the value within 10ms"):
+            await region.taken("10ms")
+        assert not any(task.done() for task in tasks)
+        control.set("motor", period="10ms")
+        await asyncio.wait_for(asyncio.gather(*tasks), PATIENCE)
+        assert not region.ready
+
+    with rtshm.create("motor", period="1h") as region:
+        asyncio.run(main(region))
+
+
+def test_deletion_ends_the_awaiting(control: Control) -> None:
+    async def main(region: rtshm.Region) -> None:
+        first.tick("motor")
+        region.publish(3)
+        task = asyncio.ensure_future(region.taken())
+        await asyncio.sleep(0.05)
+        control.delete("motor")
+        with pytest.raises(rtshm.RegionDeletedError, match="no tick will take the value"):
+            await asyncio.wait_for(task, PATIENCE)
+
+    with rtshm.create("motor", period="1h") as region:
+        asyncio.run(main(region))
+
+
+def test_heartbeat_keeps_its_time_beside_a_reader_of_a_quick_region(control: Control) -> None:
+    async def main() -> tuple[int, int]:
+        beats = read = 0
+
+        async def beat() -> None:
+            nonlocal beats
+            while True:
+                await asyncio.sleep(0.01)
+                beats += 1
+
+        beating = asyncio.ensure_future(beat())
+        with Samples("motor") as samples:
+            until = asyncio.get_running_loop().time() + 3
+            async for _ in samples:
+                read += 1
+                if asyncio.get_running_loop().time() > until:
+                    break
+        beating.cancel()
+        return beats, read
+
+    control.create("motor", period="500us", record_depth=20000)
+    beats, read = asyncio.run(main())
+    assert read > 500
+    # Of 300; the machine is emulated.
+    assert beats > 50
+
+
+def test_network_namespace_of_its_own_has_fields_and_history(control: Control) -> None:
+    """As in a container that has the nodes: what data needs comes with the descriptor."""
+    control.create("motor", layout=TEXT, period="2ms", record_depth=100)
+
+    def use() -> None:
+        module.unshare(CLONE_NEWNET)
+        with rtshm.open("motor", Motor) as motor, Samples("/dev/rtshm/motor") as samples:
+            motor.write(RECORD)
+            while next(samples).fields != vars(RECORD):
+                pass
+            assert samples.dtype.names is not None
+            assert samples.dtype.names[-1] == "axes"
+        with pytest.raises(rtshm.ModuleNotLoadedError, match="initial network namespace"):
+            Control()
+        assert done("get", "motor", "axes[1]") == "axes[1] -2\n"
+        assert done("put", "motor", "axes[1]=5", "speed=.5") == ""
+        assert "struct region_motor {" in done("header", "motor")
+
+    assert child.status_of(use) == 0
+
+
+def test_write_of_three_fields_costs_at_most_three_times_struct_and_pwrite(
+    control: Control,
+) -> None:
+    with rtshm.create("a", "speed:f64 gain:f32 mode:u8", period="1h") as region:
+        fields, room = struct.Struct("=dfB3x"), bytearray(16)
+        fd = region.fileno()
+        values = {"speed": 1.0, "gain": 2.0, "mode": 3}
+
+        def bare() -> None:
+            fields.pack_into(room, 0, 1.0, 2.0, 3)
+            os.pwrite(fd, room, 8)
+
+        def best(function: object) -> float:
+            return min(timeit.repeat(function, number=200, repeat=15))  # type: ignore[arg-type]
+
+        base = best(bare)
+        assert best(lambda: region.write(values)) < 3 * base
+        assert best(region.read) < 3 * base

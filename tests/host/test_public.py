@@ -1,0 +1,81 @@
+"""What an editor, a notebook, a mock and a newer module see of the package."""
+
+from __future__ import annotations
+
+import html.parser
+import pydoc
+import subprocess
+import sys
+from typing import Any
+from unittest import mock
+
+import pytest
+import rtshm
+from rtshm.control import Clock, PrintMode, _region
+from rtshm.durations import nanoseconds, seconds
+
+from tests.host.cli import counters, region
+
+
+def test_names_are_listed_and_help_has_them() -> None:
+    assert {"open", "create", "Region", "struct", "f64", "__version__", "recording"} <= {
+        *dir(rtshm)
+    }
+    for name in dir(rtshm):
+        assert getattr(rtshm, name) is not None
+    script = "import rtshm; print(rtshm.recording.load, rtshm.control.Control)"
+    subprocess.run([sys.executable, "-c", script], check=True, capture_output=True)
+    assert "stores the value and announces it" in pydoc.render_doc(rtshm.Region)
+
+
+def test_region_can_be_mocked() -> None:
+    mocked = mock.create_autospec(rtshm.Region, instance=True)
+    mocked.publish(3)
+    mocked.size = 4096
+    mocked.read.return_value = {"n": 1}
+    mocked.update(n=1, announce=True)
+    with pytest.raises(TypeError):
+        mocked.wait_taken(1, 2, 3)
+    with pytest.raises(AttributeError):
+        mocked.publsh(3)
+
+
+def test_region_is_one_line_and_a_table() -> None:
+    info = region("motor", layout="a:f64<b>", counters=counters({9: 5}))
+    assert "\n" not in repr(info)
+    assert len(repr(info)) < 120
+    page = info._repr_html_()
+    html.parser.HTMLParser().feed(page)
+    assert "a:f64&lt;b&gt;" in page
+
+
+def test_values_of_a_newer_module_are_kept_as_text() -> None:
+    def told(**values: Any) -> dict[str, Any]:
+        return {
+            **{name: getattr(region(), name) for name in region().__slots__},
+            "counters": {name: getattr(counters({}), name) for name in counters({}).__slots__},
+            "tasks": [],
+            **values,
+        }
+
+    known = _region(told(print="off", clock="tai"))
+    assert (known.print, known.clock) == (PrintMode.OFF, Clock.TAI)
+    newer = _region(told(print=3, clock="boottime"))
+    assert (newer.print, newer.clock) == ("3", "boottime")
+
+
+@pytest.mark.parametrize(
+    ("duration", "ns"),
+    [("1ms", 10**6), (".5s", 5 * 10**8), ("1h", 3600 * 10**9), (7, 7), ("2min", 120 * 10**9)],
+)
+def test_durations_are_text_timedelta_or_nanoseconds(duration: str | int, ns: int) -> None:
+    assert nanoseconds(duration) == ns
+
+
+def test_timeouts_are_seconds_text_or_timedelta() -> None:
+    assert seconds(None) is seconds(float("inf")) is None
+    assert seconds("250ms") == seconds(0.25) == 0.25
+    with pytest.raises(ValueError, match="a timeout of nan"):
+        seconds(float("nan"))
+    with pytest.raises(TypeError, match="has no unit"):
+        nanoseconds(0.001)  # type: ignore[arg-type]

@@ -1,0 +1,145 @@
+"""mypy --strict and pyright know the types of a layout's fields, and of the documents' examples."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).parents[2]
+CLIENT = CHECKOUT / "client"
+DOCUMENTS = (CHECKOUT / "README.md", *sorted((CHECKOUT / "docs").glob("*.md")))
+
+DECLARED = """\
+from __future__ import annotations
+import enum
+from typing import Annotated, assert_type
+import rtshm
+
+class Mode(enum.IntEnum):
+    OFF = 0
+    ON = 1
+
+@rtshm.struct
+class Point:
+    x: rtshm.i16
+    y: rtshm.i16
+
+@rtshm.struct
+class Motor:
+    speed: rtshm.f64
+    gain: rtshm.f32
+    mode: Annotated[Mode, rtshm.u8]
+    axes: Annotated[rtshm.Array[int], rtshm.i32, 3]
+    ok: rtshm.bool8
+    tag: Annotated[bytes, 4]
+    where: Point
+
+region = rtshm.open("motor", Motor)
+"""
+RIGHT = """\
+assert_type(region, rtshm.Region[Motor])
+assert_type(region.view.speed, float)
+assert_type(region.view.mode, Mode)
+assert_type(region.view.axes[0], int)
+assert_type(region.view.where.x, int)
+assert_type(region.read().tag, bytes)
+region.view.speed = 3
+region.view.axes[1] = 5
+region.view.axes = [1, 2, 3]
+region.write(Motor(1.0, 0.5, Mode.ON, [0, 0, 0], True, b"abcd", Point(1, 2)), announce=True)
+region.write({"speed": 1.0})
+region.update(gain=0.25, announce=True)
+made = rtshm.create("motor", Motor, period="1ms", history=10_000, exist_ok=True)
+assert_type(made, rtshm.Region[Motor])
+made.wait_taken(timeout=0.5)
+by_text = rtshm.open("motor", "speed:f64")
+by_text.view.anything = 1
+plain: rtshm.Region = rtshm.open("motor")
+plain.read()["speed"]
+"""
+# Each of these lines is an error.
+WRONG = """\
+region.view.speeed = 3.0
+region.view.speed = "fast"
+region.view.mode = 7
+region.read().speeed
+Motor(1.0, 0.5, Mode.ON, [0, 0, 0], True, b"abcd")
+Motor(1.0, 0.5, Mode.ON, [0, 0, 0], True, "abcd", Point(1, 2))
+Motor(speed=1.0, gain=0.5, mode=Mode.ON, axis=[0], ok=True, tag=b"", where=Point(1, 2))
+region.view.axes[0] = "a"
+region.view.where.z = 1
+region.write(Point(1, 2))
+region.speed = 3.0
+rtshm.create("motor", Motor, period=1)
+"""
+
+
+def mypy(file: Path) -> set[int]:
+    """The lines with an error."""
+    done = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary", file],
+        cwd=file.parent,
+        capture_output=True,
+        text=True,
+        env={"MYPYPATH": str(CLIENT), "PATH": "/usr/bin:/bin"},
+    )
+    assert done.returncode in (0, 1), done.stderr + done.stdout
+    return {int(line) for line in re.findall(rf"^{file.name}:(\d+): error", done.stdout, re.M)}
+
+
+def pyright(file: Path) -> set[int]:
+    """The lines with an error."""
+    config = {"extraPaths": [str(CLIENT)], "typeCheckingMode": "standard", "include": [file.name]}
+    (file.parent / "pyrightconfig.json").write_text(json.dumps(config))
+    done = subprocess.run(
+        [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable],
+        cwd=file.parent,
+        capture_output=True,
+        text=True,
+    )
+    found = json.loads(done.stdout)
+    assert found["summary"]["filesAnalyzed"] == 1
+    return {
+        each["range"]["start"]["line"] + 1
+        for each in found["generalDiagnostics"]
+        if each["severity"] == "error"
+    }
+
+
+checkers = pytest.mark.parametrize("checker", [mypy, pyright])
+
+
+@checkers
+def test_checker_knows_the_types_and_refuses_what_is_wrong(checker: object, tmp_path: Path) -> None:
+    assert callable(checker)
+    file = tmp_path / "program.py"
+    file.write_text(DECLARED + RIGHT + WRONG)
+    first = (DECLARED + RIGHT).count("\n") + 1
+    assert checker(file) == set(range(first, first + WRONG.count("\n")))
+
+
+@checkers
+def test_examples_of_the_documents_have_their_types(checker: object, tmp_path: Path) -> None:
+    assert callable(checker)
+    examples = [
+        (document.name, block)
+        for document in DOCUMENTS
+        for block in re.findall(r"^```python\n(.*?)^```$", document.read_text(), re.M | re.S)
+        if "import rtshm" in block
+    ]
+    assert len(examples) >= 2
+    typed = [block for _, block in examples if "@rtshm.struct" in block]
+    assert typed
+    # construct comes without types: for a checker all of it is Any.
+    (tmp_path / "construct.pyi").write_text(
+        "from typing import Any\ndef __getattr__(name: str) -> Any: ...\n"
+    )
+    for number, (name, block) in enumerate(examples):
+        file = tmp_path / f"example{number}.py"
+        file.write_text(block)
+        assert checker(file) == set(), f"{name}:\n{block}"
