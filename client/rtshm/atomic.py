@@ -32,23 +32,13 @@ def check_fits(path: Path, layout: Layout, size: int) -> None:
         )
 
 
-def read(fd: int, size: int) -> bytes:
-    _check_atomic(size)
-    return os.pread(fd, size, LAYOUT_OFFSET)
-
-
-def write(fd: int, record: bytes) -> None:
-    _check_atomic(len(record))
-    os.pwrite(fd, record, LAYOUT_OFFSET)
-
-
 def update(fd: int, layout: Layout, values: Mapping[str, Any]) -> None:
     placed = layout.build_fields(values)
     if not placed:
         return
     begin = placed[0][0].offset
     end = placed[-1][0].offset + placed[-1][0].size
-    _check_atomic(end - begin)
+    check_atomic(end - begin)
     between = [field for field in layout.fields if begin <= field.offset < end]
     if len(between) == len(placed):
         data = bytearray(end - begin)
@@ -59,7 +49,7 @@ def update(fd: int, layout: Layout, values: Mapping[str, Any]) -> None:
     os.pwrite(fd, data, LAYOUT_OFFSET + begin)
 
 
-def _check_atomic(size: int) -> None:
+def check_atomic(size: int) -> None:
     if size > ATOMIC_MAX:
         raise LayoutError(
             f"{size} bytes are more than the {ATOMIC_MAX} that are read or written in one step; "

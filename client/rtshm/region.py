@@ -56,6 +56,8 @@ else:
 
     T = TypeVar("T")
 
+_pread, _pwrite = os.pread, os.pwrite
+
 _WORD = Field(
     *("", "", 0, Kind.STRUCT, WORD.size, 4),
     fields=(
@@ -309,11 +311,12 @@ class Region(Mapped, Generic[T]):
     It can be pickled and copied: the copy opens the region of the same name.
     """
 
-    __slots__ = ("_file", "_layout", "_node", "_record", "_view")
+    __slots__ = ("_file", "_layout", "_node", "_quick", "_view")
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         super().__init__(path, readonly)
         self._layout: Layout | None = None
+        self._quick: tuple[Callable[[Any], Any], Callable[[Any], bytes], int] | None = None
         self._view: Any = None
         self._file: FileIO | None = None
         try:
@@ -423,8 +426,8 @@ class Region(Mapped, Generic[T]):
         list of lists. Raises LayoutError if there is no layout, or one of more
         than a page.
         """
-        layout = self._layout or self.layout
-        return cast("T", layout.load(atomic.read(self.fileno(), layout.size)))
+        load, _, size = self._quick if self._is_open and self._quick else self._get_quick()
+        return cast("T", load(_pread(self._descriptor(), size, LAYOUT_OFFSET)))
 
     def write(self, values: T | Mapping[str, Any], *, announce: bool = False) -> None:
         """Store all fields at once: no tick and no read() sees some of them only.
@@ -440,10 +443,17 @@ class Region(Mapped, Generic[T]):
         """
         if self._readonly or not self._is_open:
             self._check_writable()
-        layout = self._layout or self.layout
-        atomic.write(self._descriptor(), layout.build(values))
+        _, build, _ = self._quick or self._get_quick()
+        _pwrite(self._descriptor(), build(values), LAYOUT_OFFSET)
         if announce:
             self._announce()
+
+    def _get_quick(self) -> tuple[Callable[[Any], Any], Callable[[Any], bytes], int]:
+        """Return what read() and write() need in each call: it is looked up once."""
+        layout = self.layout
+        atomic.check_atomic(layout.size)
+        self._quick = layout.load, layout.build, layout.size
+        return self._quick
 
     def update(self, /, *, announce: bool = False, **values: Any) -> None:
         """Store several fields at once, as write() does all.

@@ -90,9 +90,7 @@ def test_region_of_the_name_is_opened_if_that_is_ok(control: Control) -> None:
     assert len(control.list()) == 2
 
 
-@pytest.mark.parametrize(
-    "declared", [Motor, MOTOR, TEXT, rtshm.Layout(TEXT).dtype, rtshm.Layout(Motor)]
-)
+@pytest.mark.parametrize("declared", [Motor, MOTOR, TEXT, rtshm.Layout(Motor)])
 def test_layout_is_taken_in_any_way(control: Control, declared: object) -> None:
     rtshm.create("motor", declared).close()
     with rtshm.open("motor", declared) as motor:

@@ -45,7 +45,12 @@ class Piped(Reader):
         for _ in range(count):
             self._tick += 1
             sample = SAMPLE.pack(self._tick, self._tick * 10, 0, 0, 0, 5, 0, self._tick)
-            assert os.write(self._input, sample) == len(sample)
+            while True:
+                try:
+                    assert os.write(self._input, sample) == len(sample)
+                    break
+                except BlockingIOError:
+                    time.sleep(0.001)
 
     def end(self) -> None:
         if self._input >= 0:
@@ -187,12 +192,7 @@ def test_lost_is_exact_when_threads_share_a_reader() -> None:
         for thread in threads:
             thread.start()
         for _ in range(count // 10):
-            while True:
-                try:
-                    reader.tick(10, skip=2)
-                    break
-                except BlockingIOError:
-                    time.sleep(0.001)
+            reader.tick(10, skip=2)
         reader.end()
         for thread in threads:
             thread.join(PATIENCE)

@@ -318,7 +318,7 @@ class Control(Handle):
         the period at most, so that what keeps the interrupt makes no tick late.
         """
         text = None
-        if layout is not None:
+        if layout is not None and not (isinstance(layout, str) and not layout):
             described = as_layout(layout)
             text = described.text
             room = (size or mmap.PAGESIZE) - LAYOUT_OFFSET

@@ -186,14 +186,20 @@ class Layout:
         """
         return c.declaration(name, self._root, self.text)
 
-    def build(self, values: Any) -> bytes:
-        """The bytes of a whole record, of a mapping or an object of the class it was made of.
+    @property
+    def build(self) -> Callable[[Any], bytes]:
+        """build(values): the bytes of a whole record.
 
-        A struct is one of these, too, an array a sequence. Raises what a store
-        in the live view does, and ValueError for a field that is missing or not
-        there.
+        Of a mapping, or of an object of the class that it was made of; a struct
+        is one of these, too, an array a sequence. Raises what a store in the
+        live view does, and ValueError for a field that is missing or not there.
         """
-        return self._codec.build(values)
+        return self._codec.build
+
+    @property
+    def load(self) -> Callable[[bytes | bytearray | memoryview], Any]:
+        """load(data): as parse(), as an object of the class that it was made of, if any."""
+        return self._codec.load
 
     def build_fields(self, values: Mapping[str, Any]) -> list[tuple[Field, bytes]]:
         """Each of some fields with its bytes, in the order of their offsets.
@@ -212,11 +218,6 @@ class Layout:
         """The values in the first `size` bytes, as the live view reads them."""
         self._check_length(data)
         return self._codec.parse(data)
-
-    def load(self, data: bytes | bytearray | memoryview) -> Any:
-        """As parse(), as an object of the class that it was made of, if there is one."""
-        self._check_length(data)
-        return self._codec.load(data)
 
     def parse_part(self, data: bytes | memoryview) -> dict[str, Any]:
         """The fields that lie wholly in `data`, which may be shorter than the layout."""

@@ -10,7 +10,6 @@ import struct
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import partial
-from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any
 
 from rtshm.layout.fields import NUMBERS, Kind, decoder, encoder, exactly, with_padding
@@ -33,43 +32,42 @@ class Codec:
         self._classes = classes
         self._struct = struct.Struct("=" + _format(root))
         self.size = self._struct.size
-        names = [field.name for field in root.fields]
-        self._count = len(names)
-        self._class = classes.get("")
-        self._items = _getter(itemgetter, names)
-        self._attributes = _getter(attrgetter, names)
-        self._pack = self._packer()
+        self.build: Callable[[Any], bytes] = self._builder()
+        """The bytes of a record: of a mapping, or of an object of the class."""
         self.parse: Callable[[Any], dict[str, Any]] = self._unpacker({})
         """The values in the first bytes of a buffer, as a dict."""
         self.load: Callable[[Any], Any] = self._unpacker(classes) if classes else self.parse
         """The same, as an object of the class if there is one."""
 
-    def build(self, values: Any) -> bytes:
-        """Return the bytes of a record: of a mapping, or of an object of the class."""
-        try:
-            if values.__class__ is self._class:
-                return self._pack(*self._attributes(values))
-            if len(values) == self._count:
-                return self._pack(*self._items(values))
-        except (struct.error, OverflowError, KeyError, TypeError, AttributeError, ValueError):
-            pass
-        # Again, for what is wrong to be said; or it is an object with these attributes.
-        return self._struct.pack(*_flat_struct(self._root, self._classes)(values))
-
-    def _packer(self) -> Callable[..., bytes]:
-        """pack(speed, gain, ...), which leaves a number out of range to struct.error."""
-        names: dict[str, Any] = {"pack": self._struct.pack}
-        arguments = []
-        for at, field in enumerate(self._root.fields):
+    def _builder(self) -> Callable[[Any], bytes]:
+        """build(values): values of the usual types go to struct.pack() as they are."""
+        root, flat = self._root, _flat_struct(self._root, self._classes)
+        names: dict[str, Any] = {
+            "pack": self._struct.pack,
+            # Says what is wrong; or takes what is not of the usual types.
+            "encode": lambda values: self._struct.pack(*flat(values)),
+            "error": struct.error,
+            "cls": self._classes.get(""),
+        }
+        items, attributes, arguments = [], [], []
+        for at, field in enumerate(root.fields):
             value, function = f"v{at}", f"f{at}"
+            items.append(f"   {value} = values[{field.name!r}]")
+            attributes.append(f"   {value} = values.{field.name}")
             if field.shape or field.fields:
                 names[function] = _flat(field, self._classes)
                 arguments.append(f"*{function}({value})")
             else:
                 names[function], names[f"e{at}"] = encoder(field), field.enum
                 arguments.append(_quick(field).format(v=value, f=function, e=f"e{at}"))
-        parameters = ", ".join(f"v{at}" for at in range(self._count))
-        return _made(f"def made({parameters}):\n return pack({', '.join(arguments)})", names)
+        lines = [
+            *("def made(values):", " try:", "  if values.__class__ is cls:", *attributes),
+            *(f"  elif len(values) == {len(items)}:", *items, "  else:"),
+            *("   return encode(values)", f"  return pack({', '.join(arguments)})"),
+            " except (error, OverflowError, LookupError, TypeError, AttributeError, ValueError):",
+            "  return encode(values)",
+        ]
+        return _made("\n".join(lines), names)
 
     def _unpacker(self, classes: Classes) -> Callable[[Any], Any]:
         names: dict[str, Any] = {"unpack_from": self._struct.unpack_from}
@@ -117,12 +115,6 @@ def _element_format(field: Field, count: int = 1) -> str:
             return f"{field.element}s" * count
         case kind:
             return f"{count if count > 1 else ''}{NUMBERS[kind].code}"
-
-
-def _getter(kind: Callable[..., Any], names: list[str]) -> Callable[[Any], Any]:
-    """Return a function that gives a tuple, of one name, too."""
-    get = kind(*names)
-    return get if len(names) > 1 else lambda values: (get(values),)
 
 
 def _made(source: str, names: dict[str, Any]) -> Callable[..., Any]:
