@@ -8,6 +8,7 @@ import grp
 import gzip
 import lzma
 import os
+import re
 import subprocess
 import zlib
 from dataclasses import dataclass
@@ -32,6 +33,8 @@ NETLINK_FAMILY = "rtshm"
 # A read of others is a call into hardware, or as coarse as the scheduler's tick.
 GOOD_CLOCKS = {"tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"}
 LATE_MODELS = {"none", "voluntary", "none or voluntary"}
+# PREEMPT_DYNAMIC says what can be set, and not what is.
+GOOD_MODELS = {"full", "lazy", "PREEMPT", "PREEMPT_RT"}
 
 _DOCS = "see docs/installing.md"
 _DKMS = f"dkms install rtshm/{__version__}"
@@ -87,7 +90,7 @@ def examine(module: Path | None = None) -> list[Finding]:
         named=module is not None,
         loaded=MODULE.is_dir(),
     )
-    checks = (_module, _loaded, _built, _signed, _device, _group, _headers, _netlink)
+    checks = (_module, _loaded, _built, _signed, _device, _held, _group, _headers, _netlink)
     return [*(check(subject) for check in checks), *timing(Machine.now())]
 
 
@@ -229,8 +232,47 @@ def _device(module: _Module) -> Finding:
     if len(closed) == len(regions):
         text = f"you may open none of {DEVICES}/{{{','.join(closed)}}}"
         return Finding("device", Level.ERROR, text, f"sudo usermod -aG {GROUP} USER, or sudo")
+    if closed:
+        text = f"you cannot open {', '.join(f'{DEVICES}/{name}' for name in closed)}"
+        return Finding("device", Level.WARNING, text, f"sudo usermod -aG {GROUP} USER, or sudo")
     text = f"{DEVICES}/{{{','.join(regions)}}}" if len(regions) > 1 else f"{DEVICES}/{regions[0]}"
     return Finding("device", Level.OK, text)
+
+
+def _held(module: _Module) -> Finding:
+    """Regions that were deleted and are open or mapped somewhere: they hold the module."""
+    if not module.loaded:
+        return Finding("held", Level.UNKNOWN, "nothing before the module is loaded")
+    holders, hidden = [], False
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            links = [*(process / "fd").iterdir(), *(process / "map_files").iterdir()]
+            names = {Path(target).name for link in links if (target := _deleted(link))}
+        except PermissionError:
+            hidden = True
+            continue
+        except OSError:
+            # It is over.
+            continue
+        if names:
+            regions = ", ".join(sorted(name.partition(" ")[0] for name in names))
+            who = file_text(process / "comm")
+            holders.append(f"{regions} by process {process.name} ({who})")
+    if holders:
+        text = f"deleted regions are in use: {'; '.join(sorted(holders))}"
+        return Finding("held", Level.WARNING, text, "end these processes to unload the module")
+    if hidden:
+        return Finding("held", Level.UNKNOWN, "only root can see the files of all processes")
+    return Finding("held", Level.OK, "no deleted region is in use")
+
+
+def _deleted(link: Path) -> str:
+    """The node that an open file or a mapping had, if it was deleted."""
+    try:
+        target = os.readlink(link)
+    except FileNotFoundError:
+        return ""
+    return target if re.fullmatch(rf"{DEVICES}/[^/]* \(deleted\)", target) else ""
 
 
 def _group(module: _Module) -> Finding:
@@ -268,7 +310,7 @@ def _netlink(module: _Module) -> Finding:
         finally:
             link.close()
     except OSError as error:
-        remedy = "; ".join(getattr(error, "__notes__", []))
+        remedy = getattr(error, "remedy", "")
         name = errno.errorcode.get(error.errno or 0, "no errno")
         return Finding("netlink", Level.ERROR, f"{error.strerror} ({name})", remedy)
     return Finding("netlink", Level.OK, f"generic netlink family {family.id}")
@@ -277,7 +319,8 @@ def _netlink(module: _Module) -> Finding:
 def timing(machine: Machine) -> list[Finding]:
     """What makes ticks, or their readers, late."""
     return [
-        _judged(
+        _preemption(machine.preemption)
+        or _judged(
             "preemption",
             machine.preemption,
             machine.preemption not in LATE_MODELS,
@@ -306,6 +349,14 @@ def timing(machine: Machine) -> list[Finding]:
             "measure on the machine itself",
         ),
     ]
+
+
+def _preemption(model: str) -> Finding | None:
+    """A model that is neither good nor bad, because it cannot be told which it is."""
+    if model in LATE_MODELS | GOOD_MODELS | {"unknown"}:
+        return None
+    text = f"{model}: only root can read which model is set (/sys/kernel/debug/sched/preempt)"
+    return Finding("preemption", Level.UNKNOWN, text, "sudo rtshm doctor")
 
 
 def _judged(check: str, value: str, good: bool, why: str, remedy: str) -> Finding:

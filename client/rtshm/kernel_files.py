@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from rtshm.paths import MODULE
+
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 
 
@@ -14,6 +16,13 @@ def file_text(path: str | Path) -> str:
         return Path(path).read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
         return ""
+
+
+def module_version() -> str:
+    """The version of the module that is loaded, or what is known instead."""
+    if not MODULE.exists():
+        return "not loaded"
+    return file_text(MODULE / "version") or "loaded, of no version"
 
 
 def lockdown() -> str:

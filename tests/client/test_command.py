@@ -45,7 +45,7 @@ def test_write_puts_the_value_in_the_log(log: KernelLog, load: Load) -> None:
     for value, arguments in {
         -7: ["-7"],
         -8: ["--", "-8"],
-        -9: ["-9", "--device", "default"],
+        -9: ["default", "-9"],
     }.items():
         assert run("write", *arguments).returncode == 0
         module.wait_value(log, value)
@@ -56,8 +56,8 @@ def test_read_prints_the_value(load: Load) -> None:
     assert run("read").stdout == "0\n"
     with rtshm.open() as region:
         region.some_int = -12
-    assert run("read", "--device", "default").stdout == "-12\n"
-    assert run("read", "--device", "/dev/rtshm/default").stdout == "-12\n"
+    assert run("read", "default").stdout == "-12\n"
+    assert run("read", "/dev/rtshm/default").stdout == "-12\n"
 
 
 def test_prompt_writes_numbers_until_quit(log: KernelLog, prompt: pexpect.spawn[str]) -> None:
@@ -136,7 +136,7 @@ def test_prompt_refuses_bytes_that_are_no_text(load: Load) -> None:
 @pytest.mark.parametrize(
     ("value", "answer"),
     [
-        ("abc", "'abc' is not a number"),
+        ("5h", "'5h' is not a number"),
         ("-5h", "'-5h' is not a number"),
         ("2147483648", "2147483648 is out of range"),
     ],
@@ -185,7 +185,7 @@ def test_without_the_module_each_command_says_so() -> None:
 
 def test_unknown_device_names_the_known_ones(load: Load) -> None:
     load(print=0)
-    done = run("write", "--device", "motor", "1")
+    done = run("write", "motor", "1")
     assert done.returncode == 1
     assert done.stderr == (
         "rtshm: /dev/rtshm/motor: No such file or directory (ENOENT, 2)\n"
@@ -200,7 +200,7 @@ def test_unprivileged_user_is_told_what_to_do(load: Load) -> None:
         assert done.returncode == 1
         assert done.stderr == (
             "rtshm: /dev/rtshm/default: Permission denied (EACCES, 13)\n"
-            "rtshm: you may not: use sudo, or have root give you access "
+            "rtshm: use sudo, or join the group of the node "
             "(see ls -l /dev/rtshm/default)\n"
         )
 

@@ -101,6 +101,38 @@ def test_all_is_well_with_what_is_installed_and_loaded(installed: Path, load: Lo
     assert (level, text.rpartition(" ")[0]) == ("ok", "generic netlink family")
 
 
+@pytest.mark.parametrize("mapped", [False, True])
+def test_process_that_holds_a_deleted_region_is_named(load: Load, mapped: bool) -> None:
+    load(print=0)
+    assert examine()["held"] == ("ok", "no deleted region is in use", "")
+    with rtshm.Control() as control:
+        control.create("motor")
+        region = rtshm.open("motor")
+        kept = region.memory
+        if mapped:
+            region.close()
+        control.delete("motor")
+    level, text, _ = examine()["held"]
+    assert level == "warning"
+    assert f"motor by process {os.getpid()} (" in text
+    assert command(user=USER)["held"][0] == "-"
+    del kept
+    region.close()
+    assert examine()["held"][0] == "ok"
+
+
+def test_user_is_told_what_cannot_be_told(load: Load) -> None:
+    """What only root can read is not judged, and a node that cannot be opened not called well."""
+    load(print=0)
+    with rtshm.Control() as control:
+        control.create("open", mode=0o666)
+    found = command(user=USER)
+    assert found["device"][0] == "warning"
+    assert found["device"][1] == "you cannot open /dev/rtshm/default"
+    if examine()["preemption"][1].split(":")[0] not in ("PREEMPT_RT", "unknown"):
+        assert found["preemption"][0] == "-"
+
+
 def test_each_finding_is_a_line_with_its_remedy() -> None:
     done = run("doctor")
     lines = done.stdout.splitlines()

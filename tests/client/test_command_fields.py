@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import shlex
 import subprocess
 from datetime import timedelta
 from typing import TYPE_CHECKING
@@ -10,7 +13,7 @@ import pytest
 import rtshm
 from rtshm import PrintMode
 
-from tests.lib.command import done, run
+from tests.lib.command import COLD, done, run
 from tests.lib.module import CHECKOUT
 
 if TYPE_CHECKING:
@@ -40,6 +43,37 @@ def test_put_stores_and_get_prints_fields_by_name(region: rtshm.Region) -> None:
     assert done("get", "a-motor", "axes", "mode") == "axes [1, -2]\nmode on\n"
 
 
+def test_part_of_a_field_is_put_and_got(region: rtshm.Region) -> None:
+    done("put", "a-motor", "axes[1]=0x10", "speed=.5", "axes[0]=-1")
+    assert region.read() == {"speed": 0.5, "gain": 0.0, "mode": 0, "axes": [-1, 16]}
+    assert done("get", "a-motor", "axes[1]", "speed") == "axes[1] 16\nspeed 0.5\n"
+    assert json.loads(done("get", "a-motor", "--json")) == {
+        "speed": 0.5, "gain": 0.0, "mode": "off", "axes": [-1, 16]
+    }  # fmt: skip
+    assert json.loads(done("read", "a-motor", "--json")) == {"some_int": 0, "ready": False}
+
+
+def test_padding_is_made_and_what_is_no_layout_refused(region: rtshm.Region) -> None:
+    assert done("create", "p", "--layout", "a:u8 b:f64", "--depth", "10") == (
+        "p: layout a:u8 _:x7 b:f64\n"
+    )
+    with rtshm.open("p") as padded:
+        assert padded.layout.text == "a:u8 _:x7 b:f64"
+        assert padded.info.record_bytes == 24
+    for text in ("speed:float", "gr\u00f6\u00dfe:f64", "a:f64[600]"):
+        refused = run("create", "odd", "--layout", text)
+        assert (refused.returncode, refused.stdout) == (2, "")
+        assert "\nError: " in refused.stderr
+    assert run("get", "odd").returncode == 1
+
+
+def test_fields_are_completed(region: rtshm.Region) -> None:
+    environment = {**os.environ, "_RTSHM_COMPLETE": "bash_complete", "COMP_CWORD": "3"}
+    environment["COMP_WORDS"] = "rtshm put a-motor g"
+    done = subprocess.run(COLD, env=environment, capture_output=True, text=True)
+    assert done.stdout == "plain,gain\n"
+
+
 def test_put_announces_when_asked(region: rtshm.Region) -> None:
     region.some_int = 9
     assert done("put", "--announce", "a-motor", "mode=1") == ""
@@ -52,7 +86,12 @@ def test_put_announces_when_asked(region: rtshm.Region) -> None:
         (["gain=1", "mode=2"], "mode: 2 is none of off, on"),
         (["gain=1", "axes=[1]"], "axes: 1 values; give 2"),
         (["gain=1", "sped=1"], "there is no field 'sped'; there are speed, gain, mode, axes"),
-        (["gain=1", "mode"], "'mode' is no FIELD=VALUE, as speed=3.0"),
+        (["gain=1", "mode"], "'mode': expected FIELD=VALUE, for example speed=3.0"),
+        (["gain=1", "speed=1e999"], "speed: '1e999' is too large; an infinity is inf"),
+        (["gain=1", "speed=true"], "speed: 'true' is not a number"),
+        (["gain=1", "gain=2"], "gain: given twice"),
+        (["axes[0]=1", "axes=[1, 2]"], "axes: given twice"),
+        (["gain=1", "axes[2]=1"], "'axes[2]': axes has the indices 0 to 1"),
     ],
 )
 def test_put_of_what_is_no_value_has_status_2_and_stores_nothing(
@@ -80,9 +119,12 @@ def test_region_without_a_layout_has_no_fields_and_no_header(region: rtshm.Regio
         refused = run(*command)
         assert (refused.returncode, refused.stdout) == (1, "")
         assert refused.stderr == (
-            "rtshm: default: no layout is stored with the region\n"
-            "rtshm: make it with one: rtshm create default --layout 'speed:f64 gain:f32 _:x4'\n"
+            "rtshm: default: no layout is stored with the region; make one with a layout: "
+            "rtshm create default2 --layout 'speed:f64 gain:f32'\n"
         )
+    # What the message says to type works.
+    done(*shlex.split(refused.stderr.partition(": rtshm ")[2]))
+    assert done("get", "default2") == "speed 0.0\ngain 0.0\n"
     refused = run("header", "nobody")
     assert refused.returncode == 1
-    assert refused.stderr.startswith("rtshm: nobody: ")
+    assert refused.stderr.startswith("rtshm: /dev/rtshm/nobody: ")

@@ -110,17 +110,21 @@ def test_raw_memory_is_taken_shown_saved_and_made_again(load: Load, tmp_path: Pa
     made = f"create {raw.NAME} --phys {raw.ADDRESS:#x} --size 8K"
     assert done(*made.split()) == ""
     assert f"\n  memory        raw, at {raw.ADDRESS:#x}, zeroed\n" in done("show", raw.NAME)
-    assert done("write", "42", "--device", raw.NAME) == ""
-    assert done("delete", raw.NAME) == ""
-    assert done(*made.split(), "--keep") == ""
-    assert done("read", "--device", raw.NAME) == "42\n"
-
+    assert done("write", raw.NAME, "42") == ""
+    # It began with zeroes, and is to be again what it is now.
     saved = done("save")
     assert f'phys = "{raw.ADDRESS:#x}"\nkeep = true\n' in saved
+    assert done("delete", raw.NAME) == ""
+    assert done(*made.split(), "--keep") == ""
+    assert done("read", raw.NAME) == "42\n"
+
+    assert done("save") == saved
+    assert f'phys = "{raw.ADDRESS:#x}"\nkeep = true\n' in saved
+    assert done("load", "-", stdin=saved).splitlines() == ["default: unchanged", "raw: unchanged"]
     refused = run("save", user=NOBODY)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr.splitlines() == [
-        "rtshm: raw: phys: only who has CAP_SYS_RAWIO is told (EPERM, 1)",
+        "rtshm: raw: phys: told only to callers with CAP_SYS_RAWIO (EPERM, 1)",
         "rtshm: use sudo, outside of containers",
     ]
     assert "an address for CAP_SYS_RAWIO to see, kept\n" in run("show", "raw", user=NOBODY).stdout
@@ -128,7 +132,7 @@ def test_raw_memory_is_taken_shown_saved_and_made_again(load: Load, tmp_path: Pa
     module.unload()
     module.load(print=0)
     assert done("load", "-", stdin=saved).splitlines() == ["default: unchanged", "raw: created"]
-    assert done("read", "--device", raw.NAME) == "42\n"
+    assert done("read", raw.NAME) == "42\n"
 
     refused = run("create", "other", "--phys", f"{raw.ADDRESS + 4096:#x}")
     assert (refused.returncode, refused.stdout) == (1, "")
@@ -154,7 +158,7 @@ def test_refusals_have_the_kernels_words_and_status_1(load: Load) -> None:
     for line, words, code in (
         ("create default", "default: name: ", "(EEXIST, 17)"),
         ("create motor --size 5000", "motor: size: ", "(EINVAL, 22)"),
-        ("create motor --period 10ns", "motor: period-ns: ", "(ERANGE, 34)"),
+        ("create motor --period 10ns", "motor: period: ", "(ERANGE, 34)"),
         ("delete motor default", "motor: name: there is no such region", "(ENOENT, 2)"),
     ):
         refused = run(*line.split())
@@ -201,12 +205,25 @@ def test_unprivileged_user_lists_and_is_refused_the_rest(load: Load) -> None:
     assert re.match(r"default +\d+\.\d +50\.0 +- +\d", line)
 
 
+def test_top_prints_json_lines(load: Load) -> None:
+    load(print=0, period_ns=20_000_000)
+    done("write", "7")
+    found = [
+        json.loads(line)
+        for line in done("top", "--json", "--count", "2", "--interval", "200ms").splitlines()
+    ]
+    assert len(found) == 2
+    for (row,) in found:
+        assert (row["name"], row["value"], row["set-per-s"]) == ("default", 7, 50.0)
+        assert row["ticks-per-s"] > 0
+
+
 def test_description_makes_the_same_regions_again(load: Load, tmp_path: Path) -> None:
     file = tmp_path / "regions.toml"
     load(print=0)
     with Control() as control:
         control.set("default", period=1_000_001, print=PrintMode.CHANGES)
-        control.create("motor", size=65536, record_bytes=64, layout='a "b" \\ \u00e4', cpu=0)
+        control.create("motor", size=65536, record_bytes=64, layout="a:u8{b=1} c:f64", cpu=0)
         control.create("probe", mode=0o640, uid=4_000_000_000, gid=NOBODY, period=10**12)
         saved = control.list()
     assert done("save", str(file)) == ""
@@ -230,11 +247,55 @@ def test_description_makes_the_same_regions_again(load: Load, tmp_path: Path) ->
     ]
 
 
-def test_save_with_a_closed_standard_output_is_no_traceback(load: Load) -> None:
+@pytest.mark.parametrize("command", ["save", "list", "read", "--version"])
+def test_closed_standard_output_is_an_error_in_one_line(load: Load, command: str) -> None:
     load(print=0)
-    line = f"{' '.join(COLD)} save >&-"
+    line = f"{' '.join(COLD)} {command} >&-"
     finished = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60)
-    assert (finished.returncode, finished.stderr) == (0, "")
+    assert finished.returncode == 1
+    assert finished.stderr == "rtshm: standard output: Bad file descriptor (EBADF, 9)\n"
+
+
+def test_refusal_needs_no_dev_null(load: Load) -> None:
+    """In a mount namespace in which /dev is empty."""
+    line = f"mount -t tmpfs none /dev && exec {' '.join(COLD)} list"
+    finished = subprocess.run(
+        ["unshare", "-m", "sh", "-c", line], capture_output=True, text=True, timeout=60
+    )
+    assert finished.returncode == 1
+    assert len(finished.stderr.splitlines()) <= 2
+    assert finished.stderr.startswith("rtshm: ")
+
+
+def test_values_of_fields_are_saved_and_loaded_again(load: Load, tmp_path: Path) -> None:
+    file = tmp_path / "regions.toml"
+    load(print=0)
+    done("create", "m", "--layout", "speed:f64 mode:u8{off=0,on=1} axes:i32[2] tag:bytes[2]")
+    done("put", "m", "speed=-inf", "mode=on", "axes=[1, -2]", "tag=00ff")
+    before = done("get", "m")
+    done("save", "--values", str(file))
+    module.unload()
+    module.load(print=0)
+    assert done("load", str(file)).splitlines() == ["default: unchanged", "m: created"]
+    assert done("get", "m") == before
+
+
+def test_load_does_all_or_nothing(load: Load, tmp_path: Path) -> None:
+    """What the kernel refuses half-way undoes what was done before it."""
+    file = tmp_path / "regions.toml"
+    file.write_text(
+        '[new]\n[default]\nperiod = "1s"\n[m]\ndepth = 50\n[m.values]\nn = 7\n'
+        '[other]\nsize = "1G"\n[last]\nperiod = "1ns"\n'
+    )
+    load(print=0)
+    with Control() as control:
+        control.create("m", layout="n:u64", record_depth=10)
+        before = control.list()
+        refused = run("load", str(file))
+        assert settings(control.list()) == settings(before)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("rtshm: ")
+    assert done("get", "m") == "n 0\n"
 
 
 def test_description_that_cannot_be_met_changes_nothing(load: Load, tmp_path: Path) -> None:
@@ -258,8 +319,10 @@ def test_description_that_cannot_be_met_changes_nothing(load: Load, tmp_path: Pa
     # Not of the description's making: the kernel's refusal, of the second region.
     file.write_text('[new]\n[other]\nperiod = "1ns"\n')
     refused = run("load", str(file))
-    assert (refused.returncode, refused.stdout) == (1, "new: created\n")
-    assert refused.stderr.startswith("rtshm: other: period-ns: ")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr.startswith("rtshm: other: period: ")
+    with Control() as control:
+        assert "new" not in [region.name for region in control.list()]
 
     refused = run("load", str(tmp_path / "absent"))
     assert refused.returncode == 1
@@ -411,7 +474,7 @@ def test_bash_completes_names_of_regions(load: Load, tmp_path: Path) -> None:
     load(print=0)
     with Control() as control:
         control.create("motor-of-the-mill")
-    for line in ("rtshm show mo\t", "rtshm write --device mo\t", "rtshm delete default mo\t"):
+    for line in ("rtshm show mo\t", "rtshm write mo\t", "rtshm delete default mo\t"):
         bash.send(line)
         bash.expect_exact("motor-of-the-mill ")
         bash.send("\x15")

@@ -57,7 +57,7 @@ def test_commands_and_options_are_completed() -> None:
 
 
 def test_paths_of_devices_are_completed_as_files() -> None:
-    assert complete("write", "--device", "/dev/rt") == ["file,/dev/rt"]
+    assert complete("write", "/dev/rt") == ["file,/dev/rt"]
 
 
 def completed(names: Path, incomplete: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:

@@ -22,7 +22,7 @@ MOTOR = region(
     print=PrintMode.CHANGES,
     record_depth=1024,
     record_bytes=64,
-    layout='quote:" back:\\ tab:\t umlaut:\xe4 delete:\x7f',
+    layout="speed:f64 mode:u8{off=0,on=1} _:x7",
     mode=0o640,
     uid=4_000_000_000,
     cpu=0,
@@ -64,7 +64,7 @@ period = "1.500001ms"
 print = "changes"
 depth = 1024
 record-bytes = 64
-layout = "quote:\" back:\\ tab:	 umlaut:ä delete:\u007f"
+layout = "speed:f64 mode:u8{off=0,on=1} _:x7"
 mode = "0640"
 owner = 4000000000
 group = "root"
@@ -143,8 +143,11 @@ def test_what_is_as_described_stays() -> None:
 
 
 def test_what_differs_and_can_be_set_is_set() -> None:
-    other = replace(MOTOR, period_ns=10**9, print=PrintMode.OFF, record_depth=0, record_bytes=8)
-    (_, motor) = description.plan(description.parse(TEXT), [region(), other])
+    other = replace(
+        MOTOR, period_ns=10**9, print=PrintMode.OFF, record_depth=0, record_bytes=8, phase_ns=None
+    )
+    text = TEXT.replace('phase = "250us"', 'phase = "none"')
+    (_, motor) = description.plan(description.parse(text), [region(), other])
     assert not motor.new
     assert motor.arguments == {
         "period": 1_500_001,
@@ -156,6 +159,12 @@ def test_what_differs_and_can_be_set_is_set() -> None:
         "motor: changed: period '1s' -> '1.500001ms', print 'off' -> 'changes', "
         "depth 0 -> 1024, record-bytes 8 -> 64"
     )
+    assert motor.before == {
+        "period": 10**9,
+        "print": PrintMode.OFF,
+        "record_depth": 0,
+        "record_bytes": 8,
+    }
 
 
 @pytest.mark.parametrize(
@@ -170,7 +179,6 @@ def test_what_differs_and_can_be_set_is_set() -> None:
         ('clock = "tai"', "clock is 'monotonic', described as 'tai'"),
         ('phase = "0ns"', "phase is 'none', described as '0ns'"),
         ('phys = "0x1000"', "phys is 'none', described as '0x1000'"),
-        ("keep = true", "keep is False, described as True"),
     ],
 )
 def test_what_differs_and_cannot_be_set_is_refused(line: str, values: str) -> None:
@@ -178,6 +186,33 @@ def test_what_differs_and_cannot_be_set_is_refused(line: str, values: str) -> No
         f"default: {values}, and cannot be changed: `rtshm delete default` and load again, "
         f"or take {line.split()[0]} out of the description"
     ]
+
+
+def test_period_of_a_region_with_a_phase_is_refused_before_anything_is_done() -> None:
+    text = '[new]\nsize = "4K"\n[motor]\nperiod = "1s"\n'
+    assert refusal(text, MOTOR) == ["motor: period: a region with a phase keeps its period"]
+
+
+def test_raw_memory_is_described_as_kept_and_what_is_not_described_is_said() -> None:
+    text = description.save([replace(MOTOR, keep=False, start_ns=5)])
+    assert tomllib.loads(text)["motor"]["keep"] is True
+    assert "# motor: start-ns 5 is not described" in text
+    # It is there already: no matter what it began with.
+    (step,) = description.plan(description.parse(text), [replace(MOTOR, keep=False)])
+    assert step.what == "motor: unchanged"
+
+
+def test_values_of_fields_are_checked_before_anything_is_done() -> None:
+    text = '[a]\nlayout = "n:u8 p(x:i16)"\n[a.values]\n'
+    (step,) = description.plan(description.parse(text + 'n = "7"\np = \'{"x": 3}\'\n'), [])
+    assert step.values == {"n": 7, "p": {"x": 3}}
+    for line, reason in {
+        'n = "256"': "a: values: n: 256 is no u8; give 0 to 255",
+        "m = 1": "a: values: there is no field 'm'; there are n, p",
+        '"p.x" = 1': "a: values: 'p.x': give the whole field",
+    }.items():
+        assert refusal(text + line) == [reason]
+    assert refusal('[a]\nlayout = "n:f65"\n')[0].startswith("a: layout: n: column 3")
 
 
 def test_every_refusal_is_told_at_once() -> None:
@@ -214,7 +249,7 @@ KEYS = "size, period, print, depth, record-bytes, layout, mode, owner, group, cp
         (
             'period = "500"',
             "period: '500' is not a time; give a number and its unit, "
-            "as 2s, 500ms, 100us or 1500000ns",
+            "for example 2s, 500ms, 100us or 1500000ns",
         ),
         ('print = "on"', "print: 'on' is not one of off, every-tick, changes"),
         ("print = true", "print: True is not one of off, every-tick, changes"),

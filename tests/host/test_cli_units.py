@@ -79,18 +79,16 @@ def test_times_are_taken_and_shown_exactly(text: str, ns: int, shown: str) -> No
     assert units.parse_time(shown) == ns
 
 
-@pytest.mark.parametrize(
-    "text", ["", "5", "ms", "-5ms", "5 ms", "5m", "5MS", "1e3ns", ".5s", "5.s"]
-)
+@pytest.mark.parametrize("text", ["", "5", "ms", "-5ms", "5 ms", "5m", "5MS", "1e3ns", ".s", "5.s"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    forms = "give a number and its unit, as 2s, 500ms, 100us or 1500000ns"
+    forms = "give a number and its unit, for example 2s, 500ms, 100us or 1500000ns"
     with pytest.raises(ValueError, match=f"^{re.escape(repr(text))} is not a time; {forms}$"):
         units.parse_time(text)
 
 
 @pytest.mark.parametrize("text", ["0.5ns", "1.0005us"])
 def test_part_of_a_nanosecond_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match=rf"^'{text}' is no whole number of nanoseconds$"):
+    with pytest.raises(ValueError, match=rf"^'{text}' is not a whole number of nanoseconds$"):
         units.parse_time(text)
 
 

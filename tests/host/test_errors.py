@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
-from rtshm import errors
+from rtshm import cli, errors
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,6 +74,31 @@ def test_without_sysfs_the_module_is_not_said_to_be_missing(
     assert not errors.module_missing()
     monkeypatch.setattr(errors, "DEVICES", tmp_path / "none")
     assert errors.module_missing()
+
+
+@pytest.mark.parametrize(
+    ("words", "shown"),
+    [
+        (
+            "period-ns: give 100000 (module parameter period_min_ns) to 3600000000000",
+            "period: give 100us (module parameter period_min_ns) to 3600s",
+        ),
+        (
+            "lead-ns: give at most 100000, and a quarter of period-ns",
+            "lead: give at most 100us, and a quarter of period",
+        ),
+        (
+            "period-ns: all regions may tick 100000 times a second",
+            "period: all regions may tick 100000 times a second",
+        ),
+        ("start-ns: give it or phase-ns, not both", "start-ns: give it or phase-ns, not both"),
+        ("name: there is such a region", "name: there is such a region"),
+        ("size: give 4096", "size: give 4096"),
+    ],
+)
+def test_limits_are_in_the_units_of_the_option(words: str, shown: str) -> None:
+    error = errors.refused(OSError(errno.ERANGE, words), "motor", None)
+    assert cli._refusal(error) == f"rtshm: motor: {shown} (ERANGE, 34)"
 
 
 def test_control_c_during_the_imports_leaves_with_130() -> None:

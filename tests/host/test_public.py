@@ -79,3 +79,14 @@ def test_timeouts_are_seconds_text_or_timedelta() -> None:
         seconds(float("nan"))
     with pytest.raises(TypeError, match="has no unit"):
         nanoseconds(0.001)  # type: ignore[arg-type]
+
+
+def test_command_alone_prints_its_help_whatever_release_of_click() -> None:
+    for arguments, words in (([], "Usage: rtshm"), (["--version"], f"rtshm {rtshm.__version__}")):
+        done = subprocess.run(
+            [sys.executable, "-m", "rtshm", *arguments], capture_output=True, text=True
+        )
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.startswith(words)
+    unknown = subprocess.run([sys.executable, "-m", "rtshm", "nothing"], capture_output=True)
+    assert unknown.returncode == 2

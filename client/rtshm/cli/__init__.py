@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import io
+import re
 import sys
 from typing import NoReturn
 
+from rtshm.durations import time_text
 from rtshm.errors import ExtraError, LayoutError, RefusedError
 
 
@@ -34,7 +36,23 @@ def _refusal(error: OSError) -> str:
     """Path, reason and errno on one line, the remedy on the next."""
     name = errno.errorcode.get(error.errno or 0, "no errno")
     where = f"{error.filename}: " if error.filename else ""
-    return _lines(f"{where}{error.strerror or error} ({name}, {error.errno})", error)
+    words = _in_units(error.strerror or str(error))
+    return _lines(f"{where}{words} ({name}, {error.errno})", error)
+
+
+def _in_units(words: str) -> str:
+    """Say what the kernel says of an attribute in ns as the option has it: period: give 100us."""
+    attribute, colon, rest = words.partition("-ns: ")
+    # The option --start-ns has its unit in its name.
+    if not colon or not re.fullmatch(r"[a-z-]+", attribute) or attribute == "start":
+        return words
+    if rest.startswith("give "):
+        rest = re.sub(r"(?<![a-z0-9_])[0-9]+", _with_unit, rest)
+    return f"{attribute}: {rest.replace('-ns', '')}"
+
+
+def _with_unit(number: re.Match[str]) -> str:
+    return time_text(int(number[0]))
 
 
 def _lines(reason: str, error: Exception) -> str:

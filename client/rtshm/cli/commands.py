@@ -5,10 +5,14 @@ A command imports what only it needs, and what takes pyroute2 or numpy, when it 
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import sys
 
 import click
 
+from rtshm._version import __version__
 from rtshm.cli.completion import completion
 from rtshm.cli.doctor import doctor
 from rtshm.cli.fields import get, header, put
@@ -22,6 +26,7 @@ from rtshm.cli.scope import scope
 from rtshm.cli.state import read, write
 from rtshm.cli.stream import stream
 from rtshm.cli.top import top
+from rtshm.kernel_files import module_version
 
 
 class InOrder(click.Group):
@@ -35,12 +40,22 @@ class InOrder(click.Group):
     cls=InOrder,
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
-        "Exit status: 0 if all is well, 1 if it was refused, with the reason and what to do on "
-        "standard error, 2 if the command is not one, 130 if Control-C cut it off."
+        "Exit status: 0 success, 1 error (reason and hint on standard error), 2 usage error, "
+        "130 interrupted."
     ),
+    invoke_without_command=True,
 )
-def rtshm() -> None:
+@click.option("--version", is_flag=True, help="Print the versions of package and module.")
+@click.pass_context
+def rtshm(context: click.Context, version: bool) -> None:
     """Memory shared with a periodic task inside the Linux kernel."""
+    if version:
+        click.echo(f"rtshm {__version__} (module: {module_version()})")
+        context.exit()
+    if context.invoked_subcommand is None:
+        # Whatever the release of click does with it.
+        click.echo(context.get_help())
+        context.exit()
 
 
 for command in (
@@ -55,12 +70,21 @@ for command in (
     rtshm.add_command(command)
 
 
+class _Closed(io.TextIOBase):
+    """Standard output that was closed before the command began."""
+
+    def write(self, _text: str) -> int:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
+
+
 def run() -> int:
     """The exit status. Raises OSError as the kernel gave it."""
     try:
+        if sys.stdout is None:
+            # Closed, as by >&-: what a command printed would be lost, and the status be 0.
+            sys.stdout = _Closed()
         status = rtshm.main(prog_name="rtshm", standalone_mode=False)
-        if sys.stdout:
-            sys.stdout.flush()
+        sys.stdout.flush()
     except click.Abort:
         return 130
     except click.ClickException as error:

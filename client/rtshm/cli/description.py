@@ -9,20 +9,25 @@ A table a region, with the names and the forms of the options of `rtshm create`:
     group = "rtshm"
 
 What is not given is as the kernel has it for a new region, and as it is for one
-that is there.
+that is there. `[motor.values]` has values of fields, as `rtshm get` prints them.
 """
 
 from __future__ import annotations
 
 import errno
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import tomli_w
 
+import rtshm
 from rtshm.cli import units
+from rtshm.cli.values import find, parse_value, value_text
 from rtshm.control import Clock, PrintMode
+from rtshm.errors import AccessError
+from rtshm.layout import Layout
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -144,31 +149,48 @@ KEYS: Mapping[str, Key[Any]] = {
 
 
 ACCESS = ("mode", "owner", "group")
+VALUES = "values"
 
 
-def save(regions: Sequence[RegionInfo]) -> str:
-    """The description of `regions`. PermissionError if not all of it may be known."""
+def save(regions: Sequence[RegionInfo], *, values: bool = False) -> str:
+    """The description of `regions`, with the values of their fields if asked.
+
+    Raises PermissionError if not all of it may be known, and LayoutError for a
+    layout that is none. What cannot be described is said in a comment.
+    """
+    notes = []
+    tables: dict[str, dict[str, Any]] = {}
     for region in regions:
         _demand_phys(region)
-    tables = {
-        region.name: {
+        table = tables[region.name] = {
             name: key.text(getattr(region, key.field))
             for name, key in KEYS.items()
             # Given, they would keep the udev rule from the region that is made of it.
             if not (region.access_default and name in ACCESS)
         }
-        for region in regions
-    }
-    return HEADING + tomli_w.dumps(tables)
+        if region.phys is not None:
+            # What is in raw memory stays there, and is to be there again.
+            table["keep"] = True
+        if region.start_ns is not None:
+            notes.append(
+                f"# {region.name}: start-ns {region.start_ns} is not described: it is a time of "
+                "this boot. The region will tick at once.\n"
+            )
+        if values and region.layout:
+            with rtshm.open(region.name, readonly=True) as memory:
+                read = memory.read()
+            table[VALUES] = {name: value_text(value) for name, value in read.items()}
+    return HEADING + "".join(notes) + tomli_w.dumps(tables)
 
 
 def _demand_phys(region: RegionInfo) -> None:
     if region.phys == 0:
-        error = PermissionError(
-            errno.EPERM, "phys: only who has CAP_SYS_RAWIO is told", region.name
+        raise AccessError(
+            errno.EPERM,
+            "phys: told only to callers with CAP_SYS_RAWIO",
+            region.name,
+            "use sudo, outside of containers",
         )
-        error.add_note("use sudo, outside of containers")
-        raise error
 
 
 def parse(text: str) -> dict[str, dict[str, Any]]:
@@ -185,6 +207,9 @@ def parse(text: str) -> dict[str, dict[str, Any]]:
             continue
         regions[name] = {}
         for key, value in table.items():
+            if key == VALUES:
+                regions[name][VALUES] = value
+                continue
             try:
                 if key not in KEYS:
                     raise ValueError(f"there is no such key; there are {', '.join(KEYS)}")
@@ -206,12 +231,55 @@ class Step:
     new: bool
     what: str
     """The line that says so."""
+    before: dict[str, Any] = field(default_factory=dict)
+    """What set() takes to have it as it was."""
+    values: dict[str, Any] = field(default_factory=dict)
+    """Of fields, as Region.update() takes them."""
 
     def run(self, control: Control) -> None:
         if self.new:
             control.create(self.name, **self.arguments)
         elif self.arguments:
             control.set(self.name, **self.arguments)
+
+    def store(self) -> Callable[[], None]:
+        """Store the values. Return what puts back those that were there."""
+        if not self.values:
+            return lambda: None
+        with rtshm.open(self.name) as region:
+            read = region.read()
+            region.update(**self.values)
+        old = {name: read[name] for name in self.values}
+
+        def put_back() -> None:
+            with rtshm.open(self.name) as region:
+                region.update(**old)
+
+        return put_back
+
+    def undo(self, control: Control) -> None:
+        if self.new:
+            control.delete(self.name)
+        elif self.before:
+            control.set(self.name, **self.before)
+
+
+def run(control: Control, steps: Sequence[Step]) -> None:
+    """Do all steps, or none: what was done is undone when one is refused."""
+    undone: list[Callable[[], object]] = []
+    try:
+        for step in steps:
+            step.run(control)
+            undone.append(partial(step.undo, control))
+        for step in steps:
+            undone.append(step.store())
+    except BaseException as error:
+        for undo in reversed(undone):
+            try:
+                undo()
+            except OSError as failed:
+                error.add_note(f"and this could not be undone: {failed}")
+        raise
 
 
 def plan(
@@ -223,21 +291,29 @@ def plan(
     wrong: list[str] = []
     steps: list[Step] = []
     for name, values in description.items():
+        values = dict(values)
+        fields = _fields(name, values, regions.get(name), wrong)
         if name not in regions:
             arguments = {KEYS[key].argument: value for key, value in values.items()}
-            steps.append(Step(name, arguments, True, f"{name}: created"))
+            steps.append(Step(name, arguments, True, f"{name}: created", values=fields))
             continue
-        arguments = {}
+        arguments, before = {}, {}
         changes = []
+        if values.get("period", regions[name].period_ns) != regions[name].period_ns and (
+            regions[name].phase_ns is not None
+        ):
+            wrong.append(f"{name}: period: a region with a phase keeps its period")
         if "phys" in values:
             _demand_phys(regions[name])
         for key, value in values.items():
             old = getattr(regions[name], KEYS[key].field)
-            if value == old:
+            # What is in raw memory already is kept in any case.
+            if value == old or key == "keep":
                 continue
             texts = f"{KEYS[key].text(old)!r}", f"{KEYS[key].text(value)!r}"
             if KEYS[key].settable:
                 arguments[KEYS[key].argument] = value
+                before[KEYS[key].argument] = old
                 changes.append(f"{key} {texts[0]} -> {texts[1]}")
             else:
                 wrong.append(
@@ -245,7 +321,33 @@ def plan(
                     f"`rtshm delete {name}` and load again, or take {key} out of the description"
                 )
         what = f"changed: {', '.join(changes)}" if changes else "unchanged"
-        steps.append(Step(name, arguments, False, f"{name}: {what}"))
+        steps.append(Step(name, arguments, False, f"{name}: {what}", before, fields))
     if wrong:
         raise DescriptionError("\n".join(wrong))
     return steps
+
+
+def _fields(
+    name: str, values: dict[str, Any], there: RegionInfo | None, wrong: list[str]
+) -> dict[str, Any]:
+    """Take the values of fields out of a region's table: as update() takes them."""
+    texts = values.pop(VALUES, {})
+    if there and not texts:
+        return {}
+    text = values.get("layout", there.layout if there else "")
+    parsed: dict[str, Any] = {}
+    try:
+        layout = Layout(text) if text or texts else None
+        if not isinstance(texts, dict):
+            raise ValueError("it is not a table: begin it with [NAME.values]")
+        for path, value in texts.items():
+            assert layout
+            place = find(layout.fields, path)
+            if place.steps:
+                raise ValueError(f"{path!r}: give the whole field")
+            parsed[path] = parse_value(place.field, str(value))
+        if layout:
+            layout.build_fields(parsed)
+    except (ValueError, TypeError, OverflowError) as error:
+        wrong.append(f"{name}: {'values' if texts else 'layout'}: {error}")
+    return parsed

@@ -2,58 +2,101 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
+from click.shell_completion import CompletionItem
 
 import rtshm
-from rtshm.cli.parameters import name_argument
+from rtshm.cli.parameters import json_option, name_argument
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rtshm.layout import Field
+    from rtshm.cli.values import Place
+
+
+def field_names(
+    context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The fields that begin as typed, of a region that may be opened."""
+    try:
+        with rtshm.open(context.params["name"], readonly=True) as region:
+            names = [field.name for field in region.layout.fields]
+    except (OSError, KeyError, TypeError, rtshm.LayoutError):
+        return []
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
 
 
 @click.command()
 @name_argument
-@click.argument("fields", metavar="[FIELD]...", nargs=-1)
-def get(name: str, fields: tuple[str, ...]) -> None:
+@click.argument("fields", metavar="[FIELD]...", nargs=-1, shell_complete=field_names)
+@json_option("An object with the values by the names of the fields.")
+def get(name: str, fields: tuple[str, ...], as_json: bool) -> None:
     """Print fields of a region.
 
-    All of them as of one moment, a line for each, or those that are given.
+    All of them as of one moment, a line for each, or those that are given. A
+    part of a field is a FIELD too: axes[1], pos.x.
     """
-    from rtshm.cli.values import value_text
+    from rtshm.cli.values import find, plain_value, value_text
 
-    with rtshm.open(name, readonly=True) as region:
-        for field in fields:
-            _find(region, field)
+    with rtshm.open(name, readonly=True) as region, _usage():
+        known = region.layout.fields
+        places = [find(known, field) for field in fields]
         values = region.read()
-    for field in fields or values:
-        click.echo(f"{field} {value_text(values[field])}")
+    found = {text: place.get(values) for text, place in zip(fields, places, strict=True)} or values
+    if as_json:
+        click.echo(json.dumps({text: plain_value(value) for text, value in found.items()}))
+        return
+    for text, value in found.items():
+        click.echo(f"{text} {value_text(value)}")
 
 
 @click.command()
 @name_argument
-@click.argument("assignments", metavar="FIELD=VALUE...", nargs=-1, required=True)
-@click.option("--announce", is_flag=True, help="Announce it, for a tick to take.")
+@click.argument(
+    "assignments", metavar="FIELD=VALUE...", nargs=-1, required=True, shell_complete=field_names
+)
+@click.option("--announce", is_flag=True, help="Set the ready flag after the fields are stored.")
 def put(name: str, assignments: tuple[str, ...], announce: bool) -> None:
     """Store fields of a region.
 
     All at once: no tick sees some of them only. A VALUE is as get prints it:
-    speed=3.0 mode=on flags='run|fault' axes='[1, 2]'.
+    speed=3.0 mode=on flags='run|fault' axes='[1, 2]' axes[1]=2. Numbers may be
+    written as .5, 1e-3 or 0x10; infinity is inf. To store a part of a field, the
+    field is read and written back.
     """
-    from rtshm.cli.values import parse_value
+    from rtshm.cli.values import find, parse_value
 
     with rtshm.open(name) as region, _usage():
-        values = {}
+        known = region.layout.fields
+        values: dict[str, Any] = {}
+        given: list[Place] = []
+        record: dict[str, Any] = {}
         for assignment in assignments:
             field, equals, text = assignment.partition("=")
             if not equals:
-                raise click.UsageError(f"{assignment!r} is no FIELD=VALUE, as speed=3.0")
-            values[field] = parse_value(_find(region, field), text)
+                raise click.UsageError(
+                    f"{assignment!r}: expected FIELD=VALUE, for example speed=3.0"
+                )
+            place = find(known, field)
+            if any(_overlap(place, other) for other in given):
+                raise click.UsageError(f"{field}: given twice")
+            given.append(place)
+            value = parse_value(place.field, text)
+            if place.steps:
+                record = record or region.read()
+                values.setdefault(place.name, record[place.name])
+            place.put(values, value)
         region.update(announce=announce, **values)
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    """Whether one is the other, or a part of it."""
+    both = ((one.name, *one.steps), (other.name, *other.steps))
+    return all(a == b for a, b in zip(*both, strict=False))
 
 
 @click.command()
@@ -63,11 +106,20 @@ def header(name: str) -> None:
 
     As struct region_NAME, which begins right after struct rtshm_word.
     """
-    from rtshm.control import stored
-
     with _usage():
-        layout = stored.layout(name)
+        layout = _stored(name)
     click.echo(layout.declaration(f"region_{name.replace('-', '_')}"), nl=False)
+
+
+def _stored(name: str) -> rtshm.Layout:
+    """Return the layout of a region: from its node, or from the kernel if that is not ours."""
+    try:
+        with rtshm.open(name, readonly=True) as region:
+            return region.layout
+    except PermissionError:
+        from rtshm.control import stored
+
+        return stored.layout(name)
 
 
 @contextmanager
@@ -79,10 +131,3 @@ def _usage() -> Iterator[None]:
         raise
     except (ValueError, OverflowError, TypeError) as error:
         raise click.UsageError(str(error)) from error
-
-
-def _find(region: rtshm.Region, name: str) -> Field:
-    fields = {field.name: field for field in region.layout.fields}
-    if name not in fields:
-        raise click.UsageError(f"there is no field {name!r}; there are {', '.join(fields)}")
-    return fields[name]

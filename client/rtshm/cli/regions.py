@@ -73,7 +73,7 @@ def events(as_json: bool) -> None:
 @click.argument("name")
 @size_option
 @settings
-@click.option("--layout", metavar="TEXT", help="What lies where, as 'speed:f64 gain:f32 _:x4'.")
+@click.option("--layout", metavar="TEXT", help="The fields, for example 'speed:f64 gain:f32'.")
 @click.option(
     "--mode",
     metavar="MODE",
@@ -118,10 +118,13 @@ def events(as_json: bool) -> None:
 def create(name: str, **settings: Any) -> None:
     """Make a region.
 
-    What is not given is the kernel's choice.
+    Options you leave out get the module's defaults. A layout is padded as C
+    does it, and printed if padding was put in.
     """
     with opened() as control:
-        control.create(name, **settings)
+        made = control.create(name, **settings)
+    if settings["layout"] and made.layout != settings["layout"]:
+        click.echo(f"{name}: layout {made.layout}")
 
 
 @click.command("set")

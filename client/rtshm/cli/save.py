@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
 import click
 
 from rtshm.cli.opened import opened
+from rtshm.cli.output import write_text
 
 
 @click.command()
 @click.argument("file", type=click.Path(allow_dash=True), default="-")
-def save(file: str) -> None:
+@click.option("--values", is_flag=True, help="Describe the values of the fields, too.")
+def save(file: str, values: bool) -> None:
     """Describe all regions in a file, for load.
 
-    In TOML, on standard output if FILE is not given.
+    In TOML, on standard output if FILE is not given. FILE is replaced when the
+    description is complete.
     """
     from rtshm.cli import description
 
     with opened() as control:
-        text = description.save(control.list())
+        text = description.save(control.list(), values=values)
     if file == "-":
         click.echo(text, nl=False)
     else:
-        Path(file).write_text(text, encoding="utf-8")
+        write_text(file, text)
 
 
 @click.command()
@@ -33,10 +35,10 @@ def load(file: str) -> None:
     """Make the regions that a file describes.
 
     FILE is as save wrote it, - for standard input. A region that is there
-    already is set to what can be set: period, print, depth, record-bytes. If
-    anything else differs, nothing is done at all. Regions that FILE does not
-    describe stay as they are. Should the kernel refuse a region, those before
-    it are done: load again when the cause is gone.
+    already is set to what can be set, which set --help lists, and the values
+    of its fields are stored. If anything else differs, nothing is done at all.
+    Regions that FILE does not describe stay as they are. If the kernel refuses
+    a region, what was done for others is undone.
     """
     from rtshm.cli import description
 
@@ -45,9 +47,9 @@ def load(file: str) -> None:
         text = stream.read()
     with opened() as control:
         try:
-            steps = description.plan(description.parse(text.decode()), control.list())
+            steps = description.plan(description.parse(text.decode("utf-8-sig")), control.list())
         except ValueError as error:
             sys.exit("\n".join(f"rtshm: {file}: {line}" for line in str(error).splitlines()))
-        for step in steps:
-            step.run(control)
-            click.echo(step.what)
+        description.run(control, steps)
+    for step in steps:
+        click.echo(step.what)

@@ -3,33 +3,20 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import sys
-from typing import TYPE_CHECKING, Any
 
 import click
 
 import rtshm
 from rtshm.abi import INT_MAX, INT_MIN
-from rtshm.cli.parameters import names_or_paths, parsed
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from rtshm.cli.parameters import json_option, names_or_paths
+from rtshm.device import node_path
 
 PROMPT = "enter # or <quit> "
 # More than any int needs; the old example's buffer had as many.
 LINE_MAX = 40
-
-
-def device_option(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.option(
-        "--device",
-        metavar="NAME",
-        default="default",
-        show_default=True,
-        shell_complete=names_or_paths,
-        help="Region, by its name or by the path of its device node.",
-    )(command)
 
 
 def parse_int(text: str) -> int:
@@ -59,18 +46,33 @@ class NumberCommand(click.Command):
 
 
 @click.command(cls=NumberCommand)
-@click.argument("value", required=False, callback=parsed(parse_int))
-@device_option
-def write(value: int | None, device: str) -> None:
-    """Write VALUE to the region and announce it.
+@click.argument("name", required=False, shell_complete=names_or_paths)
+@click.argument("value", required=False)
+def write(name: str | None, value: str | None) -> None:
+    """Write VALUE to a region and announce it.
 
-    Without VALUE, ask for one after another, until quit or the end of input.
+    NAME is a region, or the path of its device node; default if not given. A
+    number alone is the VALUE. Without VALUE, ask for one after another, until
+    quit or the end of input.
     """
-    with rtshm.open(device) as region:
-        if value is not None:
-            region.publish(value)
+    if name is not None and value is None and _is_number(name):
+        name, value = None, name
+    number = None
+    if value is not None:
+        try:
+            number = parse_int(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="VALUE") from None
+    with rtshm.open(name or "default") as region:
+        if number is not None:
+            region.publish(number)
         else:
             _prompt(region)
+
+
+def _is_number(text: str) -> bool:
+    """Whether it can be meant as a VALUE: no name begins so, or there is no such region."""
+    return bool(re.match(r"[+-]?[0-9]", text)) and not node_path(text).exists()
 
 
 def _prompt(region: rtshm.Region) -> None:
@@ -94,8 +96,16 @@ def _prompt(region: rtshm.Region) -> None:
 
 
 @click.command()
-@device_option
-def read(device: str) -> None:
-    """Print the region's value."""
-    with rtshm.open(device, readonly=True) as region:
-        click.echo(region.some_int)
+@click.argument("name", default="default", shell_complete=names_or_paths)
+@json_option("An object with some_int and ready.")
+def read(name: str, as_json: bool) -> None:
+    """Print the value of a region.
+
+    NAME is a region, or the path of its device node; default if not given.
+    """
+    with rtshm.open(name, readonly=True) as region:
+        word = region.word
+    if as_json:
+        click.echo(json.dumps({"some_int": word.some_int, "ready": bool(word.ready)}))
+    else:
+        click.echo(word.some_int)

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import itertools
+import json
 import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 import rtshm
 from rtshm.cli.opened import opened
-from rtshm.cli.parameters import parsed
+from rtshm.cli.parameters import json_option, parsed
 from rtshm.cli.render import table
 from rtshm.cli.units import measured, parse_time, time_text
 
 if TYPE_CHECKING:
     import curses
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from rtshm.control import Control, RegionInfo
 
@@ -57,31 +58,43 @@ def look(control: Control) -> Sight:
     return Sight(seconds, regions, values)
 
 
-def lines(now: Sight, before: Sight | None) -> list[str]:
-    """A table of the regions, with rates and means of the time between the two sights."""
+def figures(now: Sight, before: Sight | None) -> list[dict[str, Any]]:
+    """An object a region, with rates and means of the time between the two sights."""
     earlier = {region.id: region.counters for region in before.regions} if before else {}
     elapsed = now.seconds - before.seconds if before else 0.0
-    rows = []
+    found = []
     for region in now.regions:
         counters, old = region.counters, earlier.get(region.id)
-        rate = mean = "-"
+        rate = mean = None
         if old and elapsed:
             ticks = counters.ticks - old.ticks
-            rate = f"{ticks / elapsed:.1f}"
+            rate = ticks / elapsed
             if ticks:
-                mean = measured((counters.lateness_sum_ns - old.lateness_sum_ns) / ticks)
-        rows.append(
-            [
-                region.name,
-                rate,
-                f"{1e9 / region.period_ns:.1f}",
-                str(now.values.get(region.id, "-")),
-                mean,
-                measured(counters.lateness_max_ns) if counters.ticks else "-",
-                str(counters.missed),
-                str(region.users),
-            ]
+                mean = (counters.lateness_sum_ns - old.lateness_sum_ns) / ticks
+        found.append(
+            {
+                "name": region.name,
+                "ticks-per-s": rate,
+                "set-per-s": 1e9 / region.period_ns,
+                "value": now.values.get(region.id),
+                "lateness-mean-ns": mean,
+                "lateness-max-ns": counters.lateness_max_ns if counters.ticks else None,
+                "missed": counters.missed,
+                "users": region.users,
+            }
         )
+    return found
+
+
+def lines(now: Sight, before: Sight | None) -> list[str]:
+    """A table of the figures."""
+    forms: tuple[Callable[[Any], str], ...] = (
+        *(str, "{:.1f}".format, "{:.1f}".format, str, measured, measured, str, str),
+    )
+    rows = [
+        ["-" if value is None else form(value) for form, value in zip(forms, row, strict=True)]
+        for row in (each.values() for each in figures(now, before))
+    ]
     return table(COLUMNS, rows)
 
 
@@ -101,7 +114,8 @@ def lines(now: Sight, before: Sight | None) -> list[str]:
     type=click.IntRange(1),
     help="Print N tables, one after another, and leave.",
 )
-def top(interval_ns: int, count: int | None) -> None:
+@json_option("A list of objects for each interval, on a line of its own.")
+def top(interval_ns: int, count: int | None, as_json: bool) -> None:
     """Watch the regions live.
 
     Ticks a second and mean lateness are of the time between two looks; the most
@@ -110,22 +124,34 @@ def top(interval_ns: int, count: int | None) -> None:
     prints a table an interval.
     """
     with opened() as control:
-        if count is None and _has_screen():
+        if as_json:
+            _print(control, interval_ns, count, _json)
+        elif count is None and _has_screen():
             import curses
 
             curses.wrapper(_watch, control, interval_ns)
         else:
-            _print(control, interval_ns, count)
+            _print(control, interval_ns, count, lambda now, before: "\n".join(lines(now, before)))
 
 
-def _print(control: Control, interval_ns: int, count: int | None) -> None:
+def _json(now: Sight, before: Sight) -> str:
+    return json.dumps(figures(now, before))
+
+
+def _print(
+    control: Control,
+    interval_ns: int,
+    count: int | None,
+    show: Callable[[Sight, Sight], str],
+) -> None:
     before = look(control)
     for index in itertools.count() if count is None else range(count):
         time.sleep(interval_ns / 1e9)
         now = look(control)
-        if index:
+        text = show(now, before)
+        if index and "\n" in text:
             click.echo()
-        click.echo("\n".join(lines(now, before)))
+        click.echo(text)
         before = now
 
 

@@ -6,8 +6,11 @@ import grp
 import pwd
 import re
 
+from rtshm.durations import U64_MAX
+from rtshm.durations import parse_time as parse_time
+from rtshm.durations import time_text as time_text
+
 U32_MAX = 2**32 - 1
-U64_MAX = 2**64 - 1
 
 _SIZES = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30}
 _TIMES = {"ns": 1, "us": 10**3, "ms": 10**6, "s": 10**9}
@@ -42,30 +45,6 @@ def parse_address(text: str) -> int:
 
 def address_text(address: int) -> str:
     return f"{address:#x}"
-
-
-def parse_time(text: str) -> int:
-    """Nanoseconds. Raises ValueError that says what is wrong and what is right."""
-    match = re.fullmatch(r"([0-9]{1,20})(?:\.([0-9]{1,9}))?(ns|us|ms|s)", text, re.ASCII)
-    if not match:
-        raise ValueError(
-            f"{text!r} is not a time; give a number and its unit, as 2s, 500ms, 100us or 1500000ns"
-        )
-    whole, fraction, unit = match.groups("")
-    parts, rest = divmod(int(whole + fraction) * _TIMES[unit], 10 ** len(fraction))
-    if rest:
-        raise ValueError(f"{text!r} is no whole number of nanoseconds")
-    return _u64(text, parts)
-
-
-def time_text(ns: int) -> str:
-    """The exact time, as parse_time() takes it: 500ms, 1.5us."""
-    unit = max(
-        (unit for unit in _TIMES if _TIMES[unit] <= ns), key=_TIMES.__getitem__, default="ns"
-    )
-    whole, rest = divmod(ns, _TIMES[unit])
-    digits = len(str(_TIMES[unit])) - 1
-    return f"{whole}.{rest:0{digits}}".rstrip("0").rstrip(".") + unit if rest else f"{whole}{unit}"
 
 
 def measured(ns: float) -> str:

@@ -1,50 +1,154 @@
 """The value of a field as text: a number, a name, or JSON for what has several.
 
 An enum is the name of its value, flags are names with | between them (0 for
-none), bytes are in hexadecimal; arrays and structs are JSON of these.
+none), bytes are in hexadecimal; arrays and structs are JSON of these. A part of
+a field is named as axes[1], pos.x or points[0].x.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import math
+import re
+from decimal import Decimal, InvalidOperation
 from enum import IntEnum, IntFlag
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from rtshm.layout import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from rtshm.layout import Field
+
+_FLOATS = (Kind.F32, Kind.F64)
+# Of C and Python, without underscores.
+_INTEGER = re.compile(r"[+-]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+|[0-9]+)", re.ASCII)
+_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
+_SPECIAL = re.compile(r"[+-]?(inf|infinity|nan)", re.ASCII | re.IGNORECASE)
+_STEP = re.compile(r"\[([0-9]{1,10})\]|\.([A-Za-z]\w*)", re.ASCII)
+
+
+class Place(NamedTuple):
+    """A field, or a part of one."""
+
+    field: Field
+    """What lies there; without the dimensions that an index was given for."""
+    name: str
+    """Of the field of the layout that it is in."""
+    steps: tuple[int | str, ...]
+    """The way from the value of that field to the part."""
+
+    def get(self, values: Any) -> Any:
+        """Return its value in what Region.read() gave."""
+        value = values[self.name]
+        for step in self.steps:
+            value = value[step]
+        return value
+
+    def put(self, values: dict[str, Any], value: Any) -> None:
+        """Store its value there."""
+        *way, last = (self.name, *self.steps)
+        inside: Any = values
+        for step in way:
+            inside = inside[step]
+        inside[last] = value
+
+
+def find(fields: Sequence[Field], text: str) -> Place:
+    """Return the place of axes[1] and the like. Raise ValueError that names what there is."""
+    name = re.match(r"\w*", text)
+    assert name
+    known = {field.name: field for field in fields}
+    if name[0] not in known:
+        raise ValueError(f"there is no field {text!r}; there are {', '.join(known)}")
+    field, at = known[name[0]], name.end()
+    steps: list[int | str] = []
+    while at < len(text):
+        step = _STEP.match(text, at)
+        if not step:
+            raise ValueError(f"{text!r}: column {at + 1}: give [INDEX] or .FIELD")
+        at = step.end()
+        if step[1] is not None:
+            if not field.shape:
+                raise ValueError(f"{text!r}: {field.path} is not an array")
+            if int(step[1]) >= field.shape[0]:
+                raise ValueError(
+                    f"{text!r}: {field.path} has the indices 0 to {field.shape[0] - 1}"
+                )
+            field = dataclasses.replace(field, shape=field.shape[1:])
+            steps.append(int(step[1]))
+        else:
+            inner = {} if field.shape else {each.name: each for each in field.fields}
+            if step[2] not in inner:
+                there = f"; there are {', '.join(inner)}" if inner else ""
+                raise ValueError(f"{text!r}: {field.path} has no field {step[2]}{there}")
+            field = inner[step[2]]
+            steps.append(step[2])
+    return Place(field, name[0], tuple(steps))
 
 
 def value_text(value: Any) -> str:
     """The text of a value as Region.read() gives it."""
-    plain = _plain(value)
+    plain = plain_value(value)
     return plain if isinstance(plain, str) else json.dumps(plain)
 
 
 def parse_value(field: Field, text: str) -> Any:
     """The value for Region.update(). Raises ValueError that says what is wrong."""
-    try:
-        value = json.loads(text)
-    except ValueError:
-        # Names are typed without quotes. Of an array or a struct, it can only be a mistake.
-        if field.shape or field.fields:
+    if field.shape or field.fields:
+        try:
+            plain = json.loads(text, parse_float=lambda number: _float(field, number))
+        except json.JSONDecodeError:
             raise ValueError(f"{field.path}: {text!r} is no JSON") from None
-        value = text
-    # Digits alone are JSON, too, and so are some names.
-    if not field.shape and (field.kind is Kind.BYTES or _names(field, text)):
-        value = text
-    return _value(field, value)
+        return _value(field, plain)
+    text = text.strip()
+    if field.enum:
+        return _int(field, text) if _INTEGER.fullmatch(text) else text
+    match field.kind:
+        case Kind.BYTES:
+            return _bytes(field, text)
+        case Kind.BOOL:
+            words = {"true": True, "1": True, "false": False, "0": False}
+            if text.lower() not in words:
+                raise ValueError(f"{field.path}: {text!r} is not a bool; give true or false")
+            return words[text.lower()]
+        case Kind.F32 | Kind.F64:
+            return _float(field, text)
+        case _:
+            return _int(field, text)
 
 
-def _names(field: Field, text: str) -> bool:
-    return bool(field.enum and text in field.enum.__members__)
+def _float(field: Field, text: str) -> float:
+    if _SPECIAL.fullmatch(text):
+        return float(text)
+    if _DECIMAL.fullmatch(text):
+        number = float(text)
+        if math.isinf(number):
+            raise ValueError(f"{field.path}: {text!r} is too large; an infinity is inf")
+        return number
+    if _INTEGER.fullmatch(text):
+        return float(int(text, 0))
+    raise ValueError(f"{field.path}: {text!r} is not a number")
 
 
-def _plain(value: Any) -> Any:
-    """What JSON has for it."""
+def _int(field: Field, text: str) -> int:
+    if _INTEGER.fullmatch(text):
+        return int(text, 0 if re.search("[xXbBoO]", text) else 10)
+    if _DECIMAL.fullmatch(text):
+        try:
+            number = Decimal(text)
+            if abs(number.adjusted()) < 40 and number == number.to_integral_value():
+                return int(number)
+        except InvalidOperation:
+            pass
+        raise ValueError(f"{field.path}: {text} is not a whole number")
+    raise ValueError(f"{field.path}: {text!r} is not a number")
+
+
+def plain_value(value: Any) -> Any:
+    """What JSON has for a value."""
     match value:
         case IntFlag():
             names = [member.name or "" for member in type(value) if member in value]
@@ -55,9 +159,9 @@ def _plain(value: Any) -> Any:
         case bytes():
             return value.hex()
         case list():
-            return [_plain(one) for one in value]
+            return [plain_value(one) for one in value]
         case dict():
-            return {name: _plain(one) for name, one in value.items()}
+            return {name: plain_value(one) for name, one in value.items()}
         case _:
             return value
 
@@ -78,9 +182,15 @@ def _value(field: Field, plain: Any) -> Any:
             return struct(plain)
         if field.kind is Kind.BYTES and isinstance(plain, str):
             return _bytes(field, plain)
+        if isinstance(plain, bool) and field.kind is not Kind.BOOL:
+            _refuse_bool(field, plain)
         return plain
 
     return _each(len(field.shape), element, plain)
+
+
+def _refuse_bool(field: Field, plain: bool) -> NoReturn:
+    raise ValueError(f"{field.path}: {str(plain).lower()} is not a number")
 
 
 def _each(depth: int, act: Callable[[Any], Any], plain: Any) -> Any:
@@ -91,6 +201,12 @@ def _each(depth: int, act: Callable[[Any], Any], plain: Any) -> Any:
 
 def _bytes(field: Field, text: str) -> bytes:
     try:
-        return bytes.fromhex(text)
+        data = bytes.fromhex(text.removeprefix("0x"))
     except ValueError:
         raise ValueError(f"{field.path}: {text!r} is not hexadecimal") from None
+    if len(data) != field.element:
+        raise ValueError(
+            f"{field.path}: got {len(data)} bytes, need exactly {field.element} "
+            "(values are hexadecimal, for example 61626364)"
+        )
+    return data
