@@ -115,13 +115,6 @@ def refused(error: OSError, where: object, remedy: str | None) -> OSError:
     return kind(number, error.strerror or "", error.filename or where, remedy or "")
 
 
-def add_remedy(error: OSError, where: Path | str, remedy: str | None) -> None:
-    """Complete an error about a path or a region: which one, and as a note what to do."""
-    error.filename = error.filename or str(where)
-    if remedy:
-        error.add_note(remedy)
-
-
 def deleted(where: object, remedy: str) -> RegionDeletedError:
     """Return the error for a region that was deleted while it was in use."""
     return RegionDeletedError(errno.ENODEV, "the region was deleted", where, remedy)
