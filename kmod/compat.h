@@ -10,6 +10,7 @@
 
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
+#include <linux/netlink.h>
 #include <linux/spinlock.h>
 #include <linux/version.h>
 
@@ -37,6 +38,20 @@
 #define rtshm_doit_ops const struct genl_ops
 #else
 #define rtshm_doit_ops const struct genl_split_ops
+#endif
+
+/* 6.2: an answer has room for the text of a refusal (51c352bdbcd2). */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define NETLINK_MAX_FMTMSG_LEN 80
+/* One for all: of two refusals at the same time, both may have the text of one. */
+static inline char *rtshm_extack_text(struct netlink_ext_ack *extack)
+{
+	static char text[NETLINK_MAX_FMTMSG_LEN];
+
+	return text;
+}
+#else
+#define rtshm_extack_text(extack) ((extack)->_msg_buf)
 #endif
 
 /* 6.3: uevent() of a device_type takes a const device (162736b0d71a). */

@@ -1,23 +1,22 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Copies between the memory of a region and the kernel's own, consistent with
- * the ticks and with one another.
+ * Copies between the memory of a region and the kernel's own, consistent with the
+ * ticks and with one another.
  *
- * Whoever changes the memory, a write(2) or the tasks of a tick, holds the region's
- * lock and counts in region->sequence. A read(2) holds no lock: it copies until
- * nobody has changed the memory meanwhile, so that no tick waits for readers.
+ * A write(2), and a tick, change the memory with the region's lock held and
+ * region->sequence odd. A read(2) holds no lock: it copies again until nobody has
+ * changed the memory meanwhile, so that no tick waits for readers.
  */
 
 #include "rtshm.h"
 
-/* Reads that found the memory changed before the next one takes the lock. */
+/* Copies that found the memory changed before the next one takes the lock. */
 #define RTSHM_COPY_TRIES	16
 
 /*
- * The largest naturally aligned piece, 8 bytes at most, that begins at pos.
- * Copied piece by piece, a field of up to 8 bytes that lies naturally aligned
- * within the range is one load or one store, which processes that have the
- * region mapped see too.
+ * Returns the size of the largest naturally aligned piece, at most 8 bytes, at pos.
+ * A naturally aligned field of up to 8 bytes is one load or store that way, for
+ * processes that have the region mapped, too.
  */
 static size_t rtshm_piece(size_t pos, size_t len)
 {
@@ -63,11 +62,11 @@ static void rtshm_load_piece(const void *mem, void *to, size_t piece)
 }
 
 /*
- * region->lock held, region->sequence odd. At most a page, which bounds the time
- * with interrupts off; the caller has checked that the range is inside the region.
+ * region->lock held, region->sequence odd. At most a page, which bounds the time with
+ * interrupts off; the range is inside the region.
  */
-void rtshm_copy_in_locked(struct rtshm_region *region, size_t pos,
-			  const void *from, size_t len)
+void rtshm_copy_in_locked(struct rtshm_region *region, size_t pos, const void *from,
+			  size_t len)
 {
 	void *mem = (void __force *)region->mem;
 	size_t piece;
@@ -83,7 +82,7 @@ void rtshm_copy_in_locked(struct rtshm_region *region, size_t pos,
 	}
 }
 
-/* As rtshm_copy_in_locked(), the other way; needs no lock by itself. */
+/* Copies out without a lock or a look at region->sequence. */
 void rtshm_copy_out_once(const struct rtshm_region *region, size_t pos, void *to,
 			 size_t len)
 {
@@ -99,9 +98,8 @@ void rtshm_copy_out_once(const struct rtshm_region *region, size_t pos, void *to
 	}
 }
 
-/* Process context. No tick and no copy out sees part of a copy in. */
-void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from,
-		   size_t len)
+/* Process context. No tick and no read(2) sees part of it. */
+void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from, size_t len)
 {
 	scoped_guard(raw_spinlock_irqsave, &region->lock) {
 		write_seqcount_begin(&region->sequence);
@@ -110,12 +108,8 @@ void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from,
 	}
 }
 
-/*
- * Process context. No task of a tick and no copy in changes it halfway. Against
- * writers that leave no time between them it queues for the lock in the end.
- */
-void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to,
-		    size_t len)
+/* Process context. Takes the lock where writers leave no time between them. */
+void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to, size_t len)
 {
 	unsigned int sequence;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The memory of regions and of their samples, and how much there is of it.
+ * The memory of regions and of their samples, and the limit on all of it.
  */
 
 #include <linux/kmemleak.h>
@@ -12,17 +12,16 @@
 
 #include "rtshm.h"
 
-/* Of all regions and samples, until the last user is gone. */
+/* Of all regions and samples, until the last user has closed them. */
 atomic64_t rtshm_bytes;
 
-/* A size that does not fit is an errno, not a splat or an OOM kill. */
+/* What does not fit is refused, without a line in the log or an OOM kill. */
 #define RTSHM_GFP	(GFP_KERNEL_ACCOUNT | __GFP_NOWARN | __GFP_NORETRY)
 
 /*
- * As vmalloc() would, but for this: since 6.19 a work item gives back what
- * vmalloc() took before it failed. Until then who asked is at the limit of his
- * control group, where his next page fault gets him killed. So no vmalloc() for
- * the array either, on account of the group.
+ * Allocates page by page in place of vmalloc(), which frees what it took before it
+ * failed from a work item (since 6.19). Until then the caller's memory cgroup would
+ * be full, and his next page fault would invoke the OOM killer.
  */
 static void *rtshm_pages_get(unsigned int count)
 {
@@ -30,8 +29,7 @@ static void *rtshm_pages_get(unsigned int count)
 	unsigned int taken;
 	void *memory = NULL;
 
-	pages = kvmalloc_array(count, sizeof(*pages),
-			       RTSHM_GFP & ~__GFP_ACCOUNT);
+	pages = kvmalloc_array(count, sizeof(*pages), RTSHM_GFP & ~__GFP_ACCOUNT);
 	if (!pages)
 		return NULL;
 	for (taken = 0; taken < count; taken++) {
@@ -44,17 +42,13 @@ static void *rtshm_pages_get(unsigned int count)
 	}
 	if (taken == count)
 		memory = vmap(pages, count, VM_MAP, PAGE_KERNEL);
-	if (!memory)
-		while (taken--)
-			__free_page(pages[taken]);
+	while (!memory && taken--)
+		__free_page(pages[taken]);
 	kvfree(pages);
 	return memory;
 }
 
-/*
- * vfree() would do so for VM_MAP_PUT_PAGES, but before the end of 2024 counted
- * them as its own then.
- */
+/* Not by VM_MAP_PUT_PAGES: until 6.13 vfree() subtracted such pages from its counters. */
 static void rtshm_pages_put(void *memory, u64 bytes)
 {
 	struct page *page, *next;
@@ -81,10 +75,7 @@ static bool rtshm_bytes_reserve(u64 bytes)
 	return true;
 }
 
-/*
- * Process context, no lock held: this may take seconds. Zeroed memory, or an
- * ERR_PTR: -ENOSPC beyond bytes_max, -ENOMEM.
- */
+/* Returns zeroed memory, which may take seconds: -ENOSPC beyond bytes_max, or -ENOMEM. */
 void *rtshm_memory_get(u64 bytes)
 {
 	u64 count = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
@@ -92,23 +83,20 @@ void *rtshm_memory_get(u64 bytes)
 
 	if (!rtshm_bytes_reserve(bytes))
 		return ERR_PTR(-ENOSPC);
-	/* Look first: others would pay for what is taken in vain. */
+	/* Others would have to give up memory for an allocation that fails in the end. */
 	if (count <= min_t(u64, si_mem_available(), UINT_MAX))
 		memory = rtshm_pages_get(count);
 	if (!memory) {
 		atomic64_sub(bytes, &rtshm_bytes);
 		return ERR_PTR(-ENOMEM);
 	}
-	/*
-	 * vmap() does not tell kmemleak. One pointer to it is the kernel's own,
-	 * one is the caller's; there are none in it.
-	 */
+	/* Two pointers to it are known: the kernel's of vmap(), and the caller's. */
 	kmemleak_alloc(memory, bytes, 2, GFP_KERNEL);
 	kmemleak_no_scan(memory);
 	return memory;
 }
 
-/* Process context. NULL is no memory. */
+/* NULL is no memory. */
 void rtshm_memory_put(void *memory, u64 bytes)
 {
 	if (!memory)

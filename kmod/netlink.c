@@ -2,10 +2,8 @@
 /*
  * The control plane: the generic netlink family of netlink/rtshm.yaml.
  *
- * Its operations run in parallel, in the context of whoever asks; all of them
- * hold rtshm_regions_lock while they look at regions, and none while they make or
- * stop one. Notifications are sent under it too, so that they come in the order of
- * what they tell.
+ * Its operations run in parallel, in the context of the caller. Notifications are
+ * sent under rtshm_regions_lock, in the order of what they tell.
  */
 
 #include <linux/cpumask.h>
@@ -19,12 +17,12 @@
 static struct genl_family rtshm_nl_family;
 
 /*
- * From when the module can no longer fail to load until it goes: under
- * rtshm_regions_lock.
+ * Under rtshm_regions_lock: from when loading can no longer fail until the module
+ * is unloaded.
  */
 static bool rtshm_nl_up;
 
-/* The text of a string attribute, NULL if more follows its end. */
+/* Returns the text of a string attribute, NULL if more follows its end. */
 static const char *rtshm_nl_text(const struct nlattr *attr)
 {
 	const char *text = nla_data(attr);
@@ -32,28 +30,27 @@ static const char *rtshm_nl_text(const struct nlattr *attr)
 	return strlen(text) + 1 == nla_len(attr) ? text : NULL;
 }
 
+/* Returns the name in a request: NULL if it is missing, "" if no region can have it. */
 static const char *rtshm_nl_name(struct genl_info *info)
 {
 	struct nlattr *attr = info->attrs[RTSHM_A_REGION_NAME];
 
-	if (!attr) {
-		GENL_SET_ERR_MSG(info, "name: missing");
-		return NULL;
-	}
-	/* No region is named so, and none will be. */
-	return rtshm_nl_text(attr) ?: "";
+	if (attr)
+		return rtshm_nl_text(attr) ?: "";
+	GENL_SET_ERR_MSG(info, "name: missing");
+	return NULL;
 }
 
-/* rtshm_regions_lock held. @find: rtshm_region_look() or rtshm_region_find(). */
-static struct rtshm_region *
-rtshm_nl_find(struct genl_info *info, struct rtshm_region *(*find)(const char *name))
+/* Looks up the region that a request names, by rtshm_region_find() or _claim(). */
+static struct rtshm_region *rtshm_nl_region(struct genl_info *info,
+					    struct rtshm_region *(*look)(const char *name))
 {
 	const char *name = rtshm_nl_name(info);
 	struct rtshm_region *region;
 
 	if (!name)
 		return ERR_PTR(-EINVAL);
-	region = find(name);
+	region = look(name);
 	if (!region) {
 		GENL_SET_ERR_MSG(info, "name: there is no such region");
 		return ERR_PTR(-ENOENT);
@@ -61,80 +58,69 @@ rtshm_nl_find(struct genl_info *info, struct rtshm_region *(*find)(const char *n
 	return region;
 }
 
+/* The attribute that pads is the same one in each set. */
+static_assert((int)RTSHM_A_REGION_PAD == (int)RTSHM_A_COUNTERS_PAD);
+static_assert((int)RTSHM_A_REGION_PAD == (int)RTSHM_A_TASK_PAD);
+
 static int rtshm_nl_put_u64(struct sk_buff *skb, int attr, u64 value)
 {
 	return nla_put_u64_64bit(skb, attr, value, RTSHM_A_REGION_PAD);
 }
 
-static int rtshm_nl_put_counter(struct sk_buff *skb, int attr, u64 value)
-{
-	return nla_put_u64_64bit(skb, attr, value, RTSHM_A_COUNTERS_PAD);
-}
-
+/* All counters as of one tick. */
 static int rtshm_nl_fill_counters(struct sk_buff *skb, struct rtshm_region *region)
 {
-	struct rtshm_counters counters;
+	struct rtshm_counters now;
 	struct nlattr *nest;
 
-	rtshm_tick_counters(region, &counters);
+	scoped_guard(raw_spinlock_irq, &region->lock)
+		now = region->counters;
 	nest = nla_nest_start(skb, RTSHM_A_REGION_COUNTERS);
 	if (!nest ||
-	    rtshm_nl_put_counter(skb, RTSHM_A_COUNTERS_TICKS, counters.ticks) ||
-	    rtshm_nl_put_counter(skb, RTSHM_A_COUNTERS_MISSED, counters.missed) ||
-	    rtshm_nl_put_counter(skb, RTSHM_A_COUNTERS_PUBLISHED,
-				 counters.published) ||
-	    rtshm_nl_put_counter(skb, RTSHM_A_COUNTERS_LATENESS_MIN_NS,
-				 counters.lateness_min_ns) ||
-	    rtshm_nl_put_counter(skb, RTSHM_A_COUNTERS_LATENESS_MAX_NS,
-				 counters.lateness_max_ns) ||
-	    rtshm_nl_put_counter(skb, RTSHM_A_COUNTERS_LATENESS_SUM_NS,
-				 counters.lateness_sum_ns) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_TICKS, now.ticks) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_MISSED, now.missed) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_PUBLISHED, now.published) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_LATENESS_MIN_NS, now.lateness_min_ns) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_LATENESS_MAX_NS, now.lateness_max_ns) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_LATENESS_SUM_NS, now.lateness_sum_ns) ||
 	    nla_put_64bit(skb, RTSHM_A_COUNTERS_LATENESS_HISTOGRAM,
-			  sizeof(counters.lateness_histogram),
-			  counters.lateness_histogram, RTSHM_A_COUNTERS_PAD))
+			  sizeof(now.lateness_histogram), now.lateness_histogram,
+			  RTSHM_A_COUNTERS_PAD))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
 	return 0;
 }
 
-static int rtshm_nl_put_task_counter(struct sk_buff *skb, int attr, u64 value)
-{
-	return nla_put_u64_64bit(skb, attr, value, RTSHM_A_TASK_PAD);
-}
-
 /* A nest for each, in the order of running. */
 static int rtshm_nl_fill_tasks(struct sk_buff *skb, struct rtshm_region *region)
 {
-	struct rtshm_task_counters counters;
-	struct rtshm_task *task;
+	struct rtshm_task *task, now;
 	struct nlattr *nest;
 
 	list_for_each_entry(task, &region->tasks, list) {
-		rtshm_task_counters(region, task, &counters);
+		scoped_guard(raw_spinlock_irq, &region->lock)
+			now = *task;
 		nest = nla_nest_start(skb, RTSHM_A_REGION_TASKS);
 		if (!nest ||
-		    nla_put_string(skb, RTSHM_A_TASK_NAME, task->name) ||
-		    rtshm_nl_put_task_counter(skb, RTSHM_A_TASK_TICKS,
-					      counters.ticks) ||
-		    rtshm_nl_put_task_counter(skb, RTSHM_A_TASK_TIME_MAX_NS,
-					      counters.time_max_ns) ||
-		    rtshm_nl_put_task_counter(skb, RTSHM_A_TASK_OVERRUNS,
-					      counters.overruns) ||
-		    nla_put_u8(skb, RTSHM_A_TASK_STOPPED, counters.stopped))
+		    nla_put_string(skb, RTSHM_A_TASK_NAME, now.name) ||
+		    rtshm_nl_put_u64(skb, RTSHM_A_TASK_TICKS, now.ticks) ||
+		    rtshm_nl_put_u64(skb, RTSHM_A_TASK_TIME_MAX_NS, now.time_max_ns) ||
+		    rtshm_nl_put_u64(skb, RTSHM_A_TASK_OVERRUNS, now.overruns) ||
+		    nla_put_u8(skb, RTSHM_A_TASK_STOPPED, now.stopped))
 			return -EMSGSIZE;
 		nla_nest_end(skb, nest);
 	}
 	return 0;
 }
 
-/* As /proc/iomem has it, which address this is, is for those who may use it. */
-static int rtshm_nl_fill_phys(struct sk_buff *skb, const struct rtshm_phys *phys,
+/* As in /proc/iomem, the address is for those who may use it. */
+static int rtshm_nl_fill_phys(struct sk_buff *skb, const struct rtshm_config *config,
 			      const struct sk_buff *asked)
 {
 	bool told = asked && netlink_capable(asked, CAP_SYS_RAWIO);
 
-	if (rtshm_nl_put_u64(skb, RTSHM_A_REGION_PHYS, told ? phys->start : 0) ||
-	    (phys->keep && nla_put_flag(skb, RTSHM_A_REGION_KEEP)))
+	if (rtshm_nl_put_u64(skb, RTSHM_A_REGION_PHYS, told ? config->phys : 0) ||
+	    (config->keep && nla_put_flag(skb, RTSHM_A_REGION_KEEP)))
 		return -EMSGSIZE;
 	return 0;
 }
@@ -142,46 +128,45 @@ static int rtshm_nl_fill_phys(struct sk_buff *skb, const struct rtshm_phys *phys
 static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region,
 				const struct sk_buff *asked)
 {
-	if (nla_put_string(skb, RTSHM_A_REGION_NAME, rtshm_name(region)) ||
+	const struct rtshm_config *config = &region->config;
+	const struct rtshm_settings *set = &config->set;
+	bool raw = config->phys != RTSHM_NONE;
+
+	if (nla_put_string(skb, RTSHM_A_REGION_NAME, config->name) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_ID, region->id) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_SIZE, region->size) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_PERIOD_NS, region->period_ns) ||
-	    nla_put_u8(skb, RTSHM_A_REGION_PRINT, region->print) ||
-	    nla_put_u8(skb, RTSHM_A_REGION_CLOCK, region->clock) ||
-	    (region->phase_ns != RTSHM_NONE &&
-	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_PHASE_NS, region->phase_ns)) ||
-	    (region->start_ns != RTSHM_NONE &&
-	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_START_NS, region->start_ns)) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_LEAD_NS, region->lead_ns) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_TASK_BUDGET_NS,
-			     region->task_budget_ns) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_TASK_LONG_MAX,
-			region->task_long_max) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_DEPTH, region->record_depth) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_BYTES, region->record_bytes) ||
-	    nla_put_string(skb, RTSHM_A_REGION_LAYOUT, region->layout) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_MODE, region->mode) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_UID,
-			from_kuid(&init_user_ns, region->uid)) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_GID,
-			from_kgid(&init_user_ns, region->gid)) ||
-	    (region->cpu != RTSHM_CPU_ANY &&
-	     nla_put_u32(skb, RTSHM_A_REGION_CPU, region->cpu)) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_SIZE, config->size) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_PERIOD_NS, set->period_ns) ||
+	    nla_put_u8(skb, RTSHM_A_REGION_PRINT, set->print) ||
+	    nla_put_u8(skb, RTSHM_A_REGION_CLOCK, config->clock) ||
+	    (config->phase_ns != RTSHM_NONE &&
+	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_PHASE_NS, config->phase_ns)) ||
+	    (config->start_ns != RTSHM_NONE &&
+	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_START_NS, config->start_ns)) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_LEAD_NS, config->lead_ns) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_TASK_BUDGET_NS, set->task_budget_ns) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_TASK_LONG_MAX, set->task_long_max) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_DEPTH, set->record_depth) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_BYTES, set->record_bytes) ||
+	    nla_put_string(skb, RTSHM_A_REGION_LAYOUT, config->layout) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_MODE, config->mode) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_UID, from_kuid(&init_user_ns, config->uid)) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_GID, from_kgid(&init_user_ns, config->gid)) ||
+	    (config->cpu != RTSHM_CPU_ANY &&
+	     nla_put_u32(skb, RTSHM_A_REGION_CPU, config->cpu)) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_USERS, atomic_read(&region->users)) ||
-	    (region->record_depth &&
+	    (set->record_depth &&
 	     nla_put_u32(skb, RTSHM_A_REGION_SAMPLE_BYTES,
-			 sizeof(struct rtshm_sample) + region->record_bytes)) ||
-	    (region->phys && rtshm_nl_fill_phys(skb, region->phys, asked)) ||
-	    (region->access_default &&
+			 sizeof(struct rtshm_sample) + set->record_bytes)) ||
+	    (raw && rtshm_nl_fill_phys(skb, config, asked)) ||
+	    (!raw && !config->access_given &&
 	     nla_put_flag(skb, RTSHM_A_REGION_ACCESS_DEFAULT)))
 		return -EMSGSIZE;
-	return rtshm_nl_fill_counters(skb, region) ?:
-	       rtshm_nl_fill_tasks(skb, region);
+	return rtshm_nl_fill_counters(skb, region) ?: rtshm_nl_fill_tasks(skb, region);
 }
 
 /*
- * A whole message about a region, or nothing of it and an errno; for who asked,
- * or with NULL for everybody.
+ * rtshm_regions_lock held. A whole message about a region, or nothing of it and an
+ * errno; for who @asked, or with NULL for everybody.
  */
 static int rtshm_nl_fill(struct sk_buff *skb, struct rtshm_region *region,
 			 const struct sk_buff *asked, u32 seq, int flags, u8 cmd,
@@ -203,26 +188,26 @@ static int rtshm_nl_fill(struct sk_buff *skb, struct rtshm_region *region,
 	return 0;
 }
 
-/* Before the notification: a client may have one socket for both. */
+/* rtshm_regions_lock held. What was asked for is done, if the reply has room or not. */
 static void rtshm_nl_reply(struct sk_buff *reply, struct rtshm_region *region,
 			   const struct sk_buff *asked, struct genl_info *info)
 {
 	/* The largest message fits a fresh buffer. */
 	if (WARN_ON_ONCE(rtshm_nl_fill(reply, region, asked, info->snd_seq, 0,
-				       info->genlhdr->cmd, NULL))) {
+				       info->genlhdr->cmd, NULL)))
 		nlmsg_free(reply);
-		return;
-	}
-	/* What was asked for is done, whether the reply finds room or not. */
-	genlmsg_reply(reply, info);
+	else
+		genlmsg_reply(reply, info);
 }
 
-/* rtshm_regions_lock held. Who cannot be told is told that something was lost. */
-static void rtshm_nl_notify(struct rtshm_region *region, u8 cmd)
+/* rtshm_regions_lock held. A listener who cannot be told gets ENOBUFS. */
+void rtshm_netlink_notify(struct rtshm_region *region, u8 cmd)
 {
 	struct sk_buff *skb;
 
-	if (!genl_has_listeners(&rtshm_nl_family, &init_net, RTSHM_NLGRP_REGIONS))
+	lockdep_assert_held(&rtshm_regions_lock);
+	if (!rtshm_nl_up ||
+	    !genl_has_listeners(&rtshm_nl_family, &init_net, RTSHM_NLGRP_REGIONS))
 		return;
 	skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!skb || rtshm_nl_fill(skb, region, NULL, 0, 0, cmd, NULL)) {
@@ -231,19 +216,7 @@ static void rtshm_nl_notify(struct rtshm_region *region, u8 cmd)
 			     -ENOBUFS);
 		return;
 	}
-	genlmsg_multicast(&rtshm_nl_family, skb, 0, RTSHM_NLGRP_REGIONS,
-			  GFP_KERNEL);
-}
-
-/*
- * rtshm_regions_lock held. For changes that do not come by netlink, and so may
- * come after the family is gone.
- */
-void rtshm_netlink_changed(struct rtshm_region *region)
-{
-	lockdep_assert_held(&rtshm_regions_lock);
-	if (rtshm_nl_up)
-		rtshm_nl_notify(region, RTSHM_CMD_REGION_SET_NTF);
+	genlmsg_multicast(&rtshm_nl_family, skb, 0, RTSHM_NLGRP_REGIONS, GFP_KERNEL);
 }
 
 int rtshm_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info)
@@ -254,9 +227,8 @@ int rtshm_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info)
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!reply)
 		return -ENOMEM;
-
 	guard(mutex)(&rtshm_regions_lock);
-	region = rtshm_nl_find(info, rtshm_region_look);
+	region = rtshm_nl_region(info, rtshm_region_find);
 	if (IS_ERR(region)) {
 		nlmsg_free(reply);
 		return PTR_ERR(region);
@@ -266,9 +238,8 @@ int rtshm_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info)
 }
 
 /*
- * The list is in the order of ids. args[0] is the last one given, args[1] the
- * last one that was there at the beginning: however fast regions come, a dump
- * has an end.
+ * The list is in the order of ids. args[0] is the last one given, args[1] the last
+ * one in the list at the beginning: a dump ends however fast regions are made.
  */
 int rtshm_nl_region_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
@@ -277,14 +248,12 @@ int rtshm_nl_region_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	guard(mutex)(&rtshm_regions_lock);
 	cb->seq = rtshm_generation;
 	if (!cb->args[1] && !list_empty(&rtshm_regions))
-		cb->args[1] = list_last_entry(&rtshm_regions, struct rtshm_region,
-					      list)->id;
+		cb->args[1] = list_last_entry(&rtshm_regions, struct rtshm_region, list)->id;
 	list_for_each_entry(region, &rtshm_regions, list) {
-		if (region->id <= cb->args[0] || !region->visible)
+		if (region->id <= cb->args[0] || !region->live)
 			continue;
-		if (region->id > cb->args[1])
-			break;
-		if (rtshm_nl_fill(skb, region, cb->skb, cb->nlh->nlmsg_seq,
+		if (region->id > cb->args[1] ||
+		    rtshm_nl_fill(skb, region, cb->skb, cb->nlh->nlmsg_seq,
 				  NLM_F_MULTI, RTSHM_CMD_REGION_GET, cb))
 			break;
 		cb->args[0] = region->id;
@@ -292,40 +261,48 @@ int rtshm_nl_region_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	return skb->len;
 }
 
-/* The attributes that region-new and region-set share. */
-static void rtshm_nl_settings(struct rtshm_config *config, struct nlattr **attrs)
+/* Return what a request gives for an attribute, or what it was. */
+static u64 rtshm_nl_u64(const struct nlattr *attr, u64 before)
 {
-	if (attrs[RTSHM_A_REGION_PERIOD_NS])
-		config->period_ns = nla_get_u64(attrs[RTSHM_A_REGION_PERIOD_NS]);
-	if (attrs[RTSHM_A_REGION_TASK_BUDGET_NS])
-		config->task_budget_ns =
-			nla_get_u64(attrs[RTSHM_A_REGION_TASK_BUDGET_NS]);
-	if (attrs[RTSHM_A_REGION_TASK_LONG_MAX])
-		config->task_long_max =
-			nla_get_u32(attrs[RTSHM_A_REGION_TASK_LONG_MAX]);
-	if (attrs[RTSHM_A_REGION_PRINT])
-		config->print = nla_get_u8(attrs[RTSHM_A_REGION_PRINT]);
-	if (attrs[RTSHM_A_REGION_RECORD_DEPTH])
-		config->record_depth =
-			nla_get_u32(attrs[RTSHM_A_REGION_RECORD_DEPTH]);
-	if (attrs[RTSHM_A_REGION_RECORD_BYTES])
-		config->record_bytes =
-			nla_get_u32(attrs[RTSHM_A_REGION_RECORD_BYTES]);
+	return attr ? nla_get_u64(attr) : before;
 }
 
-/* Never RTSHM_NONE, which is above any limit, as is the number below it. */
+static u32 rtshm_nl_u32(const struct nlattr *attr, u32 before)
+{
+	return attr ? nla_get_u32(attr) : before;
+}
+
+static u8 rtshm_nl_u8(const struct nlattr *attr, u8 before)
+{
+	return attr ? nla_get_u8(attr) : before;
+}
+
+/* The attributes that region-new and region-set share. */
+static void rtshm_nl_settings(struct rtshm_settings *set, struct nlattr **attrs)
+{
+	set->period_ns = rtshm_nl_u64(attrs[RTSHM_A_REGION_PERIOD_NS], set->period_ns);
+	set->task_budget_ns =
+		rtshm_nl_u64(attrs[RTSHM_A_REGION_TASK_BUDGET_NS], set->task_budget_ns);
+	set->task_long_max =
+		rtshm_nl_u32(attrs[RTSHM_A_REGION_TASK_LONG_MAX], set->task_long_max);
+	set->print = rtshm_nl_u8(attrs[RTSHM_A_REGION_PRINT], set->print);
+	set->record_depth =
+		rtshm_nl_u32(attrs[RTSHM_A_REGION_RECORD_DEPTH], set->record_depth);
+	set->record_bytes =
+		rtshm_nl_u32(attrs[RTSHM_A_REGION_RECORD_BYTES], set->record_bytes);
+}
+
+/* Keeps RTSHM_NONE from being asked for: one less is beyond any limit, too. */
 static u64 rtshm_nl_given(const struct nlattr *attr)
 {
-	return min_t(u64, RTSHM_NONE - 1, nla_get_u64(attr));
+	return attr ? min_t(u64, RTSHM_NONE - 1, nla_get_u64(attr)) : RTSHM_NONE;
 }
 
 /*
- * The memory may be a device's or the firmware's. So to take it is no less than
- * to open /dev/mem, and refused to the same: netlink_capable() asks, too, who
- * opened the socket.
+ * The memory may be a device's or the firmware's, so taking it needs what opening
+ * /dev/mem does. netlink_capable() looks at who opened the socket, too.
  */
-static int rtshm_nl_phys(struct rtshm_config *config, const struct sk_buff *skb,
-			 struct genl_info *info)
+static int rtshm_nl_may_phys(const struct sk_buff *skb, struct genl_info *info)
 {
 	int err;
 
@@ -335,73 +312,48 @@ static int rtshm_nl_phys(struct rtshm_config *config, const struct sk_buff *skb,
 		return -EPERM;
 	}
 	err = security_locked_down(LOCKDOWN_DEV_MEM);
-	if (err) {
+	if (err)
 		GENL_SET_ERR_MSG(info,
 				 "phys: the kernel is locked down: see kernel_lockdown(7)");
-		return err;
-	}
-	config->phys = rtshm_nl_given(info->attrs[RTSHM_A_REGION_PHYS]);
-	return 0;
+	return err;
 }
 
-/* The attributes of region-new alone; limits are the registry's. */
+/* The attributes of region-new; limits are checked in limits.c. */
 static int rtshm_nl_config(struct rtshm_config *config, const struct sk_buff *skb,
 			   struct genl_info *info)
 {
 	struct nlattr **attrs = info->attrs;
+	u32 mode = RTSHM_MODE_DEFAULT, uid = 0, gid = 0;
 
-	if (attrs[RTSHM_A_REGION_SIZE])
-		config->size = nla_get_u64(attrs[RTSHM_A_REGION_SIZE]);
-	if (attrs[RTSHM_A_REGION_LAYOUT]) {
+	config->size = rtshm_nl_u64(attrs[RTSHM_A_REGION_SIZE], config->size);
+	mode = rtshm_nl_u32(attrs[RTSHM_A_REGION_MODE], mode);
+	uid = rtshm_nl_u32(attrs[RTSHM_A_REGION_UID], uid);
+	gid = rtshm_nl_u32(attrs[RTSHM_A_REGION_GID], gid);
+	config->clock = rtshm_nl_u8(attrs[RTSHM_A_REGION_CLOCK], config->clock);
+	config->lead_ns = rtshm_nl_u64(attrs[RTSHM_A_REGION_LEAD_NS], config->lead_ns);
+	if (attrs[RTSHM_A_REGION_LAYOUT])
 		config->layout = rtshm_nl_text(attrs[RTSHM_A_REGION_LAYOUT]);
-		if (!config->layout) {
-			GENL_SET_ERR_MSG(info, "layout: give nothing after its end");
-			return -EINVAL;
-		}
-	}
-	if (attrs[RTSHM_A_REGION_MODE]) {
-		u32 mode = nla_get_u32(attrs[RTSHM_A_REGION_MODE]);
-
-		if (mode & ~0777) {
-			GENL_SET_ERR_MSG(info, "mode: give at most 0777");
-			return -EINVAL;
-		}
-		config->mode = mode;
-	}
-	if (attrs[RTSHM_A_REGION_UID]) {
-		config->uid = make_kuid(&init_user_ns,
-					nla_get_u32(attrs[RTSHM_A_REGION_UID]));
-		if (!uid_valid(config->uid)) {
-			GENL_SET_ERR_MSG(info, "uid: give at most 4294967294");
-			return -EINVAL;
-		}
-	}
-	if (attrs[RTSHM_A_REGION_GID]) {
-		config->gid = make_kgid(&init_user_ns,
-					nla_get_u32(attrs[RTSHM_A_REGION_GID]));
-		if (!gid_valid(config->gid)) {
-			GENL_SET_ERR_MSG(info, "gid: give at most 4294967294");
-			return -EINVAL;
-		}
-	}
-	config->access_given = attrs[RTSHM_A_REGION_MODE] ||
-			       attrs[RTSHM_A_REGION_UID] ||
+	if (!config->layout)
+		return rtshm_refuse(info->extack, -EINVAL, "layout: give nothing after its end");
+	config->uid = make_kuid(&init_user_ns, uid);
+	config->gid = make_kgid(&init_user_ns, gid);
+	if (mode & ~0777)
+		return rtshm_refuse(info->extack, -EINVAL, "mode: give at most 0777");
+	if (!uid_valid(config->uid) || !gid_valid(config->gid))
+		return rtshm_refuse(info->extack, -EINVAL, "%s: give at most 4294967294",
+				    uid_valid(config->uid) ? "gid" : "uid");
+	config->mode = mode;
+	config->access_given = attrs[RTSHM_A_REGION_MODE] || attrs[RTSHM_A_REGION_UID] ||
 			       attrs[RTSHM_A_REGION_GID];
 	if (attrs[RTSHM_A_REGION_CPU])
 		/* Too large for any is as good as one too many. */
-		config->cpu = min_t(u32, nr_cpu_ids,
-				    nla_get_u32(attrs[RTSHM_A_REGION_CPU]));
-	if (attrs[RTSHM_A_REGION_CLOCK])
-		config->clock = nla_get_u8(attrs[RTSHM_A_REGION_CLOCK]);
-	if (attrs[RTSHM_A_REGION_PHASE_NS])
-		config->phase_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_PHASE_NS]);
-	if (attrs[RTSHM_A_REGION_START_NS])
-		config->start_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_START_NS]);
-	if (attrs[RTSHM_A_REGION_LEAD_NS])
-		config->lead_ns = nla_get_u64(attrs[RTSHM_A_REGION_LEAD_NS]);
+		config->cpu = min_t(u32, nr_cpu_ids, nla_get_u32(attrs[RTSHM_A_REGION_CPU]));
+	config->phase_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_PHASE_NS]);
+	config->start_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_START_NS]);
+	config->phys = rtshm_nl_given(attrs[RTSHM_A_REGION_PHYS]);
 	config->keep = nla_get_flag(attrs[RTSHM_A_REGION_KEEP]);
-	rtshm_nl_settings(config, attrs);
-	return attrs[RTSHM_A_REGION_PHYS] ? rtshm_nl_phys(config, skb, info) : 0;
+	rtshm_nl_settings(&config->set, attrs);
+	return attrs[RTSHM_A_REGION_PHYS] ? rtshm_nl_may_phys(skb, info) : 0;
 }
 
 int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
@@ -432,96 +384,63 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 		nlmsg_free(reply);
 		return PTR_ERR(region);
 	}
-	guard(mutex)(&rtshm_regions_lock);
-	rtshm_region_insert(region);
-	rtshm_nl_reply(reply, region, skb, info);
-	rtshm_nl_notify(region, RTSHM_CMD_REGION_NEW_NTF);
+	/* The reply first: a client may have one socket for both. */
+	scoped_guard(mutex, &rtshm_regions_lock) {
+		rtshm_nl_reply(reply, region, skb, info);
+		rtshm_netlink_notify(region, RTSHM_CMD_REGION_NEW_NTF);
+	}
+	rtshm_region_unclaim(region);
 	return 0;
 }
 
 int rtshm_nl_region_del_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct rtshm_region *region;
+	struct rtshm_region *region = rtshm_nl_region(info, rtshm_region_claim);
 
-	scoped_guard(mutex, &rtshm_regions_lock) {
-		region = rtshm_nl_find(info, rtshm_region_find);
-		if (IS_ERR(region))
-			return PTR_ERR(region);
-		rtshm_region_withdraw(region);
-	}
-	rtshm_region_stop(region);
-	scoped_guard(mutex, &rtshm_regions_lock) {
-		rtshm_region_remove(region);
-		rtshm_nl_notify(region, RTSHM_CMD_REGION_DEL_NTF);
-	}
-	rtshm_region_put(region);
-	return 0;
-}
-
-/*
- * One attempt: 0 or an errno. On -EAGAIN @config is what a ring is to be made for;
- * the region may be another one, or have changed, at the next attempt.
- */
-static int rtshm_nl_change(struct rtshm_config *config, struct rtshm_ring **ring,
-			   struct sk_buff *reply, struct sk_buff *skb,
-			   struct genl_info *info)
-{
-	struct rtshm_region *region;
-	int err;
-
-	guard(mutex)(&rtshm_regions_lock);
-	region = rtshm_nl_find(info, rtshm_region_find);
 	if (IS_ERR(region))
 		return PTR_ERR(region);
-	rtshm_settings_of(config, region);
-	rtshm_nl_settings(config, info->attrs);
-	err = rtshm_region_change(region, config, ring, info->extack);
-	if (err < 0)
-		return err;
-	rtshm_nl_reply(reply, region, skb, info);
-	if (err)
-		rtshm_nl_notify(region, RTSHM_CMD_REGION_SET_NTF);
+	rtshm_region_remove(region);
+	rtshm_region_unclaim(region);
 	return 0;
 }
 
 int rtshm_nl_region_set_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct rtshm_ring *ring = NULL;
-	struct rtshm_config config;
+	struct rtshm_settings set;
+	struct rtshm_region *region;
 	struct sk_buff *reply;
 	int err;
 
+	region = rtshm_nl_region(info, rtshm_region_claim);
+	if (IS_ERR(region))
+		return PTR_ERR(region);
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
-	if (!reply)
-		return -ENOMEM;
-
-	while ((err = rtshm_nl_change(&config, &ring, reply, skb, info)) == -EAGAIN) {
-		rtshm_ring_free(ring);
-		ring = rtshm_ring_get(&config, info->extack);
-		if (IS_ERR(ring)) {
-			err = PTR_ERR(ring);
-			ring = NULL;
-			break;
-		}
-	}
-	rtshm_ring_free(ring);
-	if (err)
+	set = region->config.set;
+	rtshm_nl_settings(&set, info->attrs);
+	err = reply ? rtshm_region_change(region, &set, info->extack) : -ENOMEM;
+	if (err >= 0) {
+		guard(mutex)(&rtshm_regions_lock);
+		rtshm_nl_reply(reply, region, skb, info);
+		if (err)
+			rtshm_netlink_notify(region, RTSHM_CMD_REGION_SET_NTF);
+	} else {
 		nlmsg_free(reply);
-	return err;
+	}
+	rtshm_region_unclaim(region);
+	return min(err, 0);
 }
 
 /*
- * Whatever does not only ask takes the privilege: an operation that is added
- * takes it unless it is named here. GENL_ADMIN_PERM would refuse without a word.
- * Dumps do not come by here: one that is added must only ask.
+ * All do-operations but region-get take the privilege, unless they are named here.
+ * GENL_ADMIN_PERM would refuse without a message. Dumps do not come by here, so a
+ * dump must only ask.
  */
 static int rtshm_nl_pre_doit(rtshm_doit_ops *ops, struct sk_buff *skb,
 			     struct genl_info *info)
 {
 	if (ops->cmd == RTSHM_CMD_REGION_GET || netlink_capable(skb, CAP_NET_ADMIN))
 		return 0;
-	GENL_SET_ERR_MSG(info,
-			 "this takes CAP_NET_ADMIN in the initial user namespace");
+	GENL_SET_ERR_MSG(info, "this takes CAP_NET_ADMIN in the initial user namespace");
 	return -EPERM;
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Raw memory of regions: at a physical address that the kernel was told to leave
- * alone, by memmap=1M$0x40000000 on its command line.
+ * Raw memory: at a physical address that the kernel was told to leave alone, by
+ * memmap=1M$0x40000000 on its command line. Nothing else knows of it but by
+ * rtshm_phys_get() and rtshm_phys_put().
  */
 
 #include <linux/cc_platform.h>
@@ -14,7 +15,17 @@
 
 #include "rtshm.h"
 
-/* All that is in use, that of deleted regions included. */
+/* Constant, but for the list. */
+struct rtshm_phys {
+	struct list_head	list;
+	struct resource		*resource;
+	void			*mem;
+	u64			start;
+	u64			size;
+	char			label[sizeof("rtshm ") + RTSHM_NAME_MAX];
+};
+
+/* All that is in use, including that of deleted regions. */
 static LIST_HEAD(rtshm_phys_list);
 static DEFINE_MUTEX(rtshm_phys_lock);
 
@@ -35,48 +46,46 @@ static void rtshm_phys_release(struct resource *resource)
 }
 
 /*
- * Where there is no resource, there may be no memory or, some day, other memory:
- * all of it must be what memmap=, or the firmware, has as reserved. A request
- * fails where a driver is. It becomes a child of the smallest resource that has
- * all of it: one that is not at the top is a device's, be it busy or not.
+ * Requests memory that /proc/iomem lists as reserved in full: what it does not list
+ * may be nothing, or hot-plugged later. The new resource becomes a child of the
+ * smallest one that contains it; if that is not at the top, it belongs to a device.
  *
- * /dev/mem does not map what is busy where CONFIG_IO_STRICT_DEVMEM is set, and
- * to be mapped there is what such a region is for: busy for the request alone.
- * Like that of drivers/dax/kmem.c, it is then not released but removed.
+ * With CONFIG_IO_STRICT_DEVMEM, /dev/mem refuses what is busy, and such a region is
+ * there to be mapped by it too: so the resource is busy during the request only, and
+ * is removed, not released, as in drivers/dax/kmem.c.
  */
-static struct resource *rtshm_phys_request(const char *label, u64 start, u64 size,
-					   enum rtshm_text *why)
+static int rtshm_phys_request(struct rtshm_phys *phys, struct netlink_ext_ack *extack)
 {
 	struct resource *resource;
 
-	if (region_intersects(start, size, IORESOURCE_SYSTEM_RAM,
-			      IORES_DESC_NONE) != REGION_DISJOINT) {
-		*why = RTSHM_TEXT_PHYS_RAM;
-		return ERR_PTR(-EBUSY);
-	}
-	if (region_intersects(start, size, IORESOURCE_MEM,
-			      IORES_DESC_RESERVED) != REGION_INTERSECTS) {
-		*why = RTSHM_TEXT_PHYS_RESERVED;
-		return ERR_PTR(-ENXIO);
-	}
-	*why = RTSHM_TEXT_PHYS_BUSY;
-	resource = request_mem_region(start, size, label);
+	if (region_intersects(phys->start, phys->size, IORESOURCE_SYSTEM_RAM,
+			      IORES_DESC_NONE) != REGION_DISJOINT)
+		return rtshm_refuse(extack, -EBUSY,
+				    "phys: this is the kernel's own RAM; set some aside with memmap= at boot");
+	if (region_intersects(phys->start, phys->size, IORESOURCE_MEM,
+			      IORES_DESC_RESERVED) != REGION_INTERSECTS)
+		return rtshm_refuse(extack, -ENXIO,
+				    "phys: not all of it is reserved; set memory aside with memmap= at boot");
+	resource = request_mem_region(phys->start, phys->size, phys->label);
 	if (!resource)
-		return ERR_PTR(-EBUSY);
+		goto err_busy;
 	resource->flags &= ~IORESOURCE_BUSY;
-	if (resource->desc != IORES_DESC_RESERVED ||
-	    resource->parent->parent != &iomem_resource) {
-		rtshm_phys_release(resource);
-		return ERR_PTR(-EBUSY);
+	if (resource->desc == IORES_DESC_RESERVED &&
+	    resource->parent->parent == &iomem_resource) {
+		phys->resource = resource;
+		return 0;
 	}
-	return resource;
+	rtshm_phys_release(resource);
+err_busy:
+	return rtshm_refuse(extack, -EBUSY,
+			    "phys: a driver or a device has it, or its end is beyond a range of /proc/iomem");
 }
 
 /*
- * What somebody has mapped uncached, or an MTRR has as uncached, x86 maps so for all
- * who ask, and memremap() says nothing. A copy of a page, which is done with interrupts
- * off, would take a hundred times as long. Up to 6.15 the request took such a mapping
- * away from /dev/mem and forgot it; since then it counts for as long as its vma is there.
+ * False for what somebody has mapped uncached, or an MTRR has as uncached. x86 then
+ * maps it uncached for everybody, and memremap() does not say so; a copy of a page,
+ * with interrupts off, would take a hundred times as long. Until 6.15 the request
+ * takes such a mapping away from /dev/mem; since then it counts while its vma exists.
  */
 static bool rtshm_phys_cached(void *mem)
 {
@@ -90,76 +99,58 @@ static bool rtshm_phys_cached(void *mem)
 #endif
 }
 
-/* Process context, before anybody else has the memory. What is kept stays. */
-void rtshm_phys_begin(struct rtshm_phys *phys)
+static void rtshm_phys_clear(struct rtshm_phys *phys)
 {
 	u64 pos, len;
 
-	for (pos = 0; !phys->keep && pos < phys->size; pos += len) {
+	for (pos = 0; pos < phys->size; pos += len) {
 		len = min_t(u64, phys->size - pos, SZ_1M);
 		memset(phys->mem + pos, 0, len);
 		cond_resched();
 	}
 }
 
-/**
- * rtshm_phys_get() - take raw memory
- * @name: The region that it is for.
- * @start: Its physical address, and
- * @size: its bytes, both within the limits of rtshm_config_check().
- * @keep: Whether what it has is kept, in place of zeroes.
- * @why: What is to be said of a refusal.
- *
- * Process context. The memory is not touched before rtshm_phys_begin().
- *
- * Return: The memory, or an ERR_PTR.
- */
-struct rtshm_phys *rtshm_phys_get(const char *name, u64 start, u64 size, bool keep,
-				  enum rtshm_text *why)
+/* Takes the memory that region->config names, and clears it unless it is to be kept. */
+int rtshm_phys_get(struct rtshm_region *region, struct netlink_ext_ack *extack)
 {
+	const struct rtshm_config *config = &region->config;
 	struct rtshm_phys *phys;
 	int err;
 
-	/* The kernel's mapping may be another than a process's there: other bytes. */
-	if (cc_platform_has(CC_ATTR_MEM_ENCRYPT)) {
-		*why = RTSHM_TEXT_PHYS_ENCRYPTED;
-		return ERR_PTR(-EOPNOTSUPP);
-	}
-	/* Until the memory is in the list, for others to find it there. */
+	/* The mapping of a process may be another than the kernel's: other bytes. */
+	if (cc_platform_has(CC_ATTR_MEM_ENCRYPT))
+		return rtshm_refuse(extack, -EOPNOTSUPP,
+				    "phys: this machine's memory is encrypted; boot with mem_encrypt=off");
 	guard(mutex)(&rtshm_phys_lock);
-	/* Before the request, which would find the other region's not busy. */
-	if (rtshm_phys_overlaps(start, start + (size - 1))) {
-		*why = RTSHM_TEXT_PHYS_REGION;
-		return ERR_PTR(-EBUSY);
-	}
+	/* Before the request, for which another region's is not busy. */
+	if (rtshm_phys_overlaps(config->phys, config->phys + (config->size - 1)))
+		return rtshm_refuse(extack, -EBUSY,
+				    "phys: another region has it, or a deleted one that is still open");
 	phys = kzalloc(sizeof(*phys), GFP_KERNEL_ACCOUNT);
-	if (!phys) {
-		*why = RTSHM_TEXT_MEMORY;
-		return ERR_PTR(-ENOMEM);
-	}
-	phys->start = start;
-	phys->size = size;
-	phys->keep = keep;
-	scnprintf(phys->label, sizeof(phys->label), "rtshm %s", name);
-
-	phys->resource = rtshm_phys_request(phys->label, start, size, why);
-	if (IS_ERR(phys->resource)) {
-		err = PTR_ERR(phys->resource);
+	if (!phys)
+		return -ENOMEM;
+	phys->start = config->phys;
+	phys->size = config->size;
+	scnprintf(phys->label, sizeof(phys->label), "rtshm %s", config->name);
+	err = rtshm_phys_request(phys, extack);
+	if (err)
 		goto err_phys;
-	}
-	phys->mem = memremap(start, size, MEMREMAP_WB);
+	phys->mem = memremap(phys->start, phys->size, MEMREMAP_WB);
 	if (!phys->mem) {
-		*why = RTSHM_TEXT_MEMORY;
 		err = -ENOMEM;
 		goto err_resource;
 	}
 	if (!rtshm_phys_cached(phys->mem)) {
-		*why = RTSHM_TEXT_PHYS_CACHE;
-		err = -EBUSY;
+		err = rtshm_refuse(extack, -EBUSY,
+				   "phys: somebody has it mapped uncached, as /dev/mem with O_SYNC, or it is no RAM");
 		goto err_map;
 	}
+	if (!config->keep)
+		rtshm_phys_clear(phys);
 	list_add(&phys->list, &rtshm_phys_list);
-	return phys;
+	region->phys = phys;
+	region->mem = (void __shm __force *)phys->mem;
+	return 0;
 
 err_map:
 	memunmap(phys->mem);
@@ -167,17 +158,15 @@ err_resource:
 	rtshm_phys_release(phys->resource);
 err_phys:
 	kfree(phys);
-	return ERR_PTR(err);
+	return err;
 }
 
-/* Process context. NULL is no memory. Nobody has it mapped any more. */
+/* Nobody has the memory mapped any more. */
 void rtshm_phys_put(struct rtshm_phys *phys)
 {
-	if (!phys)
-		return;
 	memunmap(phys->mem);
 	rtshm_phys_release(phys->resource);
-	/* Last: from here on another region may have it. */
+	/* Last: from here on another region may have the memory. */
 	scoped_guard(mutex, &rtshm_phys_lock)
 		list_del(&phys->list);
 	kfree(phys);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A region: its memory, its device, its lifetime.
+ * One region: its parts and their lifetime, from rtshm_region_new() to the last put.
  *
- * region->dev is the reference count. rtshm_region_new() returns one reference to
- * its caller; every open file holds one through region->cdev, whose parent dev
- * is; the release frees memory and structure. The module itself is pinned by
- * the file operations' owner for as long as a file or a mapping is there.
+ * The list of regions, each node and each claim hold a reference to the region; an
+ * open file holds its node, a mapping its file. The file operations' owner pins the
+ * module for as long as a file or a mapping exists.
  */
+
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/idr.h>
 #include <linux/poll.h>
@@ -18,8 +19,8 @@
 static dev_t rtshm_devt;
 
 /*
- * A minor is in use until the last file of its region is closed: an inode that
- * somebody made by hand finds the old region there, and not another one.
+ * A minor stays in use until the last file of its node is closed: who opens an inode
+ * that was made by hand gets the deleted region, not another one.
  */
 static DEFINE_IDA(rtshm_minors);
 
@@ -27,148 +28,153 @@ static struct class rtshm_class = {
 	.name = "rtshm",
 };
 
-/* The class and a number for a device: 0 or an errno. */
-int rtshm_minor_get(struct device *dev)
-{
-	int minor = ida_alloc_max(&rtshm_minors, RTSHM_MINORS - 1, GFP_KERNEL);
-
-	if (minor < 0)
-		return minor;
-	dev->class = &rtshm_class;
-	dev->devt = rtshm_devt + minor;
-	return 0;
-}
-
-void rtshm_minor_free(struct device *dev)
-{
-	if (dev->devt)
-		ida_free(&rtshm_minors, MINOR(dev->devt) - MINOR(rtshm_devt));
-}
-
 /*
- * For devnode(), the caller frees it. Without a name the driver core would make,
- * and remove, another node: /dev/<name>. It has no way to be told of an error, so
- * these few bytes must be there.
+ * Called by the thread of devtmpfs, or by who reads an uevent. Without a name the
+ * driver core would make /dev/<name>, and it cannot be told of an error.
  */
-char *rtshm_node_name(const struct device *dev)
+static char *rtshm_node_devnode(rtshm_devnode_device *dev, umode_t *mode, kuid_t *uid,
+				kgid_t *gid)
 {
+	const struct rtshm_node *node = container_of(dev, typeof(*node), dev);
+
+	/* NULL when the node is removed. */
+	if (mode)
+		/* With its type: devtmpfs takes 0 for its own default. */
+		*mode = S_IFCHR | node->mode;
+	if (uid)
+		*uid = node->region->config.uid;
+	if (gid)
+		*gid = node->region->config.gid;
 	return kasprintf(GFP_KERNEL | __GFP_NOFAIL, "rtshm/%s", dev_name(dev));
 }
 
-/* The thread of devtmpfs, or who reads an uevent. */
-static char *rtshm_region_devnode(rtshm_devnode_device *dev, umode_t *mode,
-				  kuid_t *uid, kgid_t *gid)
+/*
+ * udev may let a group use a region that was made without mode and owner. The mode
+ * alone does not tell, and raw memory is for those who were given it by name.
+ */
+static int rtshm_node_uevent(rtshm_uevent_device *dev, struct kobj_uevent_env *env)
 {
-	const struct rtshm_region *region = container_of(dev, typeof(*region), dev);
+	const struct rtshm_node *node = container_of(dev, typeof(*node), dev);
+	const struct rtshm_config *config = &node->region->config;
 
-	/* Asked for the name alone when the node goes. */
-	if (mode)
-		/* With its type: devtmpfs takes 0 for its own default. */
-		*mode = S_IFCHR | region->mode;
-	if (uid)
-		*uid = region->uid;
-	if (gid)
-		*gid = region->gid;
-	return rtshm_node_name(dev);
+	if (config->access_given || config->phys != RTSHM_NONE)
+		return 0;
+	return add_uevent_var(env, "RTSHM_ACCESS=default");
 }
+
+static void rtshm_node_release(struct device *dev)
+{
+	struct rtshm_node *node = container_of(dev, typeof(*node), dev);
+
+	if (dev->devt)
+		ida_free(&rtshm_minors, MINOR(dev->devt) - MINOR(rtshm_devt));
+	rtshm_region_put(node->region);
+	kfree(node);
+}
+
+static const struct device_type rtshm_node_type = {
+	.name = "rtshm",
+	.devnode = rtshm_node_devnode,
+	.uevent = rtshm_node_uevent,
+	.release = rtshm_node_release,
+};
 
 /*
- * For devices of the region. udev may let a group use one where nobody said who may.
- * The mode alone does not tell: one that was given may be the default, too.
+ * Makes the node /dev/rtshm/<name><suffix>. udev hears of it by
+ * rtshm_region_announce(), or never, if the region is not completed.
  */
-int rtshm_access_uevent(const struct rtshm_region *region,
-			struct kobj_uevent_env *env)
+static struct rtshm_node *rtshm_node_new(struct rtshm_region *region, const char *suffix,
+					 umode_t mode, const struct file_operations *fops)
 {
-	return region->access_default ?
-	       add_uevent_var(env, "RTSHM_ACCESS=default") : 0;
+	struct rtshm_node *node = kzalloc(sizeof(*node), GFP_KERNEL_ACCOUNT);
+	int err;
+
+	if (!node)
+		return ERR_PTR(-ENOMEM);
+	kref_get(&region->kref);
+	node->region = region;
+	node->mode = mode;
+	/* From here on the release undoes all of it. */
+	device_initialize(&node->dev);
+	node->dev.class = &rtshm_class;
+	node->dev.type = &rtshm_node_type;
+	dev_set_uevent_suppress(&node->dev, true);
+	err = dev_set_name(&node->dev, "%s%s", rtshm_name(region), suffix);
+	if (err)
+		goto err_put;
+	err = ida_alloc_max(&rtshm_minors, RTSHM_MINORS - 1, GFP_KERNEL);
+	if (err < 0)
+		goto err_put;
+	node->dev.devt = rtshm_devt + err;
+	cdev_init(&node->cdev, fops);
+	node->cdev.owner = THIS_MODULE;
+	err = cdev_device_add(&node->cdev, &node->dev);
+	if (err)
+		goto err_put;
+	return node;
+
+err_put:
+	put_device(&node->dev);
+	return ERR_PTR(err);
 }
 
-static int rtshm_region_uevent(rtshm_uevent_device *dev,
-			       struct kobj_uevent_env *env)
+static void rtshm_node_announce(struct rtshm_node *node)
 {
-	return rtshm_access_uevent(container_of(dev, const struct rtshm_region, dev),
-				   env);
+	if (!dev_get_uevent_suppress(&node->dev))
+		return;
+	dev_set_uevent_suppress(&node->dev, false);
+	kobject_uevent(&node->dev.kobj, KOBJ_ADD);
 }
 
-/* Process context: whoever gives back the last reference. */
-static void rtshm_region_release(struct device *dev)
+static void rtshm_node_remove(struct rtshm_node *node)
 {
-	struct rtshm_region *region = container_of(dev, typeof(*region), dev);
+	cdev_device_del(&node->cdev, &node->dev);
+	put_device(&node->dev);
+}
+
+/* A region of these settings, which is nowhere yet. @config is within the limits. */
+struct rtshm_region *rtshm_region_new(const struct rtshm_config *config)
+{
+	struct rtshm_region *region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
+
+	if (!region)
+		return NULL;
+	region->config = *config;
+	region->config.layout = kstrdup(config->layout, GFP_KERNEL_ACCOUNT);
+	if (!region->config.layout) {
+		kfree(region);
+		return NULL;
+	}
+	kref_init(&region->kref);
+	mutex_init(&region->change);
+	rtshm_tick_init(region);
+	return region;
+}
+
+static void rtshm_region_release(struct kref *kref)
+{
+	struct rtshm_region *region = container_of(kref, typeof(*region), kref);
 
 	if (region->phys)
 		rtshm_phys_put(region->phys);
 	else
-		rtshm_memory_put((void __force *)region->mem, region->size);
-	kfree(region->layout);
-	rtshm_minor_free(dev);
+		rtshm_memory_put((void __force *)region->mem, region->config.size);
+	kfree(region->config.layout);
 	kfree(region);
 }
 
-static const struct device_type rtshm_region_type = {
-	.name = "rtshm_region",
-	.devnode = rtshm_region_devnode,
-	.uevent = rtshm_region_uevent,
-	.release = rtshm_region_release,
-};
-
-/**
- * rtshm_region_new() - make a region without memory, node and thread
- * @config: What it is to be, found to be within the limits.
- *
- * Return: The region, with a reference for the caller, or an ERR_PTR.
- */
-struct rtshm_region *rtshm_region_new(const struct rtshm_config *config)
+void rtshm_region_put(struct rtshm_region *region)
 {
-	struct rtshm_region *region;
-	int err;
-
-	region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
-	if (!region)
-		return ERR_PTR(-ENOMEM);
-
-	region->size = config->size;
-	region->mode = config->mode;
-	region->uid = config->uid;
-	region->gid = config->gid;
-	/* What is at an address is for those who were given it by name. */
-	region->access_default = !config->access_given && config->phys == RTSHM_NONE;
-	region->cpu = config->cpu;
-	region->clock = config->clock;
-	region->phase_ns = config->phase_ns;
-	region->start_ns = config->start_ns;
-	region->lead_ns = config->lead_ns;
-	region->period_ns = config->period_ns;
-	region->task_budget_ns = config->task_budget_ns;
-	region->task_long_max = config->task_long_max;
-	region->print = config->print;
-	region->record_depth = config->record_depth;
-	region->record_bytes = config->record_bytes;
-	rtshm_tick_init(region);
-
-	/* From here on the release undoes all of it. */
-	device_initialize(&region->dev);
-	region->dev.type = &rtshm_region_type;
-
-	err = dev_set_name(&region->dev, "%s", config->name);
-	if (err)
-		goto err_put;
-	err = -ENOMEM;
-	region->layout = kstrdup(config->layout, GFP_KERNEL_ACCOUNT);
-	if (!region->layout)
-		goto err_put;
-	return region;
-
-err_put:
-	put_device(&region->dev);
-	return ERR_PTR(err);
+	kref_put(&region->kref, rtshm_region_release);
 }
 
 /*
- * Process context, no lock held. RTSHM_IOC_INFO: 0 or an errno. What can change is
- * loaded once each, so it may be of two moments.
+ * RTSHM_IOC_INFO: 0 or an errno. The settings are those of one moment. sample_bytes: of
+ * the samples that the descriptor reads; 0: as the region has them now.
  */
-long rtshm_region_info(const struct rtshm_region *region, void __user *to)
+long rtshm_region_info(struct rtshm_region *region, u32 sample_bytes, void __user *to)
 {
+	struct rtshm_settings set;
 	struct rtshm_info *info;
 	long err = 0;
 
@@ -177,81 +183,152 @@ long rtshm_region_info(const struct rtshm_region *region, void __user *to)
 	info = kzalloc(sizeof(*info), GFP_KERNEL);
 	if (!info)
 		return -ENOMEM;
+	scoped_guard(raw_spinlock_irq, &region->lock)
+		set = region->config.set;
 	strscpy(info->name, rtshm_name(region), sizeof(info->name));
-	strscpy(info->layout, region->layout, sizeof(info->layout));
+	strscpy(info->layout, region->config.layout, sizeof(info->layout));
 	info->id = region->id;
-	info->size = region->size;
-	/* rtshm_region_change() */
-	info->period_ns = READ_ONCE(region->period_ns);
-	if (READ_ONCE(region->record_depth))
-		info->sample_bytes = sizeof(struct rtshm_sample) +
-				     READ_ONCE(region->record_bytes);
+	info->size = region->config.size;
+	info->period_ns = set.period_ns;
+	info->sample_bytes = sample_bytes;
+	if (!sample_bytes && set.record_depth)
+		info->sample_bytes = sizeof(struct rtshm_sample) + set.record_bytes;
 	if (copy_to_user(to, info, sizeof(*info)))
 		err = -EFAULT;
 	kfree(info);
 	return err;
 }
 
-/**
- * rtshm_region_show() - make the thread and the device node of a region
- * @region: The region, which has its memory.
- * @state_fops: What the device node does.
- *
- * Process context, no lock held. The region does not tick before
- * rtshm_tick_start(); the shutting of the region undoes all of it.
- *
- * Return: 0 or an errno.
- */
-int rtshm_region_show(struct rtshm_region *region,
-		      const struct file_operations *state_fops)
+/* Says why something of a region could not be allocated; returns @err. */
+static int rtshm_refuse_part(struct netlink_ext_ack *extack, const char *attribute, int err)
 {
-	int err;
-
-	err = rtshm_minor_get(&region->dev);
-	if (err)
-		return err;
-	err = rtshm_thread_start(region);
-	if (err)
-		return err;
-
-	/* Last of what can be done without anybody seeing it: it cannot be undone. */
-	if (region->phys)
-		rtshm_phys_begin(region->phys);
-
-	cdev_init(&region->cdev, state_fops);
-	region->cdev.owner = THIS_MODULE;
-	err = cdev_device_add(&region->cdev, &region->dev);
-	if (err) {
-		/* Somebody may have opened the cdev before its device failed. */
-		WRITE_ONCE(region->dead, true);
-		rtshm_thread_stop(region);
-	}
+	if (err == -ENOSPC)
+		rtshm_refuse(extack, err, "name: %u nodes are there or still open",
+			     RTSHM_MINORS);
+	else if (err == -ENOMEM)
+		rtshm_refuse(extack, err, "%s: there is not so much free memory", attribute);
 	return err;
 }
 
 /*
- * Process context, no lock held. Shut every door of the region, then stop what runs in it;
- * its counters are final afterwards, its memory stays until the last put.
+ * region->change held, rtshm_regions_lock not: this may take seconds. Gives the
+ * region a history of these settings, another one or none. Who reads the old one
+ * gets what is left of it, and then its end.
  */
-void rtshm_region_shut(struct rtshm_region *region)
+int rtshm_region_record(struct rtshm_region *region, const struct rtshm_settings *set,
+			struct netlink_ext_ack *extack)
 {
-	/*
-	 * Before the node goes: an inode that has the cdev at hand opens it
-	 * without the node. rtshm_state_open() and rtshm_state_poll() look.
-	 */
-	WRITE_ONCE(region->dead, true);
-	cdev_device_del(&region->cdev, &region->dev);
-	rtshm_tick_stop(region);
-	/*
-	 * All, whatever they wait for. rtshm_state_poll() is in the queue before
-	 * it looks whether the region is dead.
-	 */
-	rtshm_wake_all(&region->taken, EPOLLHUP | EPOLLERR | EPOLLOUT | EPOLLWRNORM);
+	struct rtshm_ring *ring = rtshm_ring_new(set);
+	struct rtshm_node *node;
+
+	if (PTR_ERR(ring) == -ENOSPC)
+		return rtshm_refuse(extack, -ENOSPC,
+				    "record-depth: all may have %llu bytes (module parameter bytes_max)",
+				    rtshm_limits.bytes_max);
+	if (IS_ERR(ring))
+		return rtshm_refuse_part(extack, "record-depth", PTR_ERR(ring));
+	/* The ring first: who finds the node can open it. */
+	rtshm_ring_replace(region, ring);
+	if (ring && !region->samples) {
+		node = rtshm_node_new(region, ".samples", region->config.mode & 0444,
+				      &rtshm_samples_fops);
+		if (IS_ERR(node)) {
+			rtshm_ring_replace(region, NULL);
+			return rtshm_refuse_part(extack, "record-depth", PTR_ERR(node));
+		}
+		region->samples = node;
+	} else if (!ring && region->samples) {
+		rtshm_node_remove(region->samples);
+		region->samples = NULL;
+	}
+	return 0;
 }
 
-void rtshm_region_put(struct rtshm_region *region)
+static int rtshm_region_fill(struct rtshm_region *region, struct netlink_ext_ack *extack)
 {
-	put_device(&region->dev);
+	void *mem;
+
+	if (region->config.phys != RTSHM_NONE)
+		return rtshm_refuse_part(extack, "size", rtshm_phys_get(region, extack));
+	mem = rtshm_memory_get(region->config.size);
+	if (PTR_ERR(mem) == -ENOSPC)
+		return rtshm_refuse(extack, -ENOSPC,
+				    "size: all regions may have %llu bytes (module parameter bytes_max)",
+				    rtshm_limits.bytes_max);
+	if (IS_ERR(mem))
+		return rtshm_refuse_part(extack, "size", PTR_ERR(mem));
+	region->mem = (void __shm __force *)mem;
+	return 0;
+}
+
+/*
+ * Makes everything of a region that takes long, and starts its ticks. On failure
+ * nothing of it runs, and nobody was told of it.
+ */
+int rtshm_region_build(struct rtshm_region *region, struct netlink_ext_ack *extack)
+{
+	const struct rtshm_config *config = &region->config;
+	struct rtshm_node *node;
+	int err;
+
+	err = rtshm_thread_start(region);
+	if (err)
+		return rtshm_refuse_part(extack, "size", err);
+	err = rtshm_region_record(region, &config->set, extack);
+	if (err)
+		goto err_stop;
+	/* Late: raw memory cannot be given back as it was. */
+	err = rtshm_region_fill(region, extack);
+	if (err)
+		goto err_stop;
+	node = rtshm_node_new(region, "", config->mode, &rtshm_state_fops);
+	if (IS_ERR(node)) {
+		err = rtshm_refuse_part(extack, "size", PTR_ERR(node));
+		goto err_stop;
+	}
+	region->state = node;
+	/* Before the first tick, which prints its own line. */
+	if (config->at_load)
+		pr_info("loaded: default has %llu bytes and a tick every %llu ns\n",
+			config->size, config->set.period_ns);
+	err = rtshm_tick_start(region);
+	if (!err)
+		return 0;
+	/* The cpu went offline after the check. */
+	err = rtshm_refuse(extack, -ENODEV, "cpu: give one that is online");
+
+err_stop:
+	rtshm_region_stop(region);
+	return err;
+}
+
+/* region->change held. udev hears of the nodes that it has not heard of. */
+void rtshm_region_announce(struct rtshm_region *region)
+{
+	rtshm_node_announce(region->state);
+	if (region->samples)
+		rtshm_node_announce(region->samples);
+}
+
+/*
+ * region->change held, no other lock: the thread may have to wait for its turn. Stops
+ * as much of the region as was made. Afterwards nothing of it runs and its counters
+ * are final. Its memory stays until the last put.
+ */
+void rtshm_region_stop(struct rtshm_region *region)
+{
+	/* Before the node goes: who has its inode opens the cdev without it. */
+	WRITE_ONCE(region->dead, true);
+	if (region->state)
+		rtshm_node_remove(region->state);
+	rtshm_tick_stop(region);
+	/* rtshm_state_poll() is in the queue before it looks at region->dead. */
+	rtshm_wake_all(&region->state_queue,
+		       EPOLLHUP | EPOLLERR | EPOLLOUT | EPOLLWRNORM);
+	/* After the last tick, whose sample can still be read. */
+	rtshm_ring_replace(region, NULL);
+	if (region->samples)
+		rtshm_node_remove(region->samples);
 }
 
 int rtshm_devices_init(void)
@@ -263,17 +340,13 @@ int rtshm_devices_init(void)
 		return err;
 	err = class_register(&rtshm_class);
 	if (err)
-		goto err_chrdev;
-	return 0;
-
-err_chrdev:
-	unregister_chrdev_region(rtshm_devt, RTSHM_MINORS);
+		unregister_chrdev_region(rtshm_devt, RTSHM_MINORS);
 	return err;
 }
 
 void rtshm_devices_exit(void)
 {
-	/* Made and not released: what has a number or memory is still there. */
+	/* What has a minor or memory was made and not released. */
 	WARN_ON(!ida_is_empty(&rtshm_minors) || atomic64_read(&rtshm_bytes));
 	class_unregister(&rtshm_class);
 	unregister_chrdev_region(rtshm_devt, RTSHM_MINORS);

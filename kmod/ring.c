@@ -3,34 +3,36 @@
  * The samples of a region, in memory of the kernel's own.
  *
  * One tick after the other puts its sample in the place of the oldest, under the
- * region's lock; a reader copies out from where it is, or from the oldest that is
- * kept. It holds the lock to look where that is, and again to see whether it is
- * still kept, not while it copies: no tick waits for a copy.
+ * region's lock. The region and each reader hold a reference to the ring.
  */
 
 #include <linux/limits.h>
+#include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "rtshm.h"
+#include "ring.h"
 
-/* Process context, no lock held. A ring, or an ERR_PTR as of rtshm_memory_get(). */
-struct rtshm_ring *rtshm_ring_new(u32 depth, u32 record_bytes)
+/* Process context, no lock held. A ring, NULL for a depth of 0, or an ERR_PTR. */
+struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set)
 {
-	u32 stride = sizeof(struct rtshm_sample) + record_bytes;
 	struct rtshm_ring *ring;
 	void *slots;
 
+	if (!set->record_depth)
+		return NULL;
 	ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
 	if (!ring)
 		return ERR_PTR(-ENOMEM);
-	ring->depth = depth;
-	ring->stride = stride;
+	kref_init(&ring->kref);
+	ring->depth = set->record_depth;
+	ring->stride = sizeof(struct rtshm_sample) + set->record_bytes;
 	ring->head = RTSHM_TICKS_BEFORE;
 	ring->wake_at = U64_MAX;
 	ring->wake_ns = U64_MAX;
 	INIT_LIST_HEAD(&ring->sleepers);
-	slots = rtshm_memory_get(rtshm_ring_bytes(depth, record_bytes));
+	slots = rtshm_memory_get((u64)ring->depth * ring->stride);
 	if (IS_ERR(slots)) {
 		kfree(ring);
 		return ERR_CAST(slots);
@@ -39,13 +41,17 @@ struct rtshm_ring *rtshm_ring_new(u32 depth, u32 record_bytes)
 	return ring;
 }
 
-/* Process context. NULL is no ring. */
-void rtshm_ring_free(struct rtshm_ring *ring)
+static void rtshm_ring_release(struct kref *kref)
 {
-	if (!ring)
-		return;
+	struct rtshm_ring *ring = container_of(kref, typeof(*ring), kref);
+
 	rtshm_memory_put(ring->slots, (u64)ring->depth * ring->stride);
 	kfree(ring);
+}
+
+void rtshm_ring_put(struct rtshm_ring *ring)
+{
+	kref_put(&ring->kref, rtshm_ring_release);
 }
 
 static void *rtshm_ring_slot(struct rtshm_ring *ring, u32 index)
@@ -53,28 +59,26 @@ static void *rtshm_ring_slot(struct rtshm_ring *ring, u32 index)
 	return ring->slots + (size_t)index * ring->stride;
 }
 
-/*
- * The region's lock held. Wakes a reader once; it sleeps again after another
- * rtshm_sleeper_arm() only.
- */
+/* The region's lock held. Wakes a reader once, until it arms its sleeper again. */
 static void rtshm_sleeper_wake(struct rtshm_sleeper *sleeper)
 {
-	rtshm_sleeper_arm(sleeper, U64_MAX, U64_MAX);
+	sleeper->wake_at = U64_MAX;
+	sleeper->wake_ns = U64_MAX;
 	wake_up_process(sleeper->task);
 }
 
 /*
- * Hard interrupt, the region's lock held. The record is the region's memory as
- * it is, but for the word, which is as the tick saw it before it took it.
- * Wakes the readers that sleep in read(2). Returns whether others are to be woken.
+ * Hard interrupt, the region's lock held. Stores a sample, whose record is the
+ * region's memory but for the word, which is as the tick saw it before it took it.
+ * Wakes the readers that sleep in read(2); true if the thread is to wake pollers.
  */
 bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
 		     u64 word, const struct rtshm_sample *sample)
 {
 	struct rtshm_sample *slot = rtshm_ring_slot(ring, ring->at);
-	struct rtshm_sleeper *sleeper;
 	u32 words = (ring->stride - sizeof(*slot)) / sizeof(u64);
 	u64 *record = (u64 *)slot->record;
+	struct rtshm_sleeper *sleeper;
 	u32 i;
 
 	memcpy(slot, sample, sizeof(*slot));
@@ -98,39 +102,6 @@ bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
 	return true;
 }
 
-/*
- * The region's lock held. Has the ticks wake the sleeper, if they do not yet. False
- * if they wake RTSHM_SLEEPERS_MAX others: a tick takes constant time.
- */
-bool rtshm_sleeper_add(struct rtshm_ring *ring, struct rtshm_sleeper *sleeper)
-{
-	if (!list_empty(&sleeper->list))
-		return true;
-	if (ring->sleepers_count == RTSHM_SLEEPERS_MAX)
-		return false;
-	list_add_tail(&sleeper->list, &ring->sleepers);
-	ring->sleepers_count++;
-	return true;
-}
-
-/* The region's lock held. */
-void rtshm_sleeper_remove(struct rtshm_ring *ring, struct rtshm_sleeper *sleeper)
-{
-	if (list_empty(&sleeper->list))
-		return;
-	list_del_init(&sleeper->list);
-	ring->sleepers_count--;
-}
-
-/* The region's lock held. Wakes all readers that sleep: no tick will. */
-void rtshm_sleepers_wake(struct rtshm_ring *ring)
-{
-	struct rtshm_sleeper *sleeper;
-
-	list_for_each_entry(sleeper, &ring->sleepers, list)
-		rtshm_sleeper_wake(sleeper);
-}
-
 /* The region's lock held. The first sample from @next on that is still kept. */
 u64 rtshm_ring_first(const struct rtshm_ring *ring, u64 next)
 {
@@ -141,15 +112,37 @@ u64 rtshm_ring_first(const struct rtshm_ring *ring, u64 next)
 
 /*
  * The region's lock held. Where the sample @first is, which is kept, and how many
- * lie there one behind the other: up to the last, or to the end of the memory.
+ * follow one another there: up to the last, or to the end of the memory.
  */
 u32 rtshm_ring_run(struct rtshm_ring *ring, u64 first, const void **samples)
 {
 	u32 behind = ring->head - first;
-	/* @at is where the sample numbered @head will be. */
+	/* The sample numbered @head will be at @at. */
 	u32 begin = ring->at >= behind ? ring->at - behind :
 					 ring->at + ring->depth - behind;
 
 	*samples = rtshm_ring_slot(ring, begin);
 	return min(behind, ring->depth - begin);
+}
+
+/*
+ * Process context, no lock held. From the next tick on the samples go to another
+ * ring, or nowhere, and who reads the old one is woken: it ends.
+ */
+void rtshm_ring_replace(struct rtshm_region *region, struct rtshm_ring *ring)
+{
+	struct rtshm_sleeper *sleeper;
+
+	scoped_guard(raw_spinlock_irq, &region->lock) {
+		swap(region->ring, ring);
+		if (ring) {
+			WRITE_ONCE(ring->dead, true);	/* who polls or reads */
+			list_for_each_entry(sleeper, &ring->sleepers, list)
+				rtshm_sleeper_wake(sleeper);
+		}
+	}
+	if (!ring)
+		return;
+	rtshm_wake_all(&region->samples_queue, EPOLLHUP | EPOLLIN | EPOLLRDNORM);
+	rtshm_ring_put(ring);
 }

@@ -23,9 +23,9 @@
 
 static int rtshm_state_open(struct inode *inode, struct file *file)
 {
-	/* The file holds inode->i_cdev, and with it the region. */
-	struct rtshm_region *region = container_of(inode->i_cdev, typeof(*region),
-						   cdev);
+	/* The file holds inode->i_cdev, and with it the node and the region. */
+	struct rtshm_region *region = container_of(inode->i_cdev, struct rtshm_node,
+						   cdev)->region;
 
 	/* An inode with the cdev at hand outlives the node: see /proc/<pid>/fd. */
 	if (READ_ONCE(region->dead))
@@ -49,7 +49,7 @@ static loff_t rtshm_state_llseek(struct file *file, loff_t offset, int whence)
 {
 	struct rtshm_region *region = file->private_data;
 
-	return fixed_size_llseek(file, offset, whence, region->size);
+	return fixed_size_llseek(file, offset, whence, region->config.size);
 }
 
 /* read(2) and write(2): the same walk, the copy one way or the other. */
@@ -67,7 +67,7 @@ static ssize_t rtshm_state_transfer(struct kiocb *iocb, struct iov_iter *iter)
 	if (!iov_iter_count(iter))
 		return 0;
 	/* What is appended comes after the end, where there is nothing. */
-	if (iocb->ki_pos >= region->size || (in && iocb->ki_flags & IOCB_APPEND))
+	if (iocb->ki_pos >= region->config.size || (in && iocb->ki_flags & IOCB_APPEND))
 		return in ? -ENOSPC : 0;
 
 	/*
@@ -79,9 +79,9 @@ static ssize_t rtshm_state_transfer(struct kiocb *iocb, struct iov_iter *iter)
 	if (!copy)
 		return nowait ? -EAGAIN : -ENOMEM;
 
-	while (iov_iter_count(iter) && iocb->ki_pos < region->size) {
+	while (iov_iter_count(iter) && iocb->ki_pos < region->config.size) {
 		size_t len = min3(iov_iter_count(iter), (size_t)PAGE_SIZE,
-				  (size_t)(region->size - iocb->ki_pos));
+				  (size_t)(region->config.size - iocb->ki_pos));
 
 		if (in) {
 			if (!copy_from_iter_full(copy, len, iter)) {
@@ -120,7 +120,7 @@ static __poll_t rtshm_state_poll(struct file *file, poll_table *wait)
 	struct rtshm_region *region = file->private_data;
 	__poll_t events = EPOLLIN | EPOLLRDNORM;
 
-	poll_wait(file, &region->taken, wait);
+	poll_wait(file, &region->state_queue, wait);
 	/* rtshm_region_shut() sets dead before it wakes the queue. */
 	if (READ_ONCE(region->dead))
 		return events | EPOLLHUP | EPOLLERR;
@@ -141,13 +141,13 @@ static vm_fault_t rtshm_state_fault(struct vm_fault *vmf)
 {
 	struct rtshm_region *region = vmf->vma->vm_file->private_data;
 
-	if (vmf->pgoff >= region->size >> PAGE_SHIFT)
+	if (vmf->pgoff >= region->config.size >> PAGE_SHIFT)
 		return VM_FAULT_SIGBUS;
 
 	/* Where x86 has a memory type for the address, the kernel's mapping gave it. */
 	if (region->phys)
 		return vmf_insert_pfn(vmf->vma, vmf->address,
-				      PHYS_PFN(region->phys->start) + vmf->pgoff);
+				      PHYS_PFN(region->config.phys) + vmf->pgoff);
 
 	vmf->page = vmalloc_to_page((void __force *)region->mem +
 				    (vmf->pgoff << PAGE_SHIFT));
@@ -162,7 +162,7 @@ static const struct vm_operations_struct rtshm_state_vm_ops = {
 static int rtshm_state_mmap(struct file *file, struct vm_area_struct *vma)
 {
 	struct rtshm_region *region = file->private_data;
-	unsigned long pages = region->size >> PAGE_SHIFT;
+	unsigned long pages = region->config.size >> PAGE_SHIFT;
 
 	/* MAYSHARE: MAP_SHARED on a read-only descriptor has no VM_SHARED. */
 	if (!(vma->vm_flags & VM_MAYSHARE))
@@ -189,7 +189,7 @@ static long rtshm_state_ioctl(struct file *file, unsigned int command,
 {
 	if (command != RTSHM_IOC_INFO)
 		return -ENOTTY;
-	return rtshm_region_info(file->private_data, (void __user *)argument);
+	return rtshm_region_info(file->private_data, 0, (void __user *)argument);
 }
 
 const struct file_operations rtshm_state_fops = {

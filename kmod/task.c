@@ -4,8 +4,7 @@
  * which region. See rtshm_task.h.
  *
  * rtshm_regions_lock guards which task is on which region. A task that is added holds
- * a reference to this module. It holds none to its own, whose exit could not remove
- * it then; rtshm_owner_notify() removes what a module leaves behind.
+ * a reference to this module. It holds none to its own, whose exit has to remove it.
  *
  * A tick holds region->lock while its tasks run. Who has taken a task from the
  * list under it knows that the task does not run any more. No write(2) comes in
@@ -16,7 +15,6 @@
 
 #include <linux/export.h>
 #include <linux/module.h>
-#include <linux/notifier.h>
 #include <linux/sched.h>
 
 #include "rtshm.h"
@@ -25,8 +23,8 @@
 static void rtshm_task_count(struct rtshm_region *region, struct rtshm_task *task,
 			     u64 period_ns, u64 time_ns)
 {
-	u64 budget_ns = READ_ONCE(region->task_budget_ns);
-	u32 most = READ_ONCE(region->task_long_max);
+	u64 budget_ns = region->config.set.task_budget_ns;
+	u32 most = region->config.set.task_long_max;
 
 	task->ticks++;
 	if (time_ns > task->time_max_ns)
@@ -42,8 +40,8 @@ static void rtshm_task_count(struct rtshm_region *region, struct rtshm_task *tas
 }
 
 /*
- * Hard interrupt, region->lock held. In the order of adding. The clock is read
- * once a task: each begins where the one before ended, the first with the tick.
+ * Hard interrupt, region->lock held and region->sequence odd. In the order of adding.
+ * The clock is read once a task: each begins where the one before ended, the first with the tick.
  * Returns CLOCK_MONOTONIC at the end of the last, or of the tick's begin.
  */
 ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *tick)
@@ -51,7 +49,6 @@ ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *ti
 	u64 begin_ns = tick->time_ns, end_ns = begin_ns;
 	struct rtshm_task *task;
 
-	write_seqcount_begin(&region->sequence);
 	list_for_each_entry(task, &region->tasks, list) {
 		if (task->stopped)
 			continue;
@@ -60,7 +57,6 @@ ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *ti
 		rtshm_task_count(region, task, tick->period_ns, end_ns - begin_ns);
 		begin_ns = end_ns;
 	}
-	write_seqcount_end(&region->sequence);
 	return end_ns;
 }
 
@@ -76,7 +72,7 @@ static struct rtshm_task *rtshm_task_to_tell(struct rtshm_region *region)
 }
 
 /* The region's thread. Nothing is printed under the lock that a tick takes. */
-void rtshm_tasks_tell_stopped(struct rtshm_region *region)
+void rtshm_tasks_print_stopped(struct rtshm_region *region)
 {
 	char name[RTSHM_NAME_MAX + 1];
 	struct rtshm_task *task;
@@ -95,19 +91,6 @@ void rtshm_tasks_tell_stopped(struct rtshm_region *region)
 			pr_warn("%s: task %s stopped: longer than half the period %u ticks in a row\n",
 				rtshm_name(region), name, ticks);
 	} while (task);
-}
-
-/* rtshm_regions_lock held. What the ticks counted of a task, all as of one. */
-void rtshm_task_counters(struct rtshm_region *region,
-			 const struct rtshm_task *task,
-			 struct rtshm_task_counters *counters)
-{
-	scoped_guard(raw_spinlock_irqsave, &region->lock) {
-		counters->ticks = task->ticks;
-		counters->time_max_ns = task->time_max_ns;
-		counters->overruns = task->overruns;
-		counters->stopped = task->stopped;
-	}
 }
 
 /*
@@ -140,7 +123,7 @@ static void rtshm_task_detach(struct rtshm_task *task)
 static const struct task_struct *rtshm_gone_caller;
 
 /* rtshm_regions_lock held. The region is stopped. */
-void rtshm_tasks_gone(struct rtshm_region *region)
+void rtshm_tasks_end(struct rtshm_region *region)
 {
 	struct rtshm_task *task, *next;
 
@@ -156,7 +139,7 @@ void rtshm_tasks_gone(struct rtshm_region *region)
 /* Any thread but the one that is meant sees some other one, or none. */
 static bool rtshm_in_gone(void)
 {
-	return READ_ONCE(rtshm_gone_caller) == current;	/* rtshm_tasks_gone() */
+	return READ_ONCE(rtshm_gone_caller) == current;	/* rtshm_tasks_end() */
 }
 
 /* rtshm_regions_lock held. 0 if the task may be added to the region. */
@@ -169,7 +152,7 @@ static int rtshm_task_check(const struct rtshm_region *region,
 		return -EBUSY;
 	if (region->tasks_count >= RTSHM_TASKS_MAX)
 		return -ENOSPC;
-	if (task->record_bytes > region->size - sizeof(struct rtshm_word))
+	if (task->record_bytes > region->config.size - sizeof(struct rtshm_word))
 		return -ERANGE;
 	list_for_each_entry(other, &region->tasks, list)
 		if (!strcmp(other->name, task->name))
@@ -186,8 +169,7 @@ static int rtshm_task_check(const struct rtshm_region *region,
  *
  * Return: 0, or
  *
- * * -EINVAL: no tick(), no owner, or a name that no region could have.
- * * -ENODEV: the owner is being unloaded.
+ * * -EINVAL: no tick(), or a name that no region could have.
  * * -ENOENT: there is no such region.
  * * -EBUSY: the task is added already.
  * * -EEXIST: another task of the region has its name.
@@ -200,16 +182,12 @@ int rtshm_task_add(const char *region_name, struct rtshm_task *task)
 	struct rtshm_region *region;
 	int err;
 
-	if (!task->tick || !task->owner || !task->name ||
-	    !rtshm_name_ok(task->name))
+	if (!task->tick || !task->name || !rtshm_name_ok(task->name))
 		return -EINVAL;
 	if (rtshm_in_gone())
 		return -EDEADLK;
 
 	guard(mutex)(&rtshm_regions_lock);
-	/* Going: rtshm_owner_goes(), which waits here, would not find the task. */
-	if (!module_is_live(task->owner))
-		return -ENODEV;
 	region = rtshm_region_find(region_name);
 	if (!region)
 		return -ENOENT;
@@ -225,7 +203,7 @@ int rtshm_task_add(const char *region_name, struct rtshm_task *task)
 	task->told = false;
 	rtshm_task_attach(region, task);
 	rtshm_regions_changed();
-	rtshm_netlink_changed(region);
+	rtshm_netlink_notify(region, RTSHM_CMD_REGION_SET_NTF);
 	return 0;
 }
 EXPORT_SYMBOL_GPL(rtshm_task_add);
@@ -250,56 +228,13 @@ void rtshm_task_remove(struct rtshm_task *task)
 	rtshm_task_detach(task);
 	/* Alive: a region takes its tasks along when it goes. */
 	rtshm_regions_changed();
-	rtshm_netlink_changed(region);
+	rtshm_netlink_notify(region, RTSHM_CMD_REGION_SET_NTF);
 }
 EXPORT_SYMBOL_GPL(rtshm_task_remove);
 
-/* What a module leaves behind, whether its exit forgot it or its init failed. */
-static void rtshm_owner_goes(const struct module *owner)
-{
-	struct rtshm_task *task, *next;
-	struct rtshm_region *region;
-
-	guard(mutex)(&rtshm_regions_lock);
-	list_for_each_entry(region, &rtshm_regions, list) {
-		list_for_each_entry_safe(task, next, &region->tasks, list) {
-			if (task->owner != owner)
-				continue;
-			pr_warn("%s: task %s removed: its module goes without\n",
-				rtshm_name(region), task->name);
-			rtshm_task_detach(task);
-			rtshm_regions_changed();
-			rtshm_netlink_changed(region);
-		}
-	}
-}
-
-/* Process context, after the exit of the module and before its memory goes. */
-static int rtshm_owner_notify(struct notifier_block *block, unsigned long state,
-			      void *module)
-{
-	if (state == MODULE_STATE_GOING)
-		rtshm_owner_goes(module);
-	return NOTIFY_OK;
-}
-
-static struct notifier_block rtshm_owner_block = {
-	.notifier_call = rtshm_owner_notify,
-};
-
-int __init rtshm_tasks_init(void)
-{
-	return register_module_notifier(&rtshm_owner_block);
-}
-
-void rtshm_tasks_exit(void)
-{
-	unregister_module_notifier(&rtshm_owner_block);
-}
-
 static bool rtshm_record_has(const struct rtshm_tick *tick, size_t pos, size_t len)
 {
-	size_t size = tick->region->size - sizeof(struct rtshm_word);
+	size_t size = tick->region->config.size - sizeof(struct rtshm_word);
 
 	return len <= PAGE_SIZE && pos <= size && len <= size - pos;
 }

@@ -5,7 +5,7 @@
  * rtshm_tick() runs in hard interrupt context, on PREEMPT_RT too: constant
  * time after the region's lead, raw locks only, no allocation, no printing. It
  * wakes at most RTSHM_SLEEPERS_MAX readers and the thread of the region, which
- * does everything that may sleep or take long: see wake.c.
+ * does everything that may sleep or take long: see thread.c.
  */
 
 #include <linux/cpu.h>
@@ -59,7 +59,7 @@ static bool rtshm_take(struct rtshm_region *region, union rtshm_word_bits *seen)
  * with smp_mb__after_atomic() in rtshm_state_poll(): a poller that still saw an
  * announcement which is gone by now is seen as armed here.
  */
-static bool rtshm_poller_waits(struct rtshm_region *region, bool ready, bool taken)
+static bool rtshm_poller_disarm(struct rtshm_region *region, bool ready, bool taken)
 {
 	bool armed;
 
@@ -76,7 +76,7 @@ static bool rtshm_poller_waits(struct rtshm_region *region, bool ready, bool tak
 	 * Edge-triggered epoll asks once, then waits for each take; the barrier
 	 * of waitqueue_active() is poll_wait()'s and the compare-and-exchange's.
 	 */
-	return armed || (taken && waitqueue_active(&region->taken));
+	return armed || (taken && waitqueue_active(&region->state_queue));
 }
 
 /* Hard interrupt, region->lock held. */
@@ -108,13 +108,13 @@ static bool rtshm_record(struct rtshm_region *region,
 		.missed = tick->missed,
 	};
 
-	if (!rtshm_ring_push(region->history->ring, region, word, &sample))
+	if (!rtshm_ring_push(region->ring, region, word, &sample))
 		return false;
 	/*
 	 * A poller is in the queue before it takes the lock to look, so this tick
 	 * sees it there, or it sees the sample of this tick.
 	 */
-	return waitqueue_active(&region->recorded);
+	return waitqueue_active(&region->samples_queue);
 }
 
 /* Any context. A time on CLOCK_MONOTONIC as one on a clock: enum rtshm_clock. */
@@ -145,7 +145,7 @@ static s64 rtshm_ahead_ns(u8 clock, ktime_t now)
 /* Any context. How long since the tick that the timer is set for was due. */
 static s64 rtshm_since_due_ns(const struct rtshm_region *region, ktime_t now)
 {
-	return ktime_sub(now, hrtimer_get_expires(&region->timer)) - region->lead_ns;
+	return ktime_sub(now, hrtimer_get_expires(&region->timer)) - region->config.lead_ns;
 }
 
 /* Busy-waits until the tick is due: the lead at most, with interrupts off. */
@@ -190,13 +190,13 @@ static void rtshm_follow_step(struct rtshm_region *region, ktime_t over_by,
  */
 static u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now, u64 period_ns)
 {
-	ktime_t over_by = ktime_sub_ns(now, region->lead_ns);
+	ktime_t over_by = ktime_sub_ns(now, region->config.lead_ns);
 	ktime_t expires;
 	s64 step_ns;
 	u64 periods;
 
-	if (region->clock != RTSHM_CLOCK_MONOTONIC) {
-		step_ns = rtshm_ahead_ns(region->clock, now) - region->ahead_ns;
+	if (region->config.clock != RTSHM_CLOCK_MONOTONIC) {
+		step_ns = rtshm_ahead_ns(region->config.clock, now) - region->ahead_ns;
 		if (step_ns)
 			rtshm_follow_step(region, over_by, period_ns, step_ns);
 	}
@@ -227,31 +227,36 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 	struct rtshm_region *region = container_of(timer, typeof(*region), timer);
 	struct rtshm_tick tick = {
 		.record = region->mem + sizeof(struct rtshm_word),
-		.period_ns = READ_ONCE(region->period_ns),
-		.missed = region->missed_before,
 		.region = region,
 	};
-	bool report, wake = false;
 	union rtshm_word_bits seen;
+	bool report, wake = false;
 	ktime_t now;
 	u64 missed;
+	u32 print;
 
 	/* Without the lock, for which others would wait with it. */
-	if (region->lead_ns)
+	if (region->config.lead_ns)
 		rtshm_wait_due(region);
 	scoped_guard(raw_spinlock, &region->lock) {
 		/* Here, so that nobody's copy counts as a task's time. */
 		now = ktime_get();
 		tick.time_ns = now;
 		tick.lateness_ns = rtshm_lateness_ns(region, now);
+		tick.period_ns = region->config.set.period_ns;
+		tick.missed = region->missed_before;
+		print = region->config.set.print;
+		/* A read(2) has the take with all that the tasks store, or none of it. */
+		write_seqcount_begin(&region->sequence);
 		tick.announced = rtshm_take(region, &seen);
 		tick.some_int = seen.word.some_int;
 		rtshm_count(region, tick.lateness_ns, tick.announced);
 		tick.number = region->counters.ticks;
 		now = list_empty(&region->tasks) ? ktime_get() :
 						   rtshm_tasks_run(region, &tick);
+		write_seqcount_end(&region->sequence);
 		/* After the tasks: what they store is in this tick's sample. */
-		if (region->history)
+		if (region->ring)
 			wake = rtshm_record(region, &tick, seen.bits);
 		missed = rtshm_forward(region, now, tick.period_ns);
 		region->counters.missed += missed;
@@ -261,9 +266,9 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 	trace_rtshm_tick(rtshm_name(region), tick.number, tick.some_int,
 			 tick.lateness_ns, tick.announced);
 
-	report = rtshm_print_due(region, tick.some_int) ||
+	report = rtshm_line_set(region, print, tick.some_int) ||
 		 test_bit(RTSHM_TELL_STOPPED, &region->pending);
-	if (rtshm_poller_waits(region, seen.word.ready, tick.announced)) {
+	if (rtshm_poller_disarm(region, seen.word.ready, tick.announced)) {
 		set_bit(RTSHM_WAKE, &region->pending);
 		report = true;
 	}
@@ -286,7 +291,8 @@ static int rtshm_cpu_up(unsigned int cpu, struct hlist_node *node)
 {
 	struct rtshm_region *region = hlist_entry(node, typeof(*region), cpuhp);
 
-	if (region->cpu == cpu && hrtimer_active(&region->timer)) {
+	guard(mutex)(&region->timer_move);
+	if (region->config.cpu == cpu && hrtimer_active(&region->timer)) {
 		hrtimer_cancel(&region->timer);
 		hrtimer_start_expires(&region->timer, HRTIMER_MODE_ABS_PINNED_HARD);
 	}
@@ -309,33 +315,31 @@ void rtshm_ticks_exit(void)
 	cpuhp_remove_multi_state(rtshm_cpuhp_state);
 }
 
-/* region->cpu is set. */
+/* region->config.cpu is set. */
 void rtshm_tick_init(struct rtshm_region *region)
 {
 	raw_spin_lock_init(&region->lock);
 	seqcount_raw_spinlock_init(&region->sequence, &region->lock);
 	region->counters.ticks = RTSHM_TICKS_BEFORE;
-	init_waitqueue_head(&region->taken);
-	init_waitqueue_head(&region->recorded);
-	rtshm_print_init(region);
+	mutex_init(&region->timer_move);
 	INIT_LIST_HEAD(&region->tasks);
 	hrtimer_setup(&region->timer, rtshm_tick, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
 /* When the first tick is due, on the region's clock; the others follow from it. */
-static u64 rtshm_first_tick(const struct rtshm_region *region, u64 now_ns)
+static u64 rtshm_first_tick(const struct rtshm_config *config, u64 now_ns)
 {
 	u64 since_ns;
 
-	if (region->start_ns != RTSHM_NONE)
-		return region->start_ns;
-	if (region->phase_ns == RTSHM_NONE)
+	if (config->start_ns != RTSHM_NONE)
+		return config->start_ns;
+	if (config->phase_ns == RTSHM_NONE)
 		return now_ns;
-	if (now_ns < region->phase_ns)
-		return region->phase_ns;
-	div64_u64_rem(now_ns - region->phase_ns, region->period_ns, &since_ns);
-	return now_ns - since_ns + region->period_ns;
+	if (now_ns < config->phase_ns)
+		return config->phase_ns;
+	div64_u64_rem(now_ns - config->phase_ns, config->set.period_ns, &since_ns);
+	return now_ns - since_ns + config->set.period_ns;
 }
 
 /* Process context, or the interrupt of rtshm_tick_start() on the timer's cpu. */
@@ -345,30 +349,30 @@ static void rtshm_timer_start(void *data)
 	ktime_t now = ktime_get();
 	u64 first_ns;
 
-	region->ahead_ns = rtshm_ahead_ns(region->clock, now);
-	first_ns = rtshm_first_tick(region, now + region->ahead_ns);
+	region->ahead_ns = rtshm_ahead_ns(region->config.clock, now);
+	first_ns = rtshm_first_tick(&region->config, now + region->ahead_ns);
 	hrtimer_start(&region->timer,
-		      ns_to_ktime(first_ns - region->ahead_ns - region->lead_ns),
+		      ns_to_ktime(first_ns - region->ahead_ns - region->config.lead_ns),
 		      HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
 /*
  * Process context. The first tick is now, unless the region has a phase or a
  * start; the others follow on its grid.
- * -ENXIO when region->cpu is not online.
+ * -ENXIO when region->config.cpu is not online.
  */
 int rtshm_tick_start(struct rtshm_region *region)
 {
-	if (region->cpu == RTSHM_CPU_ANY) {
+	if (region->config.cpu == RTSHM_CPU_ANY) {
 		rtshm_timer_start(region);
 		return 0;
 	}
 	/* Before the start: the cpu may go and return at once. Fails for no state. */
 	cpuhp_state_add_instance_nocalls(rtshm_cpuhp_state, &region->cpuhp);
-	return smp_call_function_single(region->cpu, rtshm_timer_start, region, true);
+	return smp_call_function_single(region->config.cpu, rtshm_timer_start, region, true);
 }
 
-/* Process context, or the interrupt of rtshm_tick_hurry() on the timer's cpu. */
+/* Process context, or the interrupt of rtshm_tick_shorten() on the timer's cpu. */
 static void rtshm_timer_restart(void *data)
 {
 	struct rtshm_region *region = data;
@@ -377,33 +381,23 @@ static void rtshm_timer_restart(void *data)
 }
 
 /*
- * Process context. The period has become shorter: has the next tick come within one,
- * unless the first is still to come. rtshm_cpu_up() stays out meanwhile.
+ * Process context, the region claimed. The period has become shorter: has the next
+ * tick come within one, unless the first is still to come. A cpu that comes or goes
+ * meanwhile is no matter: rtshm_cpu_up() waits for timer_move, then moves the timer.
  */
-void rtshm_tick_hurry(struct rtshm_region *region)
+void rtshm_tick_shorten(struct rtshm_region *region)
 {
 	ktime_t soon;
 
-	cpus_read_lock();
-	if (!hrtimer_cancel(&region->timer))
-		goto out;
-	soon = ktime_add_ns(ktime_get(), region->period_ns - region->lead_ns);
+	guard(mutex)(&region->timer_move);
+	hrtimer_cancel(&region->timer);
+	soon = ktime_add_ns(ktime_get(), region->config.set.period_ns - region->config.lead_ns);
 	if (region->counters.ticks > RTSHM_TICKS_BEFORE &&
 	    ktime_after(hrtimer_get_expires(&region->timer), soon))
 		hrtimer_set_expires(&region->timer, soon);
-	if (region->cpu == RTSHM_CPU_ANY ||
-	    smp_call_function_single(region->cpu, rtshm_timer_restart, region, true))
+	if (region->config.cpu == RTSHM_CPU_ANY ||
+	    smp_call_function_single(region->config.cpu, rtshm_timer_restart, region, true))
 		rtshm_timer_restart(region);
-out:
-	cpus_read_unlock();
-}
-
-/* Process context. All counters as of one tick. */
-void rtshm_tick_counters(struct rtshm_region *region,
-			 struct rtshm_counters *counters)
-{
-	scoped_guard(raw_spinlock_irqsave, &region->lock)
-		memcpy(counters, &region->counters, sizeof(*counters));
 }
 
 /*
@@ -422,8 +416,7 @@ void rtshm_tick_stop(struct rtshm_region *region)
 		scoped_guard(raw_spinlock_irq, &region->lock)
 			region->counters.missed +=
 				rtshm_periods_over(region, ktime_get(),
-						   region->period_ns);
+						   region->config.set.period_ns);
 	}
 	rtshm_thread_stop(region);
-	rtshm_print_withhold(region);
 }

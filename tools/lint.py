@@ -26,6 +26,8 @@ IGNORE = {
     # It takes the __shm before a * for a number.
     "pi.c": "SPACING",
     "probe.c": "SPACING",
+    # It takes __shm in a declaration for a statement.
+    "rtshm.h": "LINE_SPACING",
     # TRACE_EVENT is laid out as in the kernel's own trace headers.
     "trace.h": "OPEN_ENDED_LINE,PARENTHESIS_ALIGNMENT",
 }

@@ -15,7 +15,6 @@
  *
  *     static struct rtshm_task doubler_task = {
  *             .name = "doubler",
- *             .owner = THIS_MODULE,
  *             .record_bytes = sizeof(struct doubler),
  *             .tick = doubler_tick,
  *     };
@@ -41,7 +40,6 @@
 #define __shm
 #endif
 
-struct module;
 struct rtshm_region;
 
 /**
@@ -77,8 +75,6 @@ struct rtshm_tick {
 /**
  * struct rtshm_task - code that runs in each tick of a region
  * @name: As a region's name; no two tasks of a region have the same.
- * @owner: THIS_MODULE. Of a module that goes without removing its task, the
- *	task is removed for it.
  * @record_bytes: How much of the region behind its first eight bytes it uses.
  * @tick: Called in each tick, in hard interrupt context, on PREEMPT_RT too:
  *	nothing that sleeps, allocates, wakes or takes a lock that is not raw, in
@@ -92,7 +88,6 @@ struct rtshm_tick {
  */
 struct rtshm_task {
 	const char		*name;
-	struct module		*owner;
 	size_t			record_bytes;
 	void			(*tick)(struct rtshm_task *task,
 					const struct rtshm_tick *tick);

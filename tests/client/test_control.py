@@ -502,12 +502,6 @@ def test_event_has_the_region_as_it_was_then(control: rtshm.Control) -> None:
     assert settings(created.region) == settings(deleted.region) == settings(made)
 
 
-def test_parameter_of_the_module_is_a_change_too(control: rtshm.Control) -> None:
-    with control.watch(timeout=LIFETIME) as watch:
-        (module.PARAMETERS / "period_ns").write_text("1000000000")
-        assert short(next(watch)) == ("Changed", ("default", 1_000_000_000))
-
-
 def test_set_that_changes_nothing_is_no_event(control: rtshm.Control) -> None:
     with control.watch(timeout=LIFETIME) as watch:
         control.set("default")

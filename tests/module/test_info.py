@@ -44,6 +44,9 @@ def test_both_nodes_describe_their_region_also_when_it_is_gone(control: rtshm.Co
         assert info(state) == info(samples) == expected
         control.set("a", period=HOUR_NS - 1)
         assert info(state)[4] == HOUR_NS - 1
+        control.set("a", record_bytes=24)
+        assert (info(state)[2], info(samples)[2]) == (32 + 24, 32 + 16), "it reads the old ones"
+        control.set("a", record_bytes=16)
         control.delete("a")
         assert info(state)[:4] == info(samples)[:4] == expected[:4]
     finally:

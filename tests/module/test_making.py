@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 import threading
 import time
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 import rtshm
 
+from tests.lib import ftrace
 from tests.lib.child import killed
 from tests.lib.libc import PAGE
 from tests.lib.module import PATIENCE, thread_of
@@ -56,6 +58,7 @@ def test_making_something_large_keeps_no_reader_waiting(control: rtshm.Control, 
                 another.create("a", size=LARGE, period=HOUR_NS)
             else:
                 another.set("b", record_depth=60_000, record_bytes=PAGE)
+                another.set("b", record_depth=0)
 
     def look() -> None:
         open_and_close()
@@ -161,6 +164,64 @@ def test_delete_that_waits_for_its_thread_keeps_nobody_else_waiting(
         os.sched_setaffinity(0, before)
         deleter.join(PATIENCE)
     control.create("a")
+
+
+def test_period_is_shortened_while_its_cpu_comes_and_goes(control: rtshm.Control) -> None:
+    """The timer is on its own cpu afterwards; another region waits for none of it."""
+    online = Path("/sys/devices/system/cpu/cpu1/online")
+    control.create("a", period=10 * MS, cpu=1)
+
+    def toggle() -> None:
+        for state in 10 * "01":
+            online.write_text(state)
+
+    toggling = threading.Thread(target=toggle)
+    toggling.start()
+    try:
+        while toggling.is_alive():
+            for period in (10 * MS, 5 * MS):
+                control.set("a", period=period)
+    finally:
+        toggling.join(PATIENCE)
+        online.write_text("1")
+    with ftrace.tracing('region == "a"'):
+        assert {tick.cpu for tick in ftrace.at_least(20)} == {1}
+
+
+UEVENTS = 15
+
+
+def test_region_can_be_changed_when_udev_hears_of_it(control: rtshm.Control) -> None:
+    """It is complete then: both nodes are there, and nothing can fail any more."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, UEVENTS) as heard:
+        heard.bind((0, 1))
+        heard.settimeout(PATIENCE)
+        making = threading.Thread(target=control.create, args=("a",), kwargs={"record_depth": 10})
+        making.start()
+        while not (message := heard.recv(8192)).startswith(b"add@"):
+            pass
+        with rtshm.Control() as another:
+            assert another.set("a", period=HOUR_NS).period_ns == HOUR_NS
+        making.join(PATIENCE)
+        assert b"DEVNAME=rtshm/a\0" in message
+        assert b"DEVNAME=rtshm/a.samples\0" in heard.recv(8192)
+
+
+def test_region_that_cannot_be_made_is_heard_of_by_nobody(load: Load) -> None:
+    load(print=0, bytes_max=4 * PAGE)
+    with (
+        rtshm.Control() as control,
+        control.watch(timeout=PATIENCE) as watch,
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, UEVENTS) as heard,
+    ):
+        heard.bind((0, 1))
+        with pytest.raises(OSError) as refused:
+            # Its own page is there, the history is not.
+            control.create("a", record_depth=4 * PAGE // 40)
+        assert refused.value.errno == errno.ENOSPC
+        control.create("b")
+        assert next(watch).region.name == "b"
+        assert b"DEVNAME=rtshm/b\0" in heard.recv(8192)
 
 
 def test_record_bytes_of_a_region_without_history_change_and_it_ticks_on(

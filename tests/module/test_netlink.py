@@ -143,7 +143,7 @@ LIMITS = {
     "rate_max_hz": (
         # The default region's 2, and 2 of each other one.
         {"rate_max_hz": 7},
-        "period-ns: all regions may tick 7 times a second (module parameter rate_max_hz)",
+        "period-ns: all may tick 7 times a second (module parameter rate_max_hz)",
     ),
 }
 

@@ -160,7 +160,7 @@ def test_raw_memory_does_not_count_for_bytes_max(load: Load) -> None:
         with pytest.raises(Refused) as refused:
             link.ask(NEW, attrs(name="b"))
         assert refused.value.errno == errno.ENOSPC
-        # A history is the kernel's.
+        # A history is the kernel's; raw memory is not cleared for a region without one.
         with pytest.raises(Refused) as refused:
             raw.create(link, name="b", phys=ADDRESS, record_depth=1000)
         assert refused.value.errno == errno.ENOSPC

@@ -200,28 +200,8 @@ def test_limits_stay_what_they_were_at_the_load(control: Control) -> None:
 def test_default_may_be_deleted_like_any_other(control: Control) -> None:
     control.delete("default")
     assert list(control.list()) == []
-    # Its parameters have nothing to be of.
-    for name, value in (("period_ns", "1000000000"), ("print", "0")):
-        with pytest.raises(OSError) as refused:
-            (module.PARAMETERS / name).read_text()
-        assert refused.value.errno == errno.ENODEV
-        with pytest.raises(OSError) as refused:
-            (module.PARAMETERS / name).write_text(value)
-        assert refused.value.errno == errno.ENODEV
     control.create("default", period=1_000_000_000)
-    assert (module.PARAMETERS / "period_ns").read_text() == "1000000000\n"
     assert control.get("default").id == 2
-
-
-def test_parameters_and_netlink_change_the_same_settings(control: Control) -> None:
-    control.set("default", period=2_000_000_000, print=PrintMode.CHANGES)
-    assert (module.PARAMETERS / "period_ns").read_text() == "2000000000\n"
-    assert (module.PARAMETERS / "print").read_text() == "2\n"
-    with control.watch(timeout=LIFETIME) as events:
-        (module.PARAMETERS / "period_ns").write_text("3000000000")
-        event = next(events)
-    assert isinstance(event, rtshm.Changed)
-    assert event.region.period_ns == 3_000_000_000
 
 
 def test_changes_are_printed_once_each(control: Control, log: KernelLog) -> None:

@@ -20,7 +20,6 @@ import rtshm
 from rtshm import Control
 
 from tests.lib import first, libc, module
-from tests.lib.child import killed
 from tests.lib.libc import PAGE
 from tests.lib.module import PATIENCE
 from tests.lib.samples import (
@@ -233,34 +232,54 @@ def test_writing_and_mapping_are_refused(reader: int, opened: Callable[..., int]
     assert refused.value.errno == errno.ENODEV
 
 
-def test_depth_stays_while_somebody_reads(control: Control, reader: int) -> None:
-    for depth, record_bytes in ((50, 8), (100, 16), (0, 8)):
-        with pytest.raises(OSError) as refused:
-            control.set("a", record_depth=depth, record_bytes=record_bytes)
-        assert refused.value.errno == errno.EBUSY
-        assert "record-depth: somebody has the samples open" in str(refused.value)
-    control.set("a", period=2 * MS)
-    assert control.get("a").record_depth == 100
+def test_reader_of_another_depth_gets_what_is_left_and_then_the_end(
+    control: Control, opened: Callable[..., int]
+) -> None:
+    control.create("a", period=5 * MS, record_depth=1000)
+    for depth, record_bytes in ((50, 8), (50, 16), (0, 16), (7, 8)):
+        fd = opened() if control.get("a").record_depth else None
+        if fd is not None:
+            first.tick("a", control.get("a").counters.ticks + 5)
+        changed = control.set("a", record_depth=depth, record_bytes=record_bytes)
+        assert (changed.record_depth, changed.record_bytes) == (depth, record_bytes)
+        assert NODE.exists() == (depth > 0)
+        if fd is not None:
+            while os.read(fd, 1 << 20):
+                pass
+            poll = select.poll()
+            poll.register(fd, select.POLLIN)
+            assert poll.poll(0) == [(fd, select.POLLHUP)]
+    assert len(read(opened())) == 1
 
 
-def test_killed_reader_is_no_reader_any_more(control: Control) -> None:
-    control.create("a", period=MS, record_depth=10)
+def test_another_depth_wakes_who_waits(control: Control, opened: Callable[..., int]) -> None:
+    control.create("a", period=HOUR_NS, record_depth=10)
+    first.tick("a")
+    fd = opened()
+    got: list[bytes] = []
+    waiting = threading.Thread(target=lambda: got.append(os.read(fd, STRIDE)))
+    waiting.start()
+    wait_asleep(Path(f"/proc/self/task/{waiting.native_id}"))
+    other = opened()
+    poll = select.poll()
+    poll.register(other, select.POLLIN)
+    with when_polling(lambda: control.set("a", record_depth=11)):
+        assert poll.poll(PATIENCE * 1000) == [(other, select.POLLHUP)]
+    waiting.join(PATIENCE)
+    assert got == [b""]
 
-    def act() -> None:
+
+def test_memory_of_another_depth_counts_until_its_last_reader_is_gone(load: Load) -> None:
+    load(print=0, bytes_max=16 * PAGE)
+    with Control() as control:
+        control.create("a", record_depth=8 * PAGE // STRIDE)
         fd = os.open(NODE, os.O_RDONLY)
-        while True:
-            read(fd)
-
-    with killed(act):
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                control.set("a", record_depth=11 + control.get("a").record_depth % 2)
-            except OSError as error:
-                assert error.errno == errno.EBUSY
-                break
-            assert time.monotonic() < deadline
-    control.set("a", record_depth=5)
+        control.set("a", record_depth=1)
+        with pytest.raises(OSError) as refused:
+            control.create("b", size=8 * PAGE)
+        assert refused.value.errno == errno.ENOSPC
+        os.close(fd)
+        control.create("b", size=8 * PAGE)
 
 
 def test_deleted_region_gives_its_last_samples_and_then_the_end(
@@ -326,7 +345,7 @@ def test_samples_count_for_the_limit_of_all_bytes(load: Load) -> None:
         with pytest.raises(OSError) as refused:
             control.create("a", record_depth=16 * PAGE // STRIDE)
         assert refused.value.errno == errno.ENOSPC
-        assert "record-depth: all regions and samples may have 65536 bytes" in str(refused.value)
+        assert "record-depth: all may have 65536 bytes" in str(refused.value)
         assert not Path("/dev/rtshm/a").exists()
         control.create("a", record_depth=8 * PAGE // STRIDE)
         with pytest.raises(OSError) as refused:

@@ -317,8 +317,6 @@ def test_reader_is_killed_while_it_waits(control: Control) -> None:
 
     with killed(act) as pid:
         wait_asleep(Path(f"/proc/{pid}"))
-        with pytest.raises(OSError, match="somebody has the samples open"):
-            control.set("a", record_depth=5)
     control.set("a", record_depth=5)
 
 
@@ -333,8 +331,6 @@ def test_read_that_waits_goes_on_where_its_descriptor_is_closed(control: Control
     waiting.start()
     wait_asleep(Path(f"/proc/self/task/{waiting.native_id}"))
     os.close(fd)
-    with pytest.raises(OSError, match="somebody has the samples open"):
-        control.set("a", record_depth=5)
     control.delete("a")
     waiting.join(PATIENCE)
     assert got == [b""]

@@ -166,21 +166,6 @@ def test_neither_module_goes_while_it_is_needed(control: rtshm.Control) -> None:
     control.delete("r")
 
 
-def test_module_that_goes_without_removing_its_task_is_survived(
-    control: rtshm.Control, log: KernelLog
-) -> None:
-    run("add 0 r")
-    run("add 9 r")
-    (PARAMETERS / "forget").write_text("1")
-    module.remove("rtshm_probe")
-    texts = [line.text for line in log.lines(0)]
-    for task in (0, 9):
-        assert f"rtshm: r: task probe{task} removed: its module goes without" in texts
-    ticks = control.get("r").counters.ticks
-    wait_until(lambda: control.get("r").counters.ticks > ticks + 20, "20 ticks after it")
-    assert control.get("r").tasks == ()
-
-
 def test_long_task_overruns_its_budget_and_is_stopped_when_asked(
     control: rtshm.Control, log: KernelLog
 ) -> None:

@@ -53,8 +53,6 @@ module_param(hold_bytes, ulong, 0444);
 static bool hold_idle;	/* not busy, as drivers/pnp/system.c has it */
 module_param(hold_idle, bool, 0444);
 static struct resource *held;
-static bool forget;	/* leave what is added when the module goes */
-module_param(forget, bool, 0644);
 
 static char *prefix = "probe";	/* of the tasks' names */
 module_param(prefix, charp, 0444);
@@ -157,7 +155,6 @@ static int probe_many(unsigned int count, const char *region)
 		struct task_struct *running;
 
 		thread->task.name = started ? "second" : "first";
-		thread->task.owner = THIS_MODULE;
 		thread->task.tick = probe_thread_tick;
 		thread->region = region;
 		thread->count = count;
@@ -187,7 +184,6 @@ static int probe_run(const char *value, const struct kernel_param *kp)
 	if (sscanf(value, "large %u %39s", &number, region) == 2) {
 		struct rtshm_task large = {
 			.name = tasks[0].name,
-			.owner = THIS_MODULE,
 			.record_bytes = number,
 			.tick = probe_tick,
 		};
@@ -195,7 +191,7 @@ static int probe_run(const char *value, const struct kernel_param *kp)
 		return rtshm_task_add(region, &large) ?: -EUCLEAN;
 	}
 	if (sscanf(value, "nameless %39s", region) == 1) {
-		struct rtshm_task nameless = { .owner = THIS_MODULE, .tick = probe_tick };
+		struct rtshm_task nameless = { .tick = probe_tick };
 
 		return rtshm_task_add(region, &nameless) ?: -EUCLEAN;
 	}
@@ -216,7 +212,6 @@ static int __init probe_init(void)
 	for (i = 0; i < TASKS; i++) {
 		scnprintf(names[i], sizeof(names[i]), "%s%u", prefix, i);
 		tasks[i].name = names[i];
-		tasks[i].owner = THIS_MODULE;
 		tasks[i].record_bytes = sizeof(struct probe);
 		tasks[i].tick = i == EMPTY ? probe_empty :
 				i == COPIES ? probe_copies : probe_tick;
@@ -236,7 +231,7 @@ static void __exit probe_exit(void)
 {
 	unsigned int i;
 
-	for (i = 0; !forget && i < TASKS; i++)
+	for (i = 0; i < TASKS; i++)
 		rtshm_task_remove(&tasks[i]);
 	if (held) {
 		held->flags |= IORESOURCE_BUSY;

@@ -42,19 +42,19 @@ TOUCHES = {
 # What each rule is shown: where, and what goes there.
 RULES = {
     "free/kfree.cocci": (
-        "kmod/sample_dev.c",
+        "kmod/samples.c",
         "\tkfree(reader);\n\treturn 0;\n",
         "\tkfree(reader);\n\treader->next = 0;\n\treturn 0;\n",
         "reference preceded by free",
     ),
     "locks/double_lock.cocci": (
-        "kmod/sample_dev.c",
+        "kmod/samples.c",
         "\tmutex_unlock(&reader->copying);\n",
         "\tmutex_lock(&rtshm_regions_lock);\n\tmutex_lock(&rtshm_regions_lock);\n",
         "second lock",
     ),
     "locks/mini_lock.cocci": (
-        "kmod/sample_dev.c",
+        "kmod/samples.c",
         "\tmutex_unlock(&reader->copying);\n",
         "\tmutex_unlock(&reader->copying);\n\tmutex_lock(&rtshm_regions_lock);\n"
         "\tif (done < 0)\n\t\treturn done;\n\tmutex_unlock(&rtshm_regions_lock);\n",
@@ -62,9 +62,9 @@ RULES = {
     ),
     "null/deref_null.cocci": (
         "kmod/region.c",
-        "\tif (!region)\n\t\treturn ERR_PTR(-ENOMEM);\n",
-        "\tif (!region)\n\t\treturn ERR_PTR(-region->cpu);\n",
-        "region is NULL but dereferenced",
+        "\tif (!node)\n\t\treturn ERR_PTR(-ENOMEM);\n",
+        "\tif (!node)\n\t\treturn ERR_PTR(-node->mode);\n",
+        "node is NULL but dereferenced",
     ),
     "misc/returnvar.cocci": (
         "kmod/state_dev.c",

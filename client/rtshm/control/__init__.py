@@ -374,9 +374,9 @@ class Control(Handle):
         """Change what is not None, all of it or, when any is refused, nothing.
 
         Times are a text as "1ms", a timedelta, or an int of ns. What is as it was already makes
-        no event. Returns the region as it is then. Raises OSError: EBUSY for
-        another depth or record while its samples are open, ENOENT, EINVAL,
-        ERANGE, ENOSPC, ENOMEM, EPERM.
+        no event. Returns the region as it is then. After another depth or record,
+        an open Samples has what is left of the old ones, then the end. Raises
+        OSError: ENOENT, EINVAL, ERANGE, ENOSPC, ENOMEM, EPERM.
         """
         return self._one(
             Command.REGION_SET,

@@ -77,7 +77,6 @@ static void pi_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 
 static struct rtshm_task pi_task = {
 	.name = "pi",
-	.owner = THIS_MODULE,
 	.record_bytes = sizeof(struct pi),
 	.tick = pi_tick,
 };

@@ -14,15 +14,15 @@ from pathlib import Path
 HERE = Path(__file__).parent
 KMOD = HERE.parents[2] / "kmod"
 
-# In the order in which they are compiled; of copies out, the name that the tree has.
+# In the order in which they are compiled.
 STRUCTURES = ("rtshm_sleeper", "rtshm_ring")
-SLEEPERS = ("rtshm_sleeper_arm", "rtshm_sleeper_wake")
+SLEEPERS = ("rtshm_sleeper_wake",)
 RING = ("rtshm_ring_slot", "rtshm_ring_push", "rtshm_ring_first", "rtshm_ring_run")
 PIECES = ("rtshm_piece", "rtshm_store_piece", "rtshm_load_piece")
 COPIES_IN = ("rtshm_copy_in_locked",)
-COPIES_OUT = ("rtshm_copy_out_once", "rtshm_copy_out_locked")
+COPIES_OUT = ("rtshm_copy_out_once",)
 OTHERS = ("rtshm_name_ok", "rtshm_first_tick")
-OPTIONAL = ("rtshm_sleeper", *SLEEPERS, *COPIES_OUT)
+FUNCTIONS = (*SLEEPERS, *RING, *PIECES, *COPIES_IN, *COPIES_OUT, *OTHERS)
 
 
 def sources() -> str:
@@ -35,22 +35,13 @@ def taken(text: str) -> str:
     for name in STRUCTURES:
         if match := re.search(rf"^struct {name} {{\n.*?^}};\n", text, re.M | re.S):
             found[name] = match[0]
-    for name in (*SLEEPERS, *RING, *PIECES, *COPIES_IN, *COPIES_OUT, *OTHERS):
+    for name in FUNCTIONS:
         pattern = rf"^\w[^\n;]*\b{name}\([^;{{]*\)\n{{\n.*?^}}\n"
         if match := re.search(pattern, text, re.M | re.S):
             found[name] = match[0]
-    missing = [
-        name
-        for name in (*STRUCTURES, *RING, *PIECES, *COPIES_IN, *OTHERS)
-        if name not in found and name not in OPTIONAL
-    ]
+    missing = [name for name in (*STRUCTURES, *FUNCTIONS) if name not in found]
     assert not missing, f"not in kmod/*.[ch]: {missing}; see arithmetic.py"
-    (out,) = [name for name in COPIES_OUT if name in found]
-    first = "region, now" if "u64 now_ns)" in found["rtshm_first_tick"] else "region"
-    names = (
-        f"#define COPY_IN {COPIES_IN[0]}\n#define COPY_OUT {out}\n"
-        f"#define FIRST_TICK(region, now) rtshm_first_tick({first})\n"
-    )
+    names = f"#define COPY_IN {COPIES_IN[0]}\n#define COPY_OUT {COPIES_OUT[0]}\n"
     return "\n".join([*found.values(), names])
 
 

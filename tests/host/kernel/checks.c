@@ -148,10 +148,9 @@ bool name_ok(const char *name)
 
 u64 first_tick(u64 start_ns, u64 phase_ns, u64 period_ns, u64 now_ns)
 {
-	struct rtshm_region region = {
-		.start_ns = start_ns, .phase_ns = phase_ns, .period_ns = period_ns,
+	struct rtshm_config config = {
+		.start_ns = start_ns, .phase_ns = phase_ns, .set.period_ns = period_ns,
 	};
 
-	shown_ns = now_ns;
-	return FIRST_TICK(&region, now_ns);
+	return rtshm_first_tick(&config, now_ns);
 }

@@ -58,23 +58,24 @@ struct list_head {
 #define list_for_each_entry(each, head, member)	for (each = NULL; each;)
 #define wake_up_process(task)			((void)(task))
 
+struct kref {
+	int count;
+};
+
+struct rtshm_config {
+	u64 start_ns, phase_ns;
+	struct {
+		u64 period_ns;
+	} set;
+};
+
 struct rtshm_region {
 	void *mem;
-	u64 start_ns, phase_ns, period_ns;
-	u8 clock;
 };
 
 typedef s64 ktime_t;
 
 #define ns_to_ktime(ns)	((ktime_t)(ns))
-
-/* What every clock shows. */
-static u64 shown_ns;
-
-static inline ktime_t rtshm_clock_now(u8 clock)
-{
-	return shown_ns;
-}
 
 static inline u64 *rtshm_word(const struct rtshm_region *region)
 {

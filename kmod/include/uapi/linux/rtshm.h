@@ -66,8 +66,8 @@ struct rtshm_sample {
  * struct rtshm_watermark - when a reader of samples is woken
  * @samples: When there are so many, 1 to half the depth.
  * @reserved: 0.
- * @wait_ns: Or at the first tick that comes so long after the wait began; 0:
- *	however long it takes.
+ * @wait_ns: Or at the first tick that comes so long after the last read(2) of
+ *	samples, lseek(2) or RTSHM_IOC_WATERMARK; 0: however long it takes.
  *
  * A reader has samples = 1 until it sets another. It holds for poll(2) and for
  * a read(2) that waits, which asks for no more than it has room for.

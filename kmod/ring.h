@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * A ring of samples, for those who read it.
+ */
+#ifndef RTSHM_RING_H
+#define RTSHM_RING_H
+
+#include <linux/kref.h>
+#include <linux/list.h>
+#include <linux/types.h>
+
+/* A reader that sleeps in read(2). Under the region's lock, but for the task. */
+struct rtshm_sleeper {
+	struct list_head	list;
+	struct task_struct	*task;
+	u64			wake_at;	/* head at which the tick wakes it */
+	u64			wake_ns;	/* or CLOCK_MONOTONIC */
+};
+
+/* Under the region's lock, but for what is constant: depth, stride, slots. */
+struct rtshm_ring {
+	struct kref		kref;
+	bool			dead;		/* no tick fills it any more */
+	u64			head;		/* samples so far */
+	u64			wake_at;	/* head at which pollers are woken */
+	u64			wake_ns;	/* or CLOCK_MONOTONIC */
+	struct list_head	sleepers;
+	u32			sleepers_count;
+	u32			at;		/* slot of the next sample */
+	u32			depth;
+	u32			stride;		/* bytes of a sample */
+	void			*slots;
+};
+
+void rtshm_ring_put(struct rtshm_ring *ring);
+u64 rtshm_ring_first(const struct rtshm_ring *ring, u64 next);
+u32 rtshm_ring_run(struct rtshm_ring *ring, u64 first, const void **samples);
+
+#endif /* RTSHM_RING_H */
