@@ -54,7 +54,7 @@ static int __init rtshm_limits_check(void)
 		  RTSHM_PERIOD_FLOOR_NS, RTSHM_PERIOD_MAX_NS },
 		{ "rate_max_hz", rtshm_limits.rate_max_hz, 1, 10000000 },
 		{ "bytes_max", rtshm_limits.bytes_max, PAGE_SIZE, 1ULL << 40 },
-		{ "regions_max", rtshm_limits.regions_max, 1, RTSHM_REGIONS_MAX },
+		{ "regions_max", rtshm_limits.regions_max, 1, 4096 },
 		{ "depth_max", rtshm_limits.depth_max, 0, 1 << 20 },
 	};
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The control plane: the generic netlink family of netlink/rtshm.yaml.
+ * The control plane: the requests of the generic netlink family of netlink/rtshm.yaml.
  *
  * Its operations run in parallel, in the context of the caller. Notifications are
  * sent under rtshm_regions_lock, in the order of what they tell.
@@ -12,6 +12,7 @@
 #include <linux/user_namespace.h>
 
 #include "netlink_gen.h"
+#include "netlink_message.h"
 #include "rtshm.h"
 
 static struct genl_family rtshm_nl_family;
@@ -58,143 +59,13 @@ static struct rtshm_region *rtshm_nl_region(struct genl_info *info,
 	return region;
 }
 
-/* The attribute that pads is the same one in each set. */
-static_assert((int)RTSHM_A_REGION_PAD == (int)RTSHM_A_COUNTERS_PAD);
-static_assert((int)RTSHM_A_REGION_PAD == (int)RTSHM_A_TASK_PAD);
-
-static int rtshm_nl_put_u64(struct sk_buff *skb, int attr, u64 value)
-{
-	return nla_put_u64_64bit(skb, attr, value, RTSHM_A_REGION_PAD);
-}
-
-/* All counters as of one tick. */
-static int rtshm_nl_fill_counters(struct sk_buff *skb, struct rtshm_region *region)
-{
-	struct rtshm_counters now;
-	struct nlattr *nest;
-
-	scoped_guard(raw_spinlock_irq, &region->lock)
-		now = region->counters;
-	nest = nla_nest_start(skb, RTSHM_A_REGION_COUNTERS);
-	if (!nest ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_TICKS, now.ticks) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_MISSED, now.missed) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_PUBLISHED, now.published) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_LATENESS_MIN_NS, now.lateness_min_ns) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_LATENESS_MAX_NS, now.lateness_max_ns) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_LATENESS_SUM_NS, now.lateness_sum_ns) ||
-	    nla_put_64bit(skb, RTSHM_A_COUNTERS_LATENESS_HISTOGRAM,
-			  sizeof(now.lateness_histogram), now.lateness_histogram,
-			  RTSHM_A_COUNTERS_PAD))
-		return -EMSGSIZE;
-	nla_nest_end(skb, nest);
-	return 0;
-}
-
-/* A nest for each, in the order of running. */
-static int rtshm_nl_fill_tasks(struct sk_buff *skb, struct rtshm_region *region)
-{
-	struct rtshm_task *task, now;
-	struct nlattr *nest;
-
-	list_for_each_entry(task, &region->tasks, list) {
-		scoped_guard(raw_spinlock_irq, &region->lock)
-			now = *task;
-		nest = nla_nest_start(skb, RTSHM_A_REGION_TASKS);
-		if (!nest ||
-		    nla_put_string(skb, RTSHM_A_TASK_NAME, now.name) ||
-		    rtshm_nl_put_u64(skb, RTSHM_A_TASK_TICKS, now.ticks) ||
-		    rtshm_nl_put_u64(skb, RTSHM_A_TASK_TIME_MAX_NS, now.time_max_ns) ||
-		    rtshm_nl_put_u64(skb, RTSHM_A_TASK_OVERRUNS, now.overruns) ||
-		    nla_put_u8(skb, RTSHM_A_TASK_STOPPED, now.stopped))
-			return -EMSGSIZE;
-		nla_nest_end(skb, nest);
-	}
-	return 0;
-}
-
-/* As in /proc/iomem, the address is for those who may use it. */
-static int rtshm_nl_fill_phys(struct sk_buff *skb, const struct rtshm_config *config,
-			      const struct sk_buff *asked)
-{
-	bool told = asked && netlink_capable(asked, CAP_SYS_RAWIO);
-
-	if (rtshm_nl_put_u64(skb, RTSHM_A_REGION_PHYS, told ? config->phys : 0) ||
-	    (config->keep && nla_put_flag(skb, RTSHM_A_REGION_KEEP)))
-		return -EMSGSIZE;
-	return 0;
-}
-
-static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region,
-				const struct sk_buff *asked)
-{
-	const struct rtshm_config *config = &region->config;
-	const struct rtshm_settings *set = &config->set;
-	bool raw = config->phys != RTSHM_NONE;
-
-	if (nla_put_string(skb, RTSHM_A_REGION_NAME, config->name) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_ID, region->id) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_SIZE, config->size) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_PERIOD_NS, set->period_ns) ||
-	    nla_put_u8(skb, RTSHM_A_REGION_PRINT, set->print) ||
-	    nla_put_u8(skb, RTSHM_A_REGION_CLOCK, config->clock) ||
-	    (config->phase_ns != RTSHM_NONE &&
-	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_PHASE_NS, config->phase_ns)) ||
-	    (config->start_ns != RTSHM_NONE &&
-	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_START_NS, config->start_ns)) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_LEAD_NS, config->lead_ns) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_TASK_BUDGET_NS, set->task_budget_ns) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_TASK_LONG_MAX, set->task_long_max) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_DEPTH, set->record_depth) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_BYTES, set->record_bytes) ||
-	    nla_put_string(skb, RTSHM_A_REGION_LAYOUT, config->layout) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_MODE, config->mode) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_UID, from_kuid(&init_user_ns, config->uid)) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_GID, from_kgid(&init_user_ns, config->gid)) ||
-	    (config->cpu != RTSHM_CPU_ANY &&
-	     nla_put_u32(skb, RTSHM_A_REGION_CPU, config->cpu)) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_USERS, atomic_read(&region->users)) ||
-	    (set->record_depth &&
-	     nla_put_u32(skb, RTSHM_A_REGION_SAMPLE_BYTES,
-			 sizeof(struct rtshm_sample) + set->record_bytes)) ||
-	    (raw && rtshm_nl_fill_phys(skb, config, asked)) ||
-	    (!raw && !config->access_given &&
-	     nla_put_flag(skb, RTSHM_A_REGION_ACCESS_DEFAULT)))
-		return -EMSGSIZE;
-	return rtshm_nl_fill_counters(skb, region) ?: rtshm_nl_fill_tasks(skb, region);
-}
-
-/*
- * rtshm_regions_lock held. A whole message about a region, or nothing of it and an
- * errno; for who @asked, or with NULL for everybody.
- */
-static int rtshm_nl_fill(struct sk_buff *skb, struct rtshm_region *region,
-			 const struct sk_buff *asked, u32 seq, int flags, u8 cmd,
-			 struct netlink_callback *cb)
-{
-	void *header;
-
-	header = genlmsg_put(skb, asked ? NETLINK_CB(asked).portid : 0, seq,
-			     &rtshm_nl_family, flags, cmd);
-	if (!header)
-		return -EMSGSIZE;
-	if (cb)
-		genl_dump_check_consistent(cb, header);
-	if (rtshm_nl_fill_region(skb, region, asked)) {
-		genlmsg_cancel(skb, header);
-		return -EMSGSIZE;
-	}
-	genlmsg_end(skb, header);
-	return 0;
-}
-
 /* rtshm_regions_lock held. What was asked for is done, if the reply has room or not. */
 static void rtshm_nl_reply(struct sk_buff *reply, struct rtshm_region *region,
 			   const struct sk_buff *asked, struct genl_info *info)
 {
 	/* The largest message fits a fresh buffer. */
-	if (WARN_ON_ONCE(rtshm_nl_fill(reply, region, asked, info->snd_seq, 0,
-				       info->genlhdr->cmd, NULL)))
+	if (WARN_ON_ONCE(rtshm_nl_message(reply, &rtshm_nl_family, region, asked,
+					  info->snd_seq, 0, info->genlhdr->cmd, NULL)))
 		nlmsg_free(reply);
 	else
 		genlmsg_reply(reply, info);
@@ -210,7 +81,7 @@ void rtshm_netlink_notify(struct rtshm_region *region, u8 cmd)
 	    !genl_has_listeners(&rtshm_nl_family, &init_net, RTSHM_NLGRP_REGIONS))
 		return;
 	skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
-	if (!skb || rtshm_nl_fill(skb, region, NULL, 0, 0, cmd, NULL)) {
+	if (!skb || rtshm_nl_message(skb, &rtshm_nl_family, region, NULL, 0, 0, cmd, NULL)) {
 		nlmsg_free(skb);
 		genl_set_err(&rtshm_nl_family, &init_net, 0, RTSHM_NLGRP_REGIONS,
 			     -ENOBUFS);
@@ -253,8 +124,9 @@ int rtshm_nl_region_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 		if (region->id <= cb->args[0] || !region->live)
 			continue;
 		if (region->id > cb->args[1] ||
-		    rtshm_nl_fill(skb, region, cb->skb, cb->nlh->nlmsg_seq,
-				  NLM_F_MULTI, RTSHM_CMD_REGION_GET, cb))
+		    rtshm_nl_message(skb, &rtshm_nl_family, region, cb->skb,
+				     cb->nlh->nlmsg_seq, NLM_F_MULTI,
+				     RTSHM_CMD_REGION_GET, cb))
 			break;
 		cb->args[0] = region->id;
 	}

@@ -9,12 +9,25 @@
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/cdev.h>
+#include <linux/device.h>
 #include <linux/idr.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
 #include "rtshm.h"
+
+/* Device numbers, including those of deleted regions that are still open. */
+#define RTSHM_MINORS	8192
+
+/* A device node of a region. Its device holds a reference to the region. */
+struct rtshm_node {
+	struct device		dev;
+	struct cdev		cdev;
+	struct rtshm_region	*region;
+	umode_t			mode;
+};
 
 static dev_t rtshm_devt;
 
@@ -78,6 +91,12 @@ static const struct device_type rtshm_node_type = {
 	.uevent = rtshm_node_uevent,
 	.release = rtshm_node_release,
 };
+
+/* Of an inode that is opened: the file holds the node, and the node the region. */
+struct rtshm_region *rtshm_region_of(const struct inode *inode)
+{
+	return container_of(inode->i_cdev, struct rtshm_node, cdev)->region;
+}
 
 /*
  * Makes the node /dev/rtshm/<name><suffix>. udev hears of it by
@@ -155,7 +174,7 @@ static void rtshm_region_release(struct kref *kref)
 {
 	struct rtshm_region *region = container_of(kref, typeof(*region), kref);
 
-	if (region->phys)
+	if (IS_ENABLED(CONFIG_HAS_IOMEM) && region->phys)
 		rtshm_phys_put(region->phys);
 	else
 		rtshm_memory_put((void __force *)region->mem, region->config.size);
@@ -248,8 +267,12 @@ static int rtshm_region_fill(struct rtshm_region *region, struct netlink_ext_ack
 {
 	void *mem;
 
-	if (region->config.phys != RTSHM_NONE)
-		return rtshm_refuse_part(extack, "size", rtshm_phys_get(region, extack));
+	if (region->config.phys != RTSHM_NONE) {
+		if (IS_ENABLED(CONFIG_HAS_IOMEM))
+			return rtshm_refuse_part(extack, "size",
+						 rtshm_phys_get(region, extack));
+		return rtshm_refuse(extack, -ENXIO, "phys: this machine has no such addresses");
+	}
 	mem = rtshm_memory_get(region->config.size);
 	if (PTR_ERR(mem) == -ENOSPC)
 		return rtshm_refuse(extack, -ENOSPC,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What crosses the files of the module: the region and the functions that work on
- * it. The files from the ground up; a call never goes down this list:
+ * The region, and the functions that cross the files of the module. The files from
+ * the ground up; a call never goes down this list:
  *
  *     limits.c     what a region may be
  *     memory.c     memory of regions and samples     phys.c   raw memory
@@ -13,14 +13,12 @@
  *     region.c     one region: device nodes, bring-up, tear-down
  *     state_dev.c  /dev/rtshm/<name>     samples.c  /dev/rtshm/<name>.samples
  *     registry.c   all regions: find, make, change, remove
- *     netlink.c    the control plane
+ *     netlink.c    the control plane     netlink_message.c  what it tells of a region
  *     main.c       module parameters, order of loading and unloading
  */
 #ifndef RTSHM_H
 #define RTSHM_H
 
-#include <linux/cdev.h>
-#include <linux/device.h>
 #include <linux/fs.h>
 #include <linux/hrtimer.h>
 #include <linux/kref.h>
@@ -36,19 +34,10 @@
 #include "config.h"
 #include "rtshm_task.h"
 
-/* Device numbers, including those of deleted regions that are still open. */
-#define RTSHM_MINORS		8192
-
-/* Two nodes each. */
-#define RTSHM_REGIONS_MAX	4096
-
 /* Ticks and samples before the first: tests/boots/test_month.py has another. */
 #ifndef RTSHM_TICKS_BEFORE
 #define RTSHM_TICKS_BEFORE	0ULL
 #endif
-
-/* A netlink message has room for this many. */
-#define RTSHM_TASKS_MAX		8
 
 struct rtshm_counters {
 	u64			ticks;
@@ -70,17 +59,9 @@ enum rtshm_pending {
 	RTSHM_COMPARED,		/* compared_value is of this mode of printing */
 };
 
+struct rtshm_node;
 struct rtshm_phys;
-struct rtshm_region;
 struct rtshm_ring;
-
-/* A device node of a region. Its device holds a reference to the region. */
-struct rtshm_node {
-	struct device		dev;
-	struct cdev		cdev;
-	struct rtshm_region	*region;
-	umode_t			mode;
-};
 
 struct rtshm_region {
 	/* References: the list of regions, nodes (an open file holds its node), claims. */
@@ -126,8 +107,7 @@ struct rtshm_region {
 	s64			ahead_ns;	/* its clock, of CLOCK_MONOTONIC */
 	s32			compared_value;	/* of the last line that was due */
 
-	/* Held to take the timer from one cpu to another. */
-	struct mutex		timer_move;
+	struct mutex		timer_move;	/* held to restart the timer */
 	struct hlist_node	cpuhp;		/* its own cpu returns */
 
 	/* Atomic bits and single words between the tick and the thread. */
@@ -167,19 +147,9 @@ extern atomic64_t rtshm_bytes;
 void *rtshm_memory_get(u64 bytes);
 void rtshm_memory_put(void *memory, u64 bytes);
 
-/* phys.c; user-mode Linux has no physical addresses. */
-#ifdef CONFIG_HAS_IOMEM
+/* phys.c, with CONFIG_HAS_IOMEM */
 int rtshm_phys_get(struct rtshm_region *region, struct netlink_ext_ack *extack);
 void rtshm_phys_put(struct rtshm_phys *phys);
-#else
-static inline int rtshm_phys_get(struct rtshm_region *region, struct netlink_ext_ack *extack)
-{
-	return rtshm_refuse(extack, -ENXIO,
-			    "phys: not all of it is reserved; set memory aside with memmap= at boot");
-}
-
-static inline void rtshm_phys_put(struct rtshm_phys *phys) { }
-#endif
 
 /* copy.c */
 void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from, size_t len);
@@ -226,13 +196,13 @@ int rtshm_region_build(struct rtshm_region *region, struct netlink_ext_ack *exta
 int rtshm_region_record(struct rtshm_region *region, const struct rtshm_settings *set,
 			struct netlink_ext_ack *extack);
 long rtshm_region_info(struct rtshm_region *region, u32 sample_bytes, void __user *to);
+struct rtshm_region *rtshm_region_of(const struct inode *inode);
 void rtshm_region_announce(struct rtshm_region *region);
 void rtshm_region_stop(struct rtshm_region *region);
 void rtshm_region_put(struct rtshm_region *region);
 
 /* state_dev.c, samples.c */
-extern const struct file_operations rtshm_state_fops;
-extern const struct file_operations rtshm_samples_fops;
+extern const struct file_operations rtshm_state_fops, rtshm_samples_fops;
 
 /* registry.c */
 extern struct mutex rtshm_regions_lock;

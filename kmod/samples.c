@@ -37,8 +37,7 @@ struct rtshm_reader {
 
 static int rtshm_samples_open(struct inode *inode, struct file *file)
 {
-	struct rtshm_region *region = container_of(inode->i_cdev, struct rtshm_node,
-						   cdev)->region;
+	struct rtshm_region *region = rtshm_region_of(inode);
 	struct rtshm_reader *reader = kzalloc(sizeof(*reader), GFP_KERNEL_ACCOUNT);
 
 	if (!reader)

@@ -23,9 +23,7 @@
 
 static int rtshm_state_open(struct inode *inode, struct file *file)
 {
-	/* The file holds inode->i_cdev, and with it the node and the region. */
-	struct rtshm_region *region = container_of(inode->i_cdev, struct rtshm_node,
-						   cdev)->region;
+	struct rtshm_region *region = rtshm_region_of(inode);
 
 	/* An inode with the cdev at hand outlives the node: see /proc/<pid>/fd. */
 	if (READ_ONCE(region->dead))

@@ -19,6 +19,9 @@
 
 #include "rtshm.h"
 
+/* Of a region: a netlink message has room for this many. */
+#define RTSHM_TASKS_MAX	8
+
 /* Hard interrupt, region->lock held. */
 static void rtshm_task_count(struct rtshm_region *region, struct rtshm_task *task,
 			     u64 period_ns, u64 time_ns)
@@ -40,9 +43,9 @@ static void rtshm_task_count(struct rtshm_region *region, struct rtshm_task *tas
 }
 
 /*
- * Hard interrupt, region->lock held and region->sequence odd. In the order of adding.
- * The clock is read once a task: each begins where the one before ended, the first with the tick.
- * Returns CLOCK_MONOTONIC at the end of the last, or of the tick's begin.
+ * Hard interrupt, region->lock held and region->sequence odd. Runs the tasks in the
+ * order of adding. The clock is read once a task: each begins where the one before
+ * ended. Returns CLOCK_MONOTONIC at the end of the last, or when the tick began.
  */
 ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *tick)
 {
@@ -60,17 +63,6 @@ ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *ti
 	return end_ns;
 }
 
-/* region->lock held. One that was stopped and not told of, or NULL. */
-static struct rtshm_task *rtshm_task_to_tell(struct rtshm_region *region)
-{
-	struct rtshm_task *task;
-
-	list_for_each_entry(task, &region->tasks, list)
-		if (task->stopped && !task->told)
-			return task;
-	return NULL;
-}
-
 /* The region's thread. Nothing is printed under the lock that a tick takes. */
 void rtshm_tasks_print_stopped(struct rtshm_region *region)
 {
@@ -79,32 +71,21 @@ void rtshm_tasks_print_stopped(struct rtshm_region *region)
 	u32 ticks;
 
 	do {
-		scoped_guard(raw_spinlock_irqsave, &region->lock) {
-			task = rtshm_task_to_tell(region);
-			if (task) {
+		ticks = 0;
+		scoped_guard(raw_spinlock_irq, &region->lock) {
+			list_for_each_entry(task, &region->tasks, list) {
+				if (!task->stopped || task->told)
+					continue;
 				task->told = true;
 				strscpy(name, task->name, sizeof(name));
 				ticks = task->long_in_row;
+				break;
 			}
 		}
-		if (task)
+		if (ticks)
 			pr_warn("%s: task %s stopped: longer than half the period %u ticks in a row\n",
 				rtshm_name(region), name, ticks);
-	} while (task);
-}
-
-/*
- * rtshm_regions_lock held. From the next tick on. Who calls this needs the
- * module, which so is there to be held.
- */
-static void rtshm_task_attach(struct rtshm_region *region,
-			      struct rtshm_task *task)
-{
-	__module_get(THIS_MODULE);
-	task->region = region;
-	region->tasks_count++;
-	scoped_guard(raw_spinlock_irq, &region->lock)
-		list_add_tail(&task->list, &region->tasks);
+	} while (ticks);
 }
 
 /* rtshm_regions_lock held. Afterwards the task does not run and never will. */
@@ -136,7 +117,7 @@ void rtshm_tasks_end(struct rtshm_region *region)
 	WRITE_ONCE(rtshm_gone_caller, NULL);
 }
 
-/* Any thread but the one that is meant sees some other one, or none. */
+/* Only the thread that runs gone() can find itself here, so no lock is needed. */
 static bool rtshm_in_gone(void)
 {
 	return READ_ONCE(rtshm_gone_caller) == current;	/* rtshm_tasks_end() */
@@ -201,7 +182,12 @@ int rtshm_task_add(const char *region_name, struct rtshm_task *task)
 	task->long_in_row = 0;
 	task->stopped = false;
 	task->told = false;
-	rtshm_task_attach(region, task);
+	task->region = region;
+	region->tasks_count++;
+	/* The caller needs this module, which so is there to be held. */
+	__module_get(THIS_MODULE);
+	scoped_guard(raw_spinlock_irq, &region->lock)
+		list_add_tail(&task->list, &region->tasks);
 	rtshm_regions_changed();
 	rtshm_netlink_notify(region, RTSHM_CMD_REGION_SET_NTF);
 	return 0;

@@ -63,10 +63,7 @@ static bool rtshm_poller_disarm(struct rtshm_region *region, bool ready, bool ta
 {
 	bool armed;
 
-	/*
-	 * Another process cleared the word, if anybody did. Not smp_rmb(): its
-	 * store may be here already and not yet where the poller looked.
-	 */
+	/* Not smp_rmb(): the store that cleared it may not be where the poller looked. */
 	if (!ready)
 		smp_mb();	/* rtshm_state_poll() */
 	armed = (taken || !ready) &&
@@ -96,7 +93,7 @@ static void rtshm_count(struct rtshm_region *region, u64 lateness_ns, bool taken
 	counters->published += taken;
 }
 
-/* Hard interrupt, region->lock held. Whether the thread is to wake readers. */
+/* Hard interrupt, region->lock held. Whether the thread is to wake pollers. */
 static bool rtshm_record(struct rtshm_region *region,
 			 const struct rtshm_tick *tick, u64 word)
 {
@@ -117,7 +114,7 @@ static bool rtshm_record(struct rtshm_region *region,
 	return waitqueue_active(&region->samples_queue);
 }
 
-/* Any context. A time on CLOCK_MONOTONIC as one on a clock: enum rtshm_clock. */
+/* A time on CLOCK_MONOTONIC as one on a clock: enum rtshm_clock. */
 static ktime_t rtshm_on_clock(u8 clock, ktime_t time)
 {
 	switch (clock) {
@@ -130,19 +127,18 @@ static ktime_t rtshm_on_clock(u8 clock, ktime_t time)
 	}
 }
 
-/* Any context. */
 ktime_t rtshm_clock_now(u8 clock)
 {
 	return rtshm_on_clock(clock, ktime_get());
 }
 
-/* Any context. How far the clock is ahead of CLOCK_MONOTONIC: constant until a step. */
+/* How far the clock is ahead of CLOCK_MONOTONIC: constant until it is set. */
 static s64 rtshm_ahead_ns(u8 clock, ktime_t now)
 {
 	return ktime_sub(rtshm_on_clock(clock, now), now);
 }
 
-/* Any context. How long since the tick that the timer is set for was due. */
+/* How long since the tick that the timer is set for was due. */
 static s64 rtshm_since_due_ns(const struct rtshm_region *region, ktime_t now)
 {
 	return ktime_sub(now, hrtimer_get_expires(&region->timer)) - region->config.lead_ns;
@@ -153,15 +149,6 @@ static void rtshm_wait_due(const struct rtshm_region *region)
 {
 	while (rtshm_since_due_ns(region, ktime_get()) < 0)
 		cpu_relax();
-}
-
-/*
- * Hard interrupt. now: CLOCK_MONOTONIC. Not a second look at the clock: the
- * time of a sample less its lateness is when the tick was due.
- */
-static u64 rtshm_lateness_ns(const struct rtshm_region *region, ktime_t now)
-{
-	return max_t(s64, 0, rtshm_since_due_ns(region, now));
 }
 
 /*
@@ -210,17 +197,6 @@ static u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now, u64 peri
 	return periods;
 }
 
-/*
- * Hard interrupt. now: CLOCK_MONOTONIC. To the next tick that is to come; the
- * periods that are over without one. After a step back, none is over.
- */
-static u64 rtshm_forward(struct rtshm_region *region, ktime_t now, u64 period_ns)
-{
-	u64 periods = rtshm_periods_over(region, now, period_ns);
-
-	return periods ? periods - 1 : 0;
-}
-
 /* Hard interrupt: see the head of this file. */
 static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 {
@@ -232,7 +208,7 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 	union rtshm_word_bits seen;
 	bool report, wake = false;
 	ktime_t now;
-	u64 missed;
+	u64 periods, missed;
 	u32 print;
 
 	/* Without the lock, for which others would wait with it. */
@@ -242,7 +218,7 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 		/* Here, so that nobody's copy counts as a task's time. */
 		now = ktime_get();
 		tick.time_ns = now;
-		tick.lateness_ns = rtshm_lateness_ns(region, now);
+		tick.lateness_ns = max_t(s64, 0, rtshm_since_due_ns(region, now));
 		tick.period_ns = region->config.set.period_ns;
 		tick.missed = region->missed_before;
 		print = region->config.set.print;
@@ -258,7 +234,9 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 		/* After the tasks: what they store is in this tick's sample. */
 		if (region->ring)
 			wake = rtshm_record(region, &tick, seen.bits);
-		missed = rtshm_forward(region, now, tick.period_ns);
+		periods = rtshm_periods_over(region, now, tick.period_ns);
+		/* The first of them is that of this tick; none after a step back. */
+		missed = periods ? periods - 1 : 0;
 		region->counters.missed += missed;
 		region->missed_before = min_t(u64, missed, U32_MAX);
 	}
@@ -372,7 +350,7 @@ int rtshm_tick_start(struct rtshm_region *region)
 	return smp_call_function_single(region->config.cpu, rtshm_timer_start, region, true);
 }
 
-/* Process context, or the interrupt of rtshm_tick_shorten() on the timer's cpu. */
+/* As rtshm_timer_start(), where the timer was. */
 static void rtshm_timer_restart(void *data)
 {
 	struct rtshm_region *region = data;

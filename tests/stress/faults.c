@@ -16,8 +16,10 @@
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <linux/netlink.h>
 
 #include "stress.h"
 
@@ -123,6 +125,28 @@ static void view_region(const struct message *message, void *data)
 	for (size_t i = 0; i < ARRAY_SIZE(types); i++)
 		view_add(data, " %lu", (unsigned long)message_number(message, types[i]));
 	view_add(data, "\n");
+}
+
+/* Whether udev has heard of a new node of the region since it was asked last. */
+static bool heard(void)
+{
+	static int uevents = -1;
+	char text[4096];
+	bool added = false;
+	ssize_t length;
+
+	if (uevents < 0) {
+		struct sockaddr_nl address = { .nl_family = AF_NETLINK, .nl_groups = 1 };
+
+		uevents = socket(AF_NETLINK, SOCK_RAW, NETLINK_KOBJECT_UEVENT);
+		if (uevents < 0 || bind(uevents, (void *)&address, sizeof(address)))
+			fail("uevents: %m");
+	}
+	while ((length = recv(uevents, text, sizeof(text) - 1, MSG_DONTWAIT)) > 0) {
+		text[length] = 0;
+		added |= !strncmp(text, "add@", 4) && strstr(text, "/fault");
+	}
+	return added;
 }
 
 static void look(struct view *view)
@@ -321,26 +345,6 @@ static int watermark(void)
 	return result(ioctl(fd, RTSHM_IOC_WATERMARK, &watermark));
 }
 
-#define PARAMETER	"/sys/module/rtshm/parameters/period_ns"
-
-static int write_parameter(void)
-{
-	fd = open(PARAMETER, O_WRONLY);
-	return result(fd) ?: result(write(fd, "3000000000000", 13));
-}
-
-static int read_parameter(void)
-{
-	fd = open(PARAMETER, O_RDONLY);
-	return result(fd) ?: result(read(fd, buffer, sizeof(buffer)));
-}
-
-static void parameter_back(void)
-{
-	write_text(PARAMETER, "3600000000000");
-	undo();
-}
-
 /* The file is opened before: the module has no part in that. */
 static void have_file(void)
 {
@@ -365,7 +369,7 @@ static unsigned int points_before_parameters(void)
 
 	have_file();
 	arm(many);
-	if (!syscall(SYS_finit_module, fd, "period_ns=0", 0) || errno != ERANGE)
+	if (!syscall(SYS_finit_module, fd, "period_ns=x", 0) || errno != EINVAL)
 		fail("loading with a wrong parameter: %m");
 	points = many - left();
 	arm(0);
@@ -436,8 +440,6 @@ static const struct operation {
 	{ "write", have_state, write_some, undo, MEMORY, .changes_nothing = true },
 	{ "read samples", have_reader, read_some, undo, MEMORY, .changes_nothing = true },
 	{ "watermark", have_reader, watermark, undo, MEMORY, .changes_nothing = true },
-	{ "write parameter", nothing, write_parameter, parameter_back, MEMORY },
-	{ "read parameter", nothing, read_parameter, undo, MEMORY, .changes_nothing = true },
 	{ "load", have_file, load, undo_module, MEMORY, .without_module = true },
 	{ "unload", have_module, unload, undo_module, 0, .without_module = true },
 };
@@ -479,6 +481,7 @@ static unsigned int inject(const struct operation *operation)
 		operation->prepare();
 		if (!operation->without_module)
 			look(&before);
+		heard();
 		arm(nth);
 		error = operation->act();
 		injected = disarm();
@@ -512,6 +515,9 @@ static unsigned int inject(const struct operation *operation)
 				same(&before, &after, operation->name, nth);
 		} else if (error || operation->changes_nothing) {
 			same(&before, &after, operation->name, nth);
+			if (heard())
+				fail("%s refused at point %u, and udev heard of it",
+				     operation->name, nth);
 		}
 		operation->undo();
 	}

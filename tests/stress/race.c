@@ -16,12 +16,12 @@ static int allow(int error, int other, const char *what)
 }
 
 struct done {
-	uint64_t made, removed, set, parameters, failed;
+	uint64_t made, removed, set, defaults, failed;
 };
 
 static void act(struct genl *genl, struct done *done)
 {
-	static const char *const periods[] = { "250000", "500000", "1000000" };
+	static const uint64_t periods[] = { 250000, 500000, 1000000 };
 	const char *name = names[dice_below(ARRAY_SIZE(names))];
 	struct region region = {
 		.name = name,
@@ -40,15 +40,16 @@ static void act(struct genl *genl, struct done *done)
 	} else if (dice_of_100 < 4) {
 		fine = allow(region_delete(genl, name), ENOENT, "delete");
 		done->removed += fine;
-	} else if (dice_of_100 < 8) {
-		write_text("/sys/module/rtshm/parameters/period_ns",
-			   periods[dice_below(ARRAY_SIZE(periods))]);
-		done->parameters++;
-		fine = 1;
 	} else if (dice_of_100 < 10) {
-		write_text("/sys/module/rtshm/parameters/print",
-			   dice_below(2) ? "0" : "2");
-		done->parameters++;
+		struct region always = {
+			.name = "default",
+			.period_ns = periods[dice_below(ARRAY_SIZE(periods))],
+			/* off, or changes */
+			.print_plus_1 = 1 + 2 * dice_below(2),
+		};
+
+		must(region_set(genl, &always), "set default");
+		done->defaults++;
 		fine = 1;
 	} else if (dice_of_100 < 12) {
 		/* To another ring, or to none, under the tick that fills it. */
@@ -102,7 +103,7 @@ void race(const struct numbers *numbers)
 		sum.made += done.made;
 		sum.removed += done.removed;
 		sum.set += done.set;
-		sum.parameters += done.parameters;
+		sum.defaults += done.defaults;
 		sum.failed += done.failed;
 	}
 	genl_open(&genl);
@@ -114,6 +115,6 @@ void race(const struct numbers *numbers)
 	say("operations", 2 * half);
 	say("made", sum.made);
 	say("set", sum.set);
-	say("parameters", sum.parameters);
+	say("defaults", sum.defaults);
 	say("late", sum.failed);
 }
