@@ -133,7 +133,7 @@ static int rtshm_task_check(const struct rtshm_region *region,
 		return -EBUSY;
 	if (region->tasks_count >= RTSHM_TASKS_MAX)
 		return -ENOSPC;
-	if (task->record_bytes > region->config.size - sizeof(struct rtshm_word))
+	if (task->layout_bytes > region->config.size - sizeof(struct rtshm_word))
 		return -ERANGE;
 	list_for_each_entry(other, &region->tasks, list)
 		if (!strcmp(other->name, task->name))
@@ -154,7 +154,7 @@ static int rtshm_task_check(const struct rtshm_region *region,
  * * -ENOENT: there is no such region.
  * * -EBUSY: the task is added already.
  * * -EEXIST: another task of the region has its name.
- * * -ERANGE: the region has fewer than record_bytes behind its first eight.
+ * * -ERANGE: the region has fewer than layout_bytes behind its first eight.
  * * -ENOSPC: the region has as many tasks as it may.
  * * -EDEADLK: called from a task's gone().
  */

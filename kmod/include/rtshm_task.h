@@ -15,7 +15,7 @@
  *
  *     static struct rtshm_task doubler_task = {
  *             .name = "doubler",
- *             .record_bytes = sizeof(struct doubler),
+ *             .layout_bytes = sizeof(struct doubler),
  *             .tick = doubler_tick,
  *     };
  *
@@ -44,19 +44,19 @@ struct rtshm_region;
 
 /**
  * struct rtshm_tick - a tick, as its tasks see it
- * @record: The region behind its first eight bytes: where its layout begins. At
- *	least the task's record_bytes of it are there.
+ * @record: The region behind its first eight bytes, where its layout begins. At
+ *	least the task's layout_bytes are there.
  * @number: Number of the tick, from 1.
  * @time_ns: CLOCK_MONOTONIC when the tick ran. The time of the first task is
  *	counted from here, of each other from the end of the one before.
  * @lateness_ns: From when the tick was due until it ran.
  * @period_ns: The region's period.
- * @missed: Periods without a tick of their own since the tick before, U32_MAX
- *	for that many and more.
+ * @missed: Periods without a tick of their own since the tick before, at most
+ *	U32_MAX.
  * @some_int: The value of the region's word, as this tick saw it.
  * @announced: Whether the value was announced, and this tick took it.
  *
- * Good until the task's tick() returns.
+ * Valid until the task's tick() returns.
  */
 struct rtshm_tick {
 	void __shm		*record;
@@ -74,21 +74,22 @@ struct rtshm_tick {
 
 /**
  * struct rtshm_task - code that runs in each tick of a region
- * @name: As a region's name; no two tasks of a region have the same.
- * @record_bytes: How much of the region behind its first eight bytes it uses.
- * @tick: Called in each tick, in hard interrupt context, on PREEMPT_RT too:
- *	nothing that sleeps, allocates, wakes or takes a lock that is not raw, in
- *	a time far below the period. What it stores is in this tick's sample.
- * @gone: Called, if it is not NULL, when the region is deleted: tick() runs no
- *	more, and the task may be added again, but not from within. Process
- *	context.
+ * @name: As a region's name. Each task of a region has another one.
+ * @layout_bytes: Bytes that it uses of the region behind its first eight.
+ * @tick: Called in each tick, in hard interrupt context, on PREEMPT_RT too. It must
+ *	not sleep, allocate, wake or take a lock that is not raw, and takes a time
+ *	far below the period. What it stores is in this tick's sample.
+ * @gone: Called, if it is not NULL, when the region is deleted, in process context.
+ *	tick() is not called any more, and the task may be added again, but not
+ *	from within gone().
  *
- * The rest is rtshm's, and zero before the task is added for the first time. The
- * structure stays where it is for as long as the task is added.
+ * The other members are rtshm's, and zero before the task is added for the first
+ * time. The module that has the structure removes the task before it is unloaded,
+ * and where its init fails.
  */
 struct rtshm_task {
 	const char		*name;
-	size_t			record_bytes;
+	size_t			layout_bytes;
 	void			(*tick)(struct rtshm_task *task,
 					const struct rtshm_tick *tick);
 	void			(*gone)(struct rtshm_task *task);

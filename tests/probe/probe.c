@@ -184,7 +184,7 @@ static int probe_run(const char *value, const struct kernel_param *kp)
 	if (sscanf(value, "large %u %39s", &number, region) == 2) {
 		struct rtshm_task large = {
 			.name = tasks[0].name,
-			.record_bytes = number,
+			.layout_bytes = number,
 			.tick = probe_tick,
 		};
 
@@ -212,7 +212,7 @@ static int __init probe_init(void)
 	for (i = 0; i < TASKS; i++) {
 		scnprintf(names[i], sizeof(names[i]), "%s%u", prefix, i);
 		tasks[i].name = names[i];
-		tasks[i].record_bytes = sizeof(struct probe);
+		tasks[i].layout_bytes = sizeof(struct probe);
 		tasks[i].tick = i == EMPTY ? probe_empty :
 				i == COPIES ? probe_copies : probe_tick;
 		tasks[i].gone = probe_gone;

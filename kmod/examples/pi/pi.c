@@ -77,7 +77,7 @@ static void pi_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 
 static struct rtshm_task pi_task = {
 	.name = "pi",
-	.record_bytes = sizeof(struct pi),
+	.layout_bytes = sizeof(struct pi),
 	.tick = pi_tick,
 };
 
