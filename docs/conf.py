@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING
 
 import rtshm
@@ -35,9 +36,12 @@ python_display_short_literal_types = True
 python_maximum_signature_line_length = 90
 
 
-def want_docstring(_app: Sphinx, _what: str, name: str, *rest: object) -> None:
+def want_docstring(
+    _app: Sphinx, _what: str, name: str, thing: object, _options: object, lines: list[str]
+) -> None:
     """Nothing is in the reference without a word about it."""
-    lines = rest[-1]
+    # Sphinx does not read what a dict of __slots__ says of an attribute with an annotation.
+    lines += [] if lines else (inspect.getdoc(thing) or "").splitlines()
     if not lines:
         logging.getLogger(__name__).warning("%s has no docstring", name)
 
