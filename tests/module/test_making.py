@@ -220,7 +220,9 @@ def test_region_that_cannot_be_made_is_heard_of_by_nobody(load: Load) -> None:
             control.create("a", record_depth=4 * PAGE // 40)
         assert refused.value.errno == errno.ENOSPC
         control.create("b")
-        assert next(watch).region.name == "b"
+        event = next(watch)
+        assert isinstance(event, rtshm.Created)
+        assert event.region.name == "b"
         assert b"DEVNAME=rtshm/b\0" in heard.recv(8192)
 
 
