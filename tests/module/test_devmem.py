@@ -44,9 +44,8 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def remedy(error: BaseException) -> str:
-    (note,) = error.__notes__
-    assert isinstance(note, str)
-    return note
+    assert isinstance(error, rtshm.RefusedError)
+    return error.remedy
 
 
 # --- sharing ------------------------------------------------------------------------------
