@@ -25,6 +25,7 @@ RESULT = "result of a suite"
 FOLDERS = ("tests/boots", "tools/tests", "vm/tests", "tests/host", "bench/tests")
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_xdist_auto_num_workers() -> int:
     """Of `-n auto`: one more than cpus, since a guest sleeps for a third of its time."""
     return len(os.sched_getaffinity(0)) + 1
