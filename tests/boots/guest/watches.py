@@ -11,6 +11,7 @@ import resource
 import select
 import time
 
+import numpy as np
 import rtshm
 
 from tests.lib import module
@@ -20,10 +21,11 @@ FILES = 3000
 SETS = 30
 SECONDS = 4.0
 NOBODY = 65534
-
-
-# Ticks from 131,072 ns on.
-LATE_BIN = 17
+# The watches come every 10 ms, and took up to 20 ms.
+LATE_NS = 131_072
+# The first ticks come while this program still frees what it made the region with, with
+# interrupts off for up to 1.5 ms at a time.
+FIRST = 100
 
 
 def watch(write: int) -> None:
@@ -54,13 +56,13 @@ def main() -> None:
         control.create("flooded", period=10_000_000, record_depth=64, mode=0o444, cpu=0)
         with killed(lambda: watch(write)):
             assert os.read(read, 1) == b"."
-            control.create("victim", period=1_000_000, cpu=0)
+            control.create("victim", period=1_000_000, record_depth=10_000, cpu=0)
             time.sleep(SECONDS)
-            counters = control.get("victim").counters
-        assert counters.ticks > 0.9 * SECONDS * 1000, counters
-        assert counters.missed == 0, counters
-        # The watches come every 10 ms.
-        assert sum(counters.lateness_histogram[LATE_BIN:]) == 0, counters
+            with rtshm.Samples("victim", oldest=True) as samples:
+                ticks = samples.read_array(wait=False)[FIRST:]
+        assert len(ticks) > 0.9 * SECONDS * 1000
+        assert ticks["missed"].sum() == 0
+        assert ticks["lateness_ns"].max() < LATE_NS, np.sort(ticks["lateness_ns"])[-20:]
     module.unload()
     print("watches: passed")
 
