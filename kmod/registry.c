@@ -280,10 +280,11 @@ void rtshm_regions_exit(u64 *ticks, u64 *missed)
 
 	list_for_each_entry_safe(region, next, &rtshm_regions, list) {
 		kref_get(&region->kref);
-		mutex_lock(&region->change);
-		rtshm_region_remove(region);
-		rtshm_line_print_withheld(region);
-		rtshm_region_unclaim(region);
+		scoped_guard(mutex, &region->change) {
+			rtshm_region_remove(region);
+			rtshm_line_print_withheld(region);
+		}
+		rtshm_region_put(region);
 	}
 	*ticks = rtshm_removed_ticks;
 	*missed = rtshm_removed_missed;
