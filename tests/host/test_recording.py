@@ -109,7 +109,7 @@ def test_file_cut_at_any_byte_has_all_but_the_last_chunk(tmp_path: Path, suffix:
     path, cut = tmp_path / f"run{suffix}", tmp_path / f"cut{suffix}"
     with Recorder(path, begun(recording)) as recorder:
         ends = [(path.stat().st_size, 0)]
-        for part in numpy.array_split(recording.array, 40):
+        for part in numpy.array_split(recording.array, 12):
             recorder.write(part)
             recorder.flush()
             ends.append((path.stat().st_size, recorder.samples))

@@ -174,7 +174,7 @@ def plain(control: Control) -> Iterator[Samples]:
 
 def test_sample_never_has_half_a_write(control: Control, tear: Path, plain: Samples) -> None:
     with hostile(tear, "write", "a", FIELDS):
-        changed, torn = records(control, plain, 2000)
+        changed, torn = records(control, plain, 1000)
     assert changed > 100
     assert plain.lost > 0, "no overrun, which could tear a sample, too"
     assert torn == 0
@@ -184,7 +184,7 @@ def test_sample_never_has_half_a_write(control: Control, tear: Path, plain: Samp
 def test_sample_has_half_of_plain_stores(control: Control, tear: Path, plain: Samples) -> None:
     """That the test above can fail."""
     with hostile(tear, "store", "a", FIELDS):
-        changed, torn = records(control, plain, 2000)
+        changed, torn = records(control, plain, 1000)
     assert changed > 100
     assert torn > 0
 
