@@ -10,6 +10,8 @@ import functools
 import os
 from pathlib import Path
 
+USER_MODE = "User Mode Linux" in Path("/proc/cpuinfo").read_text()
+
 KASAN, LOCKDEP, KCSAN, GCOV = "kasan", "lockdep", "kcsan", "gcov"
 UM, DEBIAN = "um", "debian"
 KINDS = (KASAN, LOCKDEP, KCSAN, GCOV, UM, DEBIAN)
@@ -74,7 +76,7 @@ IN_ALL = {name: FIGURES[row][KASAN] or 0 for name, row in _IN_ALL.items()}
 def kind() -> str:
     """Of the running kernel, by what only it has."""
     debug = Path("/sys/kernel/debug")
-    if "User Mode Linux" in Path("/proc/cpuinfo").read_text():
+    if USER_MODE:
         return UM
     if (debug / "gcov").exists():
         return GCOV

@@ -10,21 +10,36 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tests.lib.figures import USER_MODE
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 
+def waits(task: Path, functions: str, pause: Callable[[float], object] = time.sleep) -> bool:
+    """Whether a task of /proc waits in a function of the kernel that this expression finds."""
+    if not USER_MODE:
+        return re.search(functions, (task / "wchan").read_text()) is not None
+    # There wchan is no function that waits: does it sleep, and go on doing so?
+    before = (task / "status").read_text().splitlines()
+    pause(0.05)
+    after = (task / "status").read_text().splitlines()
+    switches = [line for line in before if "ctxt_switches" in line]
+    return "State:\tS (sleeping)" in before and switches == [
+        line for line in after if "ctxt_switches" in line
+    ]
+
+
 @contextmanager
 def when_polling(act: Callable[[], object]) -> Iterator[None]:
     """Have `act` done once the main thread waits in poll(), select() or epoll_wait()."""
-    wchan = Path(f"/proc/self/task/{os.getpid()}/wchan")
+    main = Path(f"/proc/self/task/{os.getpid()}")
     over = threading.Event()
 
     def wait_and_act() -> None:
         # poll_schedule_timeout(), ep_poll(), do_select().
-        while not re.search("poll|select", wchan.read_text()):
+        while not waits(main, "poll|select", over.wait):
             if over.wait(0.01):
                 return
         act()
@@ -48,6 +63,6 @@ def wait_until(true: Callable[[], bool], what: str) -> None:
 def wait_asleep(task: Path) -> None:
     """Wait until a task of /proc waits in the module."""
     deadline = time.monotonic() + PATIENCE
-    while not (task / "wchan").read_text().startswith("rtshm_"):
+    while not waits(task, "^rtshm_"):
         assert time.monotonic() < deadline, f"{task} waits in {(task / 'wchan').read_text()}"
         time.sleep(0.01)
