@@ -42,11 +42,15 @@ NEVER = timedelta(hours=1)
 
 OF_A_STORE = 1.3
 OF_A_SYSCALL = 0.2
+OF_STRUCT = 3.0
 
 # An attribute that any process may write an int to, any number of times.
 OF_PROC = Path("/proc/self/timerslack_ns")
 
 PUBLISH = "publish"
+WRITE = "write, a record of three fields"
+READ = "read, a record of three fields"
+PACKED = "struct's pack_into and pwrite, a record of three fields"
 FINISHED = "ctypes store of a word that is there already"
 COMPOSED = "ctypes store, word put together, unchecked"
 
@@ -57,6 +61,7 @@ def ways(region: rtshm.Region, live: mmap.mmap) -> Ways:
     words = memoryview(live)[:8].cast("q")
     fd = region.fileno()
     fields = struct.Struct("=iB3x")
+    record, room = struct.Struct("=dfB3x"), bytearray(16)
     word = announced(VALUE)
     view = region.view
     whole = {"speed": 1.0, "gain": 2.0, "mode": 3}
@@ -80,6 +85,13 @@ def ways(region: rtshm.Region, live: mmap.mmap) -> Ways:
     def write(value: int) -> None:
         region.write(whole)
 
+    def read(value: int) -> None:
+        region.read()
+
+    def packed(value: int) -> None:
+        record.pack_into(room, 0, 1.0, 2.0, 3)
+        os.pwrite(fd, room, 8)
+
     def pwrite(value: int) -> None:
         os.pwrite(fd, fields.pack(value, 1), 0)
 
@@ -96,7 +108,9 @@ def ways(region: rtshm.Region, live: mmap.mmap) -> Ways:
         "publish, where nothing is compiled": (publisher_in_python(live)[0], VALUE),
         "some_int = and ready =, two stores": (two_stores, VALUE),
         "view.field =": (field, VALUE),
-        "write, a record of three fields": (write, VALUE),
+        WRITE: (write, VALUE),
+        READ: (read, VALUE),
+        PACKED: (packed, VALUE),
         "pwrite of the word to the region": (pwrite, VALUE),
         "construct's build, into the mapping": (build, VALUE),
     }
@@ -180,3 +194,5 @@ def measure(figures: Figures) -> None:
     fastest = min(peers, key=found.__getitem__)
     name = f"publish / fastest system call ({fastest})"
     figures.add(name, publish / found[fastest], most=OF_A_SYSCALL)
+    for way in (WRITE, READ):
+        figures.add(f"{way} / {PACKED}", found[way] / found[PACKED], most=OF_STRUCT)

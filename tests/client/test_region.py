@@ -5,9 +5,6 @@ from __future__ import annotations
 import asyncio
 import enum
 import errno
-import os
-import struct
-import timeit
 from datetime import timedelta
 from typing import Annotated
 
@@ -192,23 +189,3 @@ def test_network_namespace_of_its_own_has_fields_and_history(control: Control) -
         assert "struct region_motor {" in done("header", "motor")
 
     assert child.status_of(use) == 0
-
-
-def test_write_of_three_fields_costs_at_most_three_times_struct_and_pwrite(
-    control: Control,
-) -> None:
-    with rtshm.create("a", "speed:f64 gain:f32 mode:u8", period="1h") as region:
-        fields, room = struct.Struct("=dfB3x"), bytearray(16)
-        fd = region.fileno()
-        values = {"speed": 1.0, "gain": 2.0, "mode": 3}
-
-        def bare() -> None:
-            fields.pack_into(room, 0, 1.0, 2.0, 3)
-            os.pwrite(fd, room, 8)
-
-        def best(function: object) -> float:
-            return min(timeit.repeat(function, number=200, repeat=15))  # type: ignore[arg-type]
-
-        base = best(bare)
-        assert best(lambda: region.write(values)) < 3 * base
-        assert best(region.read) < 3 * base

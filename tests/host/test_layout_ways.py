@@ -5,12 +5,9 @@ from __future__ import annotations
 import copy
 import ctypes
 import enum
-import os
 import pickle
-import struct
 import subprocess
 import sys
-import timeit
 from typing import Annotated, Any
 
 import construct as c
@@ -215,27 +212,3 @@ def test_arrays_compare_and_structs_take_mappings() -> None:
         view.pos = {"x": 3}
     assert repr(view) == "Layout(axes=[0, 0], pos=pos(x=3, y=4))"
     assert dir(view) == ["axes", "pos"]
-
-
-def best(function: Any) -> float:
-    return min(timeit.repeat(function, number=2000, repeat=15))
-
-
-def test_record_of_three_fields_costs_at_most_three_times_struct() -> None:
-    """With the system call, in the same run."""
-    layout = Layout("speed:f64 gain:f32 mode:u8 _:x3")
-    fields, room = struct.Struct("=dfB3x"), bytearray(16)
-    values = {"speed": 1.0, "gain": 2.0, "mode": 3}
-    fd = os.memfd_create("region")
-    try:
-        os.ftruncate(fd, 4096)
-
-        def bare() -> None:
-            fields.pack_into(room, 0, 1.0, 2.0, 3)
-            os.pwrite(fd, room, 8)
-
-        base = best(bare)
-        assert best(lambda: os.pwrite(fd, layout.build(values), 8)) < 3 * base
-        assert best(lambda: layout.parse(os.pread(fd, 16, 8))) < 3 * base
-    finally:
-        os.close(fd)
