@@ -37,20 +37,39 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from io import FileIO
     from pathlib import Path
-    from typing import SupportsIndex
+    from typing import SupportsIndex, TypedDict, Unpack
 
     import numpy
+
+    # Of the module typing, only later releases have defaults.
+    from typing_extensions import TypeVar
 
     from rtshm.control import Clock, PrintMode, RegionInfo
     from rtshm.device import NodeInfo
     from rtshm.durations import Duration, Timeout
     from rtshm.layout import Declared
 
-if TYPE_CHECKING:
-    # Of the module typing, only later releases have defaults.
-    from typing_extensions import TypeVar
-
     T = TypeVar("T", default=Any)
+
+    class Settings(TypedDict, total=False):
+        """Of Control.create(), but for the layout and the depth."""
+
+        size: int | None
+        period: Duration | None
+        print: PrintMode | None
+        record_bytes: int | None
+        mode: int | None
+        uid: int | None
+        gid: int | None
+        cpu: int | None
+        clock: Clock | None
+        phase: Duration | None
+        start_ns: int | None
+        task_budget: Duration | None
+        task_long_max: int | None
+        phys: int | None
+        keep: bool
+        lead: Duration | None
 else:
     from typing import TypeVar
 
@@ -118,23 +137,8 @@ def create(
     layout: type[T],
     *,
     exist_ok: bool = False,
-    size: int | None = None,
-    period: Duration | None = None,
-    print: PrintMode | None = None,
     history: int | None = None,
-    record_bytes: int | None = None,
-    mode: int | None = None,
-    uid: int | None = None,
-    gid: int | None = None,
-    cpu: int | None = None,
-    clock: Clock | None = None,
-    phase: Duration | None = None,
-    start_ns: int | None = None,
-    task_budget: Duration | None = None,
-    task_long_max: int | None = None,
-    phys: int | None = None,
-    keep: bool = False,
-    lead: Duration | None = None,
+    **settings: Unpack[Settings],
 ) -> Region[T]: ...
 @overload
 def create(
@@ -142,23 +146,8 @@ def create(
     layout: Declared | None = None,
     *,
     exist_ok: bool = False,
-    size: int | None = None,
-    period: Duration | None = None,
-    print: PrintMode | None = None,
     history: int | None = None,
-    record_bytes: int | None = None,
-    mode: int | None = None,
-    uid: int | None = None,
-    gid: int | None = None,
-    cpu: int | None = None,
-    clock: Clock | None = None,
-    phase: Duration | None = None,
-    start_ns: int | None = None,
-    task_budget: Duration | None = None,
-    task_long_max: int | None = None,
-    phys: int | None = None,
-    keep: bool = False,
-    lead: Duration | None = None,
+    **settings: Unpack[Settings],
 ) -> Region[Any]: ...
 def create(
     name: str,
@@ -166,7 +155,7 @@ def create(
     *,
     exist_ok: bool = False,
     history: int | None = None,
-    **settings: Any,
+    **settings: Unpack[Settings],
 ) -> Region[Any]:
     """Make a region and open it.
 
@@ -406,9 +395,9 @@ class Region(Mapped, Generic[T]):
             except FileNotFoundError as error:
                 if not self.deleted:
                     raise
-                raise self._deleted("open the region that has its name now") from error
+                raise self._replaced() from error
         if info.id != self.id:
-            raise self._deleted("open the region that has its name now")
+            raise self._replaced()
         return info
 
     @property
@@ -478,7 +467,7 @@ class Region(Mapped, Generic[T]):
         )
         if samples.id != self.id:
             samples.close()
-            raise self._deleted("open the region that has its name now")
+            raise self._replaced()
         if self._layout:
             samples._layout = self._layout
         return samples
@@ -497,19 +486,16 @@ class Region(Mapped, Generic[T]):
     async def taken(self, timeout: Timeout = None) -> None:
         """Await what wait_taken() waits for. Any number of tasks may."""
         until = deadline(seconds(timeout))
-        while not (found := self._wait_now()):
+        while not (found := self._wait(select.POLLOUT, 0.0)):
             if not await self._wait_async(select.POLLOUT, until):
                 break
         self._taken(found, timeout)
-
-    def _wait_now(self) -> int:
-        return self._wait(select.POLLOUT, 0.0)
 
     def _taken(self, found: int, timeout: Timeout) -> None:
         if not found:
             raise TimeoutError(f"{self.path}: no tick took the value within {_shown(timeout)}")
         if found & select.POLLHUP and self.ready:
-            raise self._deleted("no tick will take the value")
+            raise deleted(self.path, "no tick will take the value")
 
     def fileno(self) -> int:
         """Return the descriptor, for select, poll and asyncio: writable when no value waits.
@@ -537,8 +523,8 @@ class Region(Mapped, Generic[T]):
         if self._file:
             self._file.close()
 
-    def _deleted(self, remedy: str) -> Exception:
-        return deleted(self.path, remedy)
+    def _replaced(self) -> Exception:
+        return deleted(self.path, "open the region that has its name now")
 
     def _declare(self, layout: Layout, *, by_name: bool) -> None:
         atomic.check_fits(self.path, layout, self.size)

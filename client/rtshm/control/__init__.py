@@ -243,7 +243,23 @@ _EVENTS: dict[int, type[Created | Changed | Deleted]] = {
 }
 
 
-class Control(Handle):
+class _Linked(Handle):
+    """What has a link of its own to the module's netlink family."""
+
+    __slots__ = ("_family", "_link")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._link, self._family = _connect()
+
+    def _release(self) -> None:
+        self._link.close()
+
+    def _descriptor(self) -> int:
+        return self._link.fileno()
+
+
+class Control(_Linked):
     """The control plane of the loaded module. A context manager; close() may be called twice.
 
     Asking is open to everybody in the initial network namespace; create, set
@@ -261,18 +277,11 @@ class Control(Handle):
     loaded again.
     """
 
-    __slots__ = ("_family", "_link")
+    __slots__ = ()
 
     def __init__(self) -> None:
         super().__init__()
-        self._link, self._family = _connect()
         self._opened()
-
-    def _release(self) -> None:
-        self._link.close()
-
-    def _descriptor(self) -> int:
-        return self._link.fileno()
 
     def __repr__(self) -> str:
         return f"<rtshm.Control{' closed' if self.closed else ''}>"
@@ -431,7 +440,7 @@ class Control(Handle):
             return ask()
 
 
-class Watch(Handle):
+class Watch(_Linked):
     """Events, from when watch() returned: an iterator, an async iterator, a context manager.
 
     Ends when its time is over; what came by then is still given, for a second
@@ -440,12 +449,11 @@ class Watch(Handle):
     An error ends it as well: OSError(ENODEV) says that the module was unloaded.
     """
 
-    __slots__ = ("_deadline", "_events", "_family", "_link", "_taking")
+    __slots__ = ("_deadline", "_events", "_taking")
 
     def __init__(self, timeout: Timeout) -> None:
-        super().__init__()
         left = seconds(timeout)
-        self._link, self._family = _connect()
+        super().__init__()
         self._events: deque[Event] = deque()
         self._taking = threading.Lock()
         try:
@@ -455,12 +463,6 @@ class Watch(Handle):
             raise
         self._deadline = float("inf") if left is None else time.monotonic() + left
         self._opened()
-
-    def _release(self) -> None:
-        self._link.close()
-
-    def _descriptor(self) -> int:
-        return self._link.fileno()
 
     def __repr__(self) -> str:
         return f"<rtshm.control.Watch{' closed' if self.closed else ''}>"
