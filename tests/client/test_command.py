@@ -14,6 +14,7 @@ import rtshm
 from tests.lib import module
 from tests.lib.command import COLD, COMMAND, leave, on_terminal, run
 from tests.lib.module import VALUE
+from tests.lib.waiting import waits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -215,7 +216,7 @@ def test_user_with_read_permission_reads(load: Load) -> None:
 def test_log_follows_the_modules_lines(load: Load) -> None:
     follower = on_terminal("log", "--new")
     # It waits for lines that are new when it does: only then may they come.
-    while "poll" not in Path(f"/proc/{follower.pid}/wchan").read_text():
+    while not waits(Path(f"/proc/{follower.pid}"), "poll"):
         assert follower.isalive()
         time.sleep(0.05)
     load(period_ns=100_000_000)
