@@ -89,7 +89,8 @@ def inside(
     """The command line that runs `command` in the Debian root `tree`, with host directories
     bound in."""
     mounts = {Path("/dev"): "/dev", Path("/proc"): "/proc", **(binds or {})}
-    script = ["set -e"]
+    # A make that was killed leaves a pipe there, named by its process id.
+    script = ["set -e", f"mount -t tmpfs tmpfs {shlex.quote(f'{tree}/tmp')}"]
     for source, target in mounts.items():
         at = shlex.quote(f"{tree}{target}")
         script.append(f"mount --rbind {shlex.quote(str(source))} {at}")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
-from vm.host import cache, kbuild
+from vm.host import cache, image, kbuild
 from vm.host.errors import HarnessError
 from vm.tests.ran import KERNEL, TABLE, tree
 
@@ -42,6 +43,13 @@ def test_only_a_change_is_built(
     hello_c.write_text(hello_c.read_text() + "/* changed */\n")
     kbuild.modules(TABLE, KERNEL, tree(copy))
     assert "built" in capsys.readouterr().err
+
+
+def test_what_a_killed_make_leaves_is_not_in_the_way_of_the_next() -> None:
+    """Its jobserver is a pipe that is named by its process id, in /tmp."""
+    files = image.files(TABLE, KERNEL)
+    for _ in range(2):
+        subprocess.run(files.command(["mkfifo", "/tmp/GMfifo1"], {}), check=True)
 
 
 @pytest.mark.parametrize(("changed", "again"), [("hello.c", False), ("hello.h", True)])
