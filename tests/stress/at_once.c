@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A process on one cpu against the ticks of another, at the same instant: what
- * only cpus that run at once show. Each driver runs for SECONDS.
+ * only cpus that run at once show. Each driver runs for SECONDS, and until it has
+ * done what it is for so many times a second that it can find something: a slow
+ * kernel on a busy host takes longer.
  */
 #include <poll.h>
 #include <sys/mman.h>
@@ -17,6 +19,14 @@ static void relax(uint64_t times)
 {
 	while (times--)
 		__asm__ volatile("" ::: "memory");
+}
+
+static bool goes_on(const struct numbers *numbers, uint64_t begin, uint64_t done,
+		    uint64_t least_a_second)
+{
+	uint64_t seconds = numbers->at[0];
+
+	return now_ns() - begin < seconds * SECOND || done < seconds * least_a_second;
 }
 
 /* A region of this name whose ticks are on TICKS_CPU; this process is not. */
@@ -38,14 +48,15 @@ static void region_end(struct genl *genl, const char *name)
 /* stays SECONDS: a published value stays in the region, whatever a tick does. */
 void stays(const struct numbers *numbers)
 {
-	uint64_t until = now_ns() + numbers->at[0] * SECOND, number = 0;
+	uint64_t begin = now_ns(), number = 0, taken = 0;
 	volatile uint64_t *word;
 	struct genl genl;
 
 	region_begin(&genl, (struct region) { .name = "stays" });
 	word = map_or_fail(open_or_fail(STATE("stays"), O_RDWR), PAGE);
-	while (now_ns() < until) {
+	while (goes_on(numbers, begin, taken, 1000)) {
 		for (int i = 0; i < 10000; i++) {
+			taken += number && !(*word & READY);
 			*word = (uint32_t)++number | READY;
 			/* Until the store is where the tick sees it, and its store here. */
 			relax(dice_below(256));
@@ -55,6 +66,7 @@ void stays(const struct numbers *numbers)
 		}
 	}
 	say("published", number);
+	say("taken", taken);
 	region_end(&genl, "stays");
 }
 
@@ -84,7 +96,7 @@ static void announce_for_ever(void)
  */
 void announced(const struct numbers *numbers)
 {
-	uint64_t until = now_ns() + numbers->at[0] * SECOND, taken = 0, read_in_all = 0;
+	uint64_t begin = now_ns(), taken = 0, read_in_all = 0;
 	struct sample samples[256];
 	struct genl genl;
 	pid_t writer;
@@ -97,7 +109,7 @@ void announced(const struct numbers *numbers)
 	if (!writer)
 		announce_for_ever();
 	pin(TICKS_CPU);
-	while (now_ns() < until) {
+	while (goes_on(numbers, begin, taken, 100)) {
 		ssize_t got = read(fd, samples, sizeof(samples));
 
 		if (got <= 0 || got % sizeof(*samples))
@@ -116,8 +128,6 @@ void announced(const struct numbers *numbers)
 		}
 	}
 	kill_child(writer);
-	if (!taken)
-		fail("no announcement was taken");
 	say("samples", read_in_all);
 	say("taken", taken);
 	close(fd);
@@ -131,7 +141,7 @@ void announced(const struct numbers *numbers)
  */
 void overtaken(const struct numbers *numbers)
 {
-	uint64_t until = now_ns() + numbers->at[0] * SECOND, reads = 0, last = 0, lost = 0;
+	uint64_t begin = now_ns(), reads = 0, last = 0, lost = 0;
 	enum { DEPTH = 16 };
 	struct sample *samples;
 	struct genl genl;
@@ -143,7 +153,7 @@ void overtaken(const struct numbers *numbers)
 	samples = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (samples == MAP_FAILED)
 		fail("mmap: %m");
-	for (; now_ns() < until; reads++) {
+	for (; goes_on(numbers, begin, reads, 10); reads++) {
 		ssize_t got;
 
 		/* The ring is full then. */
@@ -241,7 +251,7 @@ static bool aim_again(struct aim *aim, bool before)
  */
 void handshake(const struct numbers *numbers)
 {
-	uint64_t until, now, polls = 0, before = 0, late = 0;
+	uint64_t start, now, polls = 0, before = 0, late = 0;
 	uint64_t rate = relax_rate();
 	struct aim aim = { .step_ns = 1000 };
 	struct polled regions[POLLED];
@@ -250,7 +260,9 @@ void handshake(const struct numbers *numbers)
 	pin(OWN_CPU);
 	genl_open(&genl);
 	polled_begin(&genl, regions);
-	for (until = now_ns() + numbers->at[0] * SECOND; now_ns() < until;) {
+	/* The look is to be now before the tick, now after it. */
+	for (start = now_ns();
+	     goes_on(numbers, start, before < polls / 2 ? before : polls - before, 1);) {
 		uint64_t step = (now_ns() + MS) / POLLED_STEP + 1;
 		struct polled *region = &regions[step % POLLED];
 		uint64_t begin = step * POLLED_STEP + aim.ns - dice_below(10000);
