@@ -73,6 +73,7 @@ PROGRAMS = (
     programs.Program("client/rtshm", "_publish.abi3.so", "_publish.c", EXTENSION, UAPI),
     programs.Program("tests/stress", "stress", "*.[ch]", CC, UAPI),
     programs.Program("bench/programs", "mappers", "mappers.c", CC, UAPI, "libbpf-dev"),
+    programs.Program("bench/programs", "wakes", "wakes.c", CC, UAPI),
     programs.Program("bench/programs", "peer.bpf.o", "peer.bpf.c", BPF, UAPI, "libbpf-dev"),
 )
 

@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 import time
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
 
 import pytest
 import rtshm
 from rtshm import Clock
 
 from tests.lib.module import PATIENCE
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.lib.steps import stepped
 
 HOUR_NS = 3_600_000_000_000
 SECOND_NS = 1_000_000_000
 PERIOD_NS = 10_000_000
 PHASE_NS = 3_000_000
-
-
-@contextmanager
-def set_by(delta_ns: int) -> Iterator[None]:
-    """The clocks that can be set, TAI too, are ahead by so much for the block."""
-    now = time.clock_gettime_ns(time.CLOCK_REALTIME)
-    time.clock_settime_ns(time.CLOCK_REALTIME, now + delta_ns)
-    try:
-        yield
-    finally:
-        now = time.clock_gettime_ns(time.CLOCK_REALTIME)
-        time.clock_settime_ns(time.CLOCK_REALTIME, now - delta_ns)
 
 
 def tick_number(control: rtshm.Control) -> int:
@@ -41,7 +25,7 @@ def tick_number(control: rtshm.Control) -> int:
 def test_region_goes_on_when_its_clock_is_set_back(control: rtshm.Control, clock: Clock) -> None:
     control.create("a", period=PERIOD_NS, clock=clock, phase=PHASE_NS, record_depth=100)
     time.sleep(0.1)
-    with set_by(-HOUR_NS):
+    with stepped(-HOUR_NS):
         before = tick_number(control)
         time.sleep(0.5)
         assert tick_number(control) >= before + 10
@@ -60,7 +44,7 @@ def test_region_goes_on_when_its_clock_is_set_back(control: rtshm.Control, clock
 def test_clock_set_ahead_is_missed_periods_and_no_lateness(control: rtshm.Control) -> None:
     control.create("a", period=PERIOD_NS, clock=Clock.REALTIME, phase=PHASE_NS)
     time.sleep(0.1)
-    with set_by(HOUR_NS):
+    with stepped(HOUR_NS):
         deadline = time.monotonic() + PATIENCE
         while control.get("a").counters.missed < HOUR_NS // PERIOD_NS:
             assert time.monotonic() < deadline
@@ -78,7 +62,7 @@ def test_step_ahead_to_a_grid_that_began_before_the_boot_stops_no_region(
     first_ns = time.clock_gettime_ns(time.CLOCK_REALTIME) + SECOND_NS
     control.create("a", period=period_ns, clock=Clock.REALTIME, phase=first_ns % period_ns)
     # The tick after the first is due a second after it.
-    with set_by(period_ns - SECOND_NS):
+    with stepped(period_ns - SECOND_NS):
         deadline = time.monotonic() + PATIENCE
         while tick_number(control) < 2:
             assert time.monotonic() < deadline, "no tick after the step"
