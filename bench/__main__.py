@@ -50,10 +50,10 @@ class Machine:
 
 MACHINES = (
     Machine("6.12", ("publish", "tick", "history", "control")),
-    Machine("6.12", ("lateness",)),
+    Machine("6.12", ("lateness", "wakes")),
     # The largest region is 1 GiB.
     Machine("6.12", ("growth",), memory="3G"),
-    Machine("6.12-rt", ("lateness",)),
+    Machine("6.12-rt", ("lateness", "wakes")),
     Machine("6.12", ("linuxcnc",), packages=LINUXCNC),
     Machine("6.12-rt", ("linuxcnc",), packages=LINUXCNC),
     Machine("6.12", ("publish", "lateness"), icount=False),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import mmap
+import os
 import struct
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +43,23 @@ class _TestRun(ctypes.Structure):
     )
 
 
+# Above 0, perf makes its events rarer where they take more of the time.
+_PERF_PERCENT = Path("/proc/sys/kernel/perf_cpu_time_max_percent")
+_PERF_EVENT_OPEN = 298  # x86-64
+
+
+def _cpu_clock(period_ns: int) -> int:
+    """A descriptor of perf_event_open(2): PERF_COUNT_SW_CPU_CLOCK of cpu 0, not enabled."""
+    # struct perf_event_attr in its first form: type, size, config, sample_period, ..., flags.
+    software, size, cpu_clock, disabled = 1, 64, 0, 1
+    attr = struct.pack("=IIQQQQQ16x", software, size, cpu_clock, period_ns, 0, 0, disabled)
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd: int = libc.syscall(_PERF_EVENT_OPEN, attr, -1, 0, -1, 8)  # PERF_FLAG_FD_CLOEXEC
+    if fd < 0:
+        raise OSError(ctypes.get_errno(), "perf_event_open of cpu-clock")
+    return fd
+
+
 SAMPLE = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
 
 
@@ -53,6 +71,7 @@ class Peer:
         for name in (
             "bpf_object__open_file",
             "bpf_object__find_program_by_name",
+            "bpf_program__attach_perf_event",
             "ring_buffer__new",
         ):
             getattr(lib, name).restype = ctypes.c_void_p
@@ -61,6 +80,8 @@ class Peer:
             getattr(lib, name).argtypes = [ctypes.c_void_p]
         for name in ("bpf_object__find_map_fd_by_name", "bpf_object__find_program_by_name"):
             getattr(lib, name).argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+        lib.bpf_program__attach_perf_event.argtypes = [ctypes.c_void_p, ctypes.c_int]
+        lib.bpf_link__destroy.argtypes = [ctypes.c_void_p]
         lib.ring_buffer__new.argtypes = [ctypes.c_int, SAMPLE, ctypes.c_void_p, ctypes.c_void_p]
         lib.ring_buffer__consume.argtypes = [ctypes.c_void_p]
         lib.ring_buffer__free.argtypes = [ctypes.c_void_p]
@@ -102,14 +123,40 @@ class Peer:
         finally:
             self.call("run", 0, 0)
 
+    @contextmanager
+    def clocking(self, period_ns: int, *, keep: bool = False) -> Iterator[None]:
+        """As ticking(), by the event cpu-clock of perf, on cpu 0."""
+        percent = _PERF_PERCENT.read_text()
+        _PERF_PERCENT.write_text("0")
+        fd = _cpu_clock(period_ns)
+        program = self._lib.bpf_object__find_program_by_name(self._object, b"clock")
+        self.call("expect", period_ns, keep)
+        link = self._lib.bpf_program__attach_perf_event(program, fd)
+        if not link:
+            os.close(fd)
+            raise OSError(ctypes.get_errno(), "libbpf cannot attach to cpu-clock")
+        try:
+            yield
+        finally:
+            # Closes fd, too.
+            self._lib.bpf_link__destroy(link)
+            _PERF_PERCENT.write_text(percent)
+
     def ticks(self) -> int:
         """Of the timer since it was started."""
-        value = (ctypes.c_uint64 * 7)()
-        key = ctypes.c_uint32(0)
-        fd = self.map("tasks")
-        assert self._lib.bpf_map_lookup_elem(fd, ctypes.byref(key), value) == 0
         # struct bpf_timer is 16 bytes.
-        return int(value[4])
+        return self._number("tasks", 7, 4)
+
+    def clock_ticks(self) -> int:
+        """Of the clock since it was started."""
+        return self._number("clocks", 5, 2)
+
+    def _number(self, name: str, count: int, index: int) -> int:
+        """One of the numbers of the only value of a map."""
+        value = (ctypes.c_uint64 * count)()
+        key = ctypes.c_uint32(0)
+        assert self._lib.bpf_map_lookup_elem(self.map(name), ctypes.byref(key), value) == 0
+        return int(value[index])
 
     def mapped(self, name: str, size: int) -> mmap.mmap:
         """An array that is BPF_F_MMAPABLE."""

@@ -1,8 +1,8 @@
 """How late a periodic task runs: by how much 999 of 1000 ticks are late at most.
 
-rtshm's tick, and one that its cpu waits for, beside a bare hrtimer that does nothing, a
-BPF timer, and cyclictest at priority 90; with nothing else to do, and with each cpu
-loaded.
+rtshm's tick, and one that its cpu waits for, beside a bare hrtimer that does nothing, BPF on
+a timer of its own and on perf's cpu-clock, and cyclictest at priority 90; with nothing else
+to do, and with each cpu loaded.
 """
 
 from __future__ import annotations
@@ -109,6 +109,19 @@ def of_bpf(period_ns: int, ticks: int) -> Lateness:
             return numpy.frombuffer(memory.read(found * 8), "u8")[first:]
 
 
+def of_cpu_clock(period_ns: int, ticks: int) -> Lateness:
+    """BPF on perf's cpu-clock, which has no time when it is due: later than its earliest."""
+    first = first_ticks(period_ns)
+    with bpf.Peer() as peer:
+        with peer.clocking(period_ns, keep=True):
+            time.sleep((first + ticks) * period_ns / 1e9)
+        found = min(peer.clock_ticks(), first + ticks)
+        with peer.mapped("lateness_ns", bpf.TICKS * 8) as memory:
+            late: Lateness = numpy.frombuffer(memory.read(found * 8), "i8")[first:]
+    earliest: Lateness = late.min()
+    return late - earliest
+
+
 def of_cyclictest(period_ns: int, ticks: int) -> Lateness:
     """Its histogram, of which a bin is a nanosecond, spread out again: its first loops, too."""
     with tempfile.TemporaryDirectory() as directory:
@@ -129,6 +142,7 @@ WAYS: dict[str, Callable[[int, int], Lateness]] = {
     WAITED: partial(of_rtshm, lead=LEAD),
     "bare hrtimer": of_bare,
     "BPF timer": of_bpf,
+    "BPF on perf's cpu-clock": of_cpu_clock,
     "cyclictest": of_cyclictest,
 }
 
@@ -157,7 +171,7 @@ def at(figures: Figures, period_ns: int, ticks: int, when: str) -> None:
     limits = {"bare hrtimer": OF_BARE[khz]}
     if when == "idle":
         limits["cyclictest"] = OF_CYCLICTEST
-    for name in ("bare hrtimer", "cyclictest", "BPF timer"):
+    for name in ("bare hrtimer", "cyclictest", "BPF timer", "BPF on perf's cpu-clock"):
         if {name, "rtshm"} <= found.keys():
             ratio = found["rtshm"] / found[name]
             figures.add(f"{khz} kHz, {when}: rtshm / {name}", ratio, most=limits.get(name))

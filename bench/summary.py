@@ -1,4 +1,4 @@
-"""The figures that people read: ten rows, and a picture of four of them."""
+"""The figures that people read: eleven rows, and a picture of five of them."""
 
 from __future__ import annotations
 
@@ -96,6 +96,24 @@ ROWS = (
         "lateness",
         {"rtshm": late("rtshm"), "rtshm, 10 us lead": late("rtshm with a lead of 10 us")},
         {"bare hrtimer": late("bare hrtimer"), "cyclictest": late("cyclictest")},
+        column=REALTIME,
+        per=1000,
+        drawn=True,
+    ),
+    Row(
+        "From the tick to a program that waits, PREEMPT_RT, median",
+        "us",
+        "wakes",
+        {
+            "read()": "idle: read, from the tick, median",
+            "poll()": "idle: poll, from the tick, median",
+        },
+        {
+            "clock_nanosleep": "idle: clock_nanosleep, median",
+            "timerfd": "idle: timerfd, median",
+            "cyclictest": "idle: cyclictest, median",
+            "timerlat": "idle: timerlat, median",
+        },
         column=REALTIME,
         per=1000,
         drawn=True,

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 TITLES = {
     "publish": "A value into the kernel, from Python",
     "lateness": "How late a tick is",
+    "wakes": "From the tick to who waits for it",
     "tick": "What a tick costs",
     "history": "The history, into numpy",
     "growth": "Growth",

@@ -130,6 +130,11 @@ def measure(figures: Figures) -> None:
             with peer.ticking(TICK_NS):
                 yield peer.ticks
 
+        @contextmanager
+        def of_cpu_clock() -> Iterator[Callable[[], int]]:
+            with peer.clocking(TICK_NS):
+                yield peer.clock_ticks
+
         nothing = add("a tick of a bare hrtimer that does nothing", of_bare)
         idle = add("a tick of rtshm that does not record", of_rtshm(control))
         recording = add("a tick that records 24 bytes", of_rtshm(control, depth=DEPTH))
@@ -143,8 +148,10 @@ def measure(figures: Figures) -> None:
         add("a tick with the tracepoint on", of_rtshm(control))
         (EVENT / "enable").write_text("0")
         of_a_bpf_timer = add("a tick of a BPF timer that takes a mapped word", of_bpf)
+        of_perf = add("a tick of BPF on perf's cpu-clock, the same", of_cpu_clock)
     figures.add("an idle tick / a bare hrtimer's", idle / nothing, most=OF_BARE)
     figures.add("an idle tick / a BPF timer's", idle / of_a_bpf_timer, most=OF_BPF)
+    figures.add("an idle tick / one of BPF on perf's cpu-clock", idle / of_perf)
     figures.add("a tick that records / one that does not", recording / idle, most=RECORDING)
     figures.add("  with 8 readers / one that does not", watched / idle, most=RECORDING)
     figures.add("an empty task, more", task - idle, "instructions", most=EMPTY_TASK)

@@ -12,13 +12,17 @@
 #define TICKS		65536
 #define READY		(1ULL << 32)
 
-struct task {
-	struct bpf_timer	timer;
+struct work {
 	__u64			due_ns;
 	__u64			period_ns;
 	__u64			ticks;
 	__u64			taken;
 	__u64			keep;
+};
+
+struct task {
+	struct bpf_timer	timer;
+	struct work		work;
 };
 
 /* As struct rtshm_sample with a record of 24 bytes. */
@@ -37,6 +41,14 @@ struct {
 	__type(key, __u32);
 	__type(value, struct task);
 } tasks SEC(".maps");
+
+/* Of their own: a program of perf has no map with a timer in it. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct work);
+} clocks SEC(".maps");
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -60,7 +72,7 @@ struct {
 } ring SEC(".maps");
 
 /* The word of a region: the value in the low half, the flag above it. */
-static void take(struct task *task)
+static void take(struct work *work)
 {
 	__u32 zero = 0;
 	__u64 *word = bpf_map_lookup_elem(&state, &zero);
@@ -70,27 +82,32 @@ static void take(struct task *task)
 		return;
 	seen = *(volatile __u64 *)word;
 	if (seen & READY && __sync_val_compare_and_swap(word, seen, seen & ~READY) == seen)
-		task->taken++;
+		work->taken++;
 }
 
-static int tick(void *map, int *key, struct task *task)
+/* What a tick does, and when the next is due. */
+static void tick_work(struct work *work, __u64 now)
 {
-	__u64 now = bpf_ktime_get_ns();
-	__u64 late = now - task->due_ns;
+	__s64 late = now - work->due_ns;
 
-	take(task);
-	if (task->keep) {
-		__u32 at = task->ticks;
+	take(work);
+	if (work->keep) {
+		__u32 at = work->ticks;
 		__u64 *kept = bpf_map_lookup_elem(&lateness_ns, &at);
 
 		if (kept)
 			*kept = late;
 	}
-	task->ticks++;
-	task->due_ns += task->period_ns;
-	if (late >= task->period_ns && task->period_ns)
-		task->due_ns += late / task->period_ns * task->period_ns;
-	bpf_timer_start(&task->timer, task->due_ns, BPF_F_TIMER_ABS);
+	work->ticks++;
+	work->due_ns += work->period_ns;
+	if (late > 0 && late >= work->period_ns && work->period_ns)
+		work->due_ns += late / work->period_ns * work->period_ns;
+}
+
+static int tick(void *map, int *key, struct task *task)
+{
+	tick_work(&task->work, bpf_ktime_get_ns());
+	bpf_timer_start(&task->timer, task->work.due_ns, BPF_F_TIMER_ABS);
 	return 0;
 }
 
@@ -98,6 +115,15 @@ struct request {
 	__u64	period_ns;	/* 0: stop */
 	__u64	keep;
 };
+
+static void begin(struct work *work, const struct request *request)
+{
+	work->period_ns = request->period_ns;
+	work->keep = request->keep;
+	work->ticks = 0;
+	work->taken = 0;
+	work->due_ns = 0;
+}
 
 SEC("syscall")
 int run(struct request *request)
@@ -112,12 +138,37 @@ int run(struct request *request)
 	/* -EBUSY: it was before. */
 	bpf_timer_init(&task->timer, &tasks, CLOCK_MONOTONIC);
 	bpf_timer_set_callback(&task->timer, tick);
-	task->period_ns = request->period_ns;
-	task->keep = request->keep;
-	task->ticks = 0;
-	task->taken = 0;
-	task->due_ns = bpf_ktime_get_ns() + task->period_ns;
-	return bpf_timer_start(&task->timer, task->due_ns, BPF_F_TIMER_ABS) != 0;
+	begin(&task->work, request);
+	task->work.due_ns = bpf_ktime_get_ns() + request->period_ns;
+	return bpf_timer_start(&task->timer, task->work.due_ns, BPF_F_TIMER_ABS) != 0;
+}
+
+/* The same on perf's cpu-clock, a timer in hard interrupt: late compared with its first. */
+SEC("perf_event")
+int clock(void *context)
+{
+	__u64 now = bpf_ktime_get_ns();
+	__u32 zero = 0;
+	struct work *work = bpf_map_lookup_elem(&clocks, &zero);
+
+	if (!work || !work->period_ns)
+		return 0;
+	if (!work->due_ns)
+		work->due_ns = now;
+	tick_work(work, now);
+	return 0;
+}
+
+SEC("syscall")
+int expect(struct request *request)
+{
+	__u32 zero = 0;
+	struct work *work = bpf_map_lookup_elem(&clocks, &zero);
+
+	if (!work)
+		return 1;
+	begin(work, request);
+	return 0;
 }
 
 static long push(__u32 index, void *unused)
