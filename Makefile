@@ -72,13 +72,16 @@ demo-pi: $(VENV)/stamp
 # Suites in the guest, and the faults that a kernel is to catch.
 OF_KERNEL := tests/boots/test_suites.py tests/boots/test_faults.py
 
+# Blocked until the program can end by it without a traceback: vm/host/interrupt.py.
+INTERRUPTIBLE := env --block-signal=INT $(PYTHON)
+
 # Each process has one test at a time.
-PYTEST := $(PYTHON) -m pytest -p tests.lib.schedule -n auto --dist load --maxschedchunk 1
+PYTEST := $(INTERRUPTIBLE) -m pytest -p tests.lib.schedule -n auto --dist load --maxschedchunk 1
 
 test: $(VENV)/stamp
 	@vm/setup.sh
 	@$(SETUP) tools
-	@$(if $(T),$(PYTHON) -m tests,$(PYTEST) $(if $(KERNEL),$(OF_KERNEL),-m 'not more'))
+	@$(if $(T),$(INTERRUPTIBLE) -m tests,$(PYTEST) $(if $(KERNEL),$(OF_KERNEL),-m 'not more'))
 
 # What `make test KERNEL=...` leaves: tests/host, tools/tests, bench/tests, and the rest of tests/boots.
 test-host: $(VENV)/stamp
@@ -90,7 +93,7 @@ test-host: $(VENV)/stamp
 test-vm: $(VENV)/stamp
 	@vm/setup.sh
 	@vm/setup.sh vm/tests/requires.sh tests
-	@$(PYTHON) -m pytest vm/tests
+	@$(INTERRUPTIBLE) -m pytest vm/tests
 
 test-all: $(VENV)/stamp
 	@vm/setup.sh

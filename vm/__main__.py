@@ -13,7 +13,7 @@ import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, cast
 
-from vm.host import cache, machine, terminal
+from vm.host import cache, interrupt, machine, terminal
 from vm.host.errors import HarnessError
 from vm.host.progress import say
 
@@ -75,10 +75,9 @@ def flag(name: str) -> bool:
 
 def guarded(act: Callable[[], int]) -> int:
     """Run a command of the harness: one line and a status for what it refuses, or a signal."""
-    # So that every `finally` on the way out is run.
-    for number in (signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, lambda number, frame: sys.exit(128 + number))
     try:
+        # Every `finally` on the way out is run.
+        interrupt.once(signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         return act()
     except HarnessError as error:
         say(str(error.args[0]))
@@ -93,6 +92,7 @@ def guarded(act: Callable[[], int]) -> int:
         say(f"{error.filename or cache.root()}: {error.strerror}")
         return HARNESS_STATUS
     except KeyboardInterrupt:
+        say("interrupted")
         return 128 + signal.SIGINT
 
 

@@ -1,4 +1,4 @@
-"""A pytest plugin of the host: what begins first, and the table of the suites at the end.
+"""A pytest plugin of the host: what begins first, the table at the end, and a Control-C.
 
 pytest-xdist hands the tests, in this order, to some processes. What takes longest begins
 first, so that no cpu waits for another at the end.
@@ -6,20 +6,29 @@ first, so that no cpu waits for another at the end.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
-from typing import TYPE_CHECKING, cast
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
+import execnet
 import pytest
 
 from tests.lib import headline, suites
+from vm.host import interrupt
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 RESULT = "result of a suite"
 """The property of a test that ran a suite: a Result, as JSON."""
+
+# pytest-xdist's WorkerController, which has no type.
+WORKERS: list[Any] = []
+CLEARING_SECONDS = 60.0
 
 # By what a test takes: machines and builds, then the compiler, then nothing.
 FOLDERS = ("tests/boots", "tools/tests", "vm/tests", "tests/host", "bench/tests")
@@ -29,6 +38,28 @@ FOLDERS = ("tests/boots", "tools/tests", "vm/tests", "tests/host", "bench/tests"
 def pytest_xdist_auto_num_workers() -> int:
     """Of `-n auto`: one more than cpus, since a guest sleeps for a third of its time."""
     return len(os.sched_getaffinity(0)) + 1
+
+
+def pytest_configure_node(node: Any) -> None:
+    WORKERS.append(node)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    """Of a worker, and of the process that has just started all workers."""
+    interrupt.once(signal.SIGINT)
+
+
+def pytest_keyboard_interrupt() -> None:
+    """Wait for what the workers still remove: pytest-xdist would kill them after 10 s.
+
+    A terminal has sent them SIGINT, too. Who interrupts this process alone has not.
+    """
+    for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
+        os.kill(int(child), signal.SIGINT)
+    for worker in WORKERS:
+        with contextlib.suppress(execnet.RemoteError, execnet.TimeoutError):
+            worker.channel.waitclose(CLEARING_SECONDS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

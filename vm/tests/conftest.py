@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from vm.host import interrupt
+
 VM = Path(__file__).parents[1]
 EXAMPLE = VM / "tests/example"
 PYTHON = shutil.ignore_patterns("__pycache__")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection() -> None:
+    interrupt.once(signal.SIGINT)
 
 
 @pytest.fixture(scope="session")

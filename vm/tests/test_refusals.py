@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 60.0
 PYTHON = "Traceback"
+# A signal that comes before all is ready, or when all is done, has its default action.
+INTERRUPTED = (-signal.SIGINT, 128 + signal.SIGINT)
 
 
 @pytest.fixture(scope="module")
@@ -140,6 +142,38 @@ def test_control_c_leaves_nothing_whenever_it_comes(
         assert process.wait(PATIENCE) == 128 + signal.SIGINT
     assert PYTHON not in rest
     nothing_is_left(home)
+
+
+def test_second_control_c_does_not_cut_off_what_the_first_removes(
+    copy: Path, cache_without: Callable[..., Path]
+) -> None:
+    kinds, word, environment = ROOT
+    home = cache_without(*kinds)
+    (home / "tmp").mkdir()
+    places = {"XDG_CACHE_HOME": str(home), "TMPDIR": str(home / "tmp")}
+    with start(copy, **places, **environment) as process:
+        assert process.stderr is not None
+        while word not in process.stderr.readline():
+            pass
+        time.sleep(1.5)
+        while process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)
+            time.sleep(0.05)
+        assert process.returncode in INTERRUPTED
+        assert process.stderr.read().splitlines()[-1] == "vm: interrupted"
+    nothing_is_left(home)
+
+
+@pytest.mark.parametrize("seconds", [0.02, 0.05, 0.1, 0.2])
+def test_control_c_while_it_starts_prints_no_traceback(
+    copy: Path, tmp_path: Path, seconds: float
+) -> None:
+    with start(copy, XDG_CACHE_HOME=str(tmp_path)) as process:
+        time.sleep(seconds)
+        os.killpg(process.pid, signal.SIGINT)
+        assert process.wait(PATIENCE) in INTERRUPTED
+        assert process.stderr is not None
+        assert PYTHON not in process.stderr.read()
 
 
 def test_no_network_is_said_and_leaves_nothing(
