@@ -11,6 +11,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "../../tests/lib/streams.h"
+
 static int map(const char *path, int done, int hold)
 {
 	int fd = open(path, O_RDWR);
@@ -34,6 +36,7 @@ int main(int argc, char **argv)
 	int count = argc == 3 ? atoi(argv[2]) : 0, done[2], hold[2], i;
 	char byte;
 
+	open_streams();
 	if (count < 1 || pipe(done) || pipe(hold)) {
 		fprintf(stderr, "mappers FILE COUNT\n");
 		return 2;

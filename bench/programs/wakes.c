@@ -30,6 +30,8 @@
 
 #include <linux/rtshm.h>
 
+#include "../../tests/lib/streams.h"
+
 #define SECOND_NS	1000000000ULL
 
 /* When in a period all ways are due: apart from the ticks of the scheduler. */
@@ -151,6 +153,7 @@ int main(int argc, char **argv)
 	struct wake *wakes;
 	pid_t child = 0;
 
+	open_streams();
 	if (argc < 6 || !period_ns || count < 1) {
 		fprintf(stderr, "wakes WAY PERIOD_NS COUNT PRIORITY HOG [NODE]\n");
 		return 2;

@@ -8,16 +8,20 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <linux/rtshm.h>
+#include "../lib/streams.h"
 #include "motor.h"
 
 int main(void)
 {
-	int fd = open("/dev/rtshm/motor", O_RDWR);
-	char *memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	struct region_motor *motor = (void *)(memory + sizeof(struct rtshm_word));
+	struct region_motor *motor;
+	char *memory;
 
+	open_streams();
+	memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED,
+		      open("/dev/rtshm/motor", O_RDWR), 0);
 	if (memory == MAP_FAILED)
 		return 1;
+	motor = (void *)(memory + sizeof(struct rtshm_word));
 	printf("%.17g %.9g %d %d %d %d %d %d %d %d %d %.6s %d %d %d %d\n",
 	       motor->speed, motor->gain, motor->mode,
 	       motor->axes[0], motor->axes[1], motor->axes[2],

@@ -19,6 +19,8 @@
 
 #include <linux/rtshm.h>
 
+#include "../lib/streams.h"
+
 _Static_assert(sizeof(void *) == 4, "to be compiled with -m32");
 _Static_assert(sizeof(struct rtshm_word) == 8, "as on 64 bits");
 _Static_assert(sizeof(struct rtshm_sample) == 32, "as on 64 bits");
@@ -43,6 +45,7 @@ int main(int argc, char **argv)
 	int state, samples;
 	ssize_t len, pos;
 
+	open_streams();
 	if (argc != 2)
 		errx(2, "usage: client VALUE");
 	state = open("/dev/rtshm/default", O_RDWR);

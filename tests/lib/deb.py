@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lib.payload import CHECKOUT, TABLE
-from vm.host import cache, checkout, debian, image
+from tests.lib.payload import CHECKOUT, STREAMS, TABLE
+from vm.host import cache, checkout, debian, image, programs
 from vm.host.errors import HarnessError
 from vm.host.progress import run_logged, step
 
@@ -229,15 +229,16 @@ def program(source: Path) -> bytes:
     """PROGRAM, linked statically: the guest has no libraries of 32 bits."""
     own = root()
     tree = unpacked(source)
-    text = (source / PROGRAM).read_text(encoding="utf-8")
+    names = (str(PROGRAM), STREAMS)
+    texts = {name: (source / name).read_text(encoding="utf-8") for name in names}
 
     def make(path: Path) -> None:
-        (path / "client.c").write_text(text, encoding="utf-8")
+        programs.write(path, texts)
         command = ["gcc", "-m32", "-static", "-O2", "-Wall", "-Werror", "-I/mnt"]
-        command += ["-o", "/build/client", "/build/client.c"]
+        command += ["-o", "/build/client", f"/build/{PROGRAM}"]
         inside(own, command, {path: "/build", tree / "usr/include": "/mnt"})
 
-    made = cache.artefact("client32", [own.path.name, tree.name, text], make)
+    made = cache.artefact("client32", [own.path.name, tree.name, texts], make)
     return (made / "client").read_bytes()
 
 

@@ -68,12 +68,13 @@ BPF = (
     *("-I", "/usr/include/x86_64-linux-gnu"),
 )
 UAPI = (f"{HEADERS}/linux/*.h",)
+STREAMS = "tests/lib/streams.h"
 
 PROGRAMS = (
     programs.Program("client/rtshm", "_publish.abi3.so", "_publish.c", EXTENSION, UAPI),
-    programs.Program("tests/stress", "stress", "*.[ch]", CC, UAPI),
-    programs.Program("bench/programs", "mappers", "mappers.c", CC, UAPI, "libbpf-dev"),
-    programs.Program("bench/programs", "wakes", "wakes.c", CC, UAPI),
+    programs.Program("tests/stress", "stress", "*.[ch]", CC, (*UAPI, STREAMS)),
+    programs.Program("bench/programs", "mappers", "mappers.c", CC, (*UAPI, STREAMS), "libbpf-dev"),
+    programs.Program("bench/programs", "wakes", "wakes.c", CC, (*UAPI, STREAMS)),
     programs.Program("bench/programs", "peer.bpf.o", "peer.bpf.c", BPF, UAPI, "libbpf-dev"),
 )
 

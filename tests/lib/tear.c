@@ -24,6 +24,8 @@
 
 #include <linux/rtshm.h>
 
+#include "streams.h"
+
 #define FIELDS_MAX	500
 #define BEGIN		sizeof(struct rtshm_word)
 #define BOTH_HALVES	0x100000001ULL
@@ -97,6 +99,7 @@ int main(int argc, char **argv)
 	size_t fields;
 	int fd;
 
+	open_streams();
 	if (argc < 4)
 		return 2;
 	fields = strtoul(argv[3], NULL, 10);

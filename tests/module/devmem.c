@@ -12,6 +12,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../lib/streams.h"
+
 struct shared_mem_struct {
 	int some_int;
 	char ready;
@@ -34,6 +36,7 @@ int main(int argc, char **argv)
 	off_t address;
 	int memfd;
 
+	open_streams();
 	if (argc != 2) {
 		fprintf(stderr, "usage: devmem ADDRESS\n");
 		return 2;

@@ -19,6 +19,8 @@
 
 #include <linux/rtshm_netlink.h>
 
+#include "../lib/streams.h"
+
 /* A node that comes and goes takes longer than all of these. */
 #define ASKED	24
 
@@ -95,6 +97,7 @@ int main(int argc, char **argv)
 	char name[RTSHM_NAME_MAX];
 	int fd;
 
+	open_streams();
 	if (argc != 2)
 		return 2;
 	fd = open(argv[1], O_RDWR);

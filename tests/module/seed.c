@@ -10,6 +10,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "../lib/streams.h"
+
 struct shared_mem_struct {
 	int some_int;
 	char ready;
@@ -21,6 +23,7 @@ int main(void)
 	char input[40];
 	int memfd;
 
+	open_streams();
 	memfd = open("/dev/rtshm/default", O_RDWR);
 	if (memfd < 0) {
 		perror("/dev/rtshm/default");

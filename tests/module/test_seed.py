@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lib import module
+from tests.lib.libc import PAGE
 
 if TYPE_CHECKING:
     from rtshm.kmsg import KernelLog
@@ -40,3 +41,11 @@ def test_old_user_program_works_unchanged(log: KernelLog, load: Load, seed: Path
         user.stdin.close()
         assert user.wait() == 0
     module.wait_value(log, 0)
+
+
+def test_program_without_standard_output_prints_nothing_into_the_region(
+    load: Load, seed: Path
+) -> None:
+    load()
+    subprocess.run(["sh", "-c", 'exec "$0" >&-', seed], input=b"", check=True)
+    assert module.DEVICE.read_bytes() == bytes(PAGE)

@@ -11,6 +11,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "../lib/streams.h"
 #include "stress.h"
 
 static uint64_t seed, state;
@@ -196,6 +197,7 @@ int main(int argc, char **argv)
 {
 	struct numbers numbers = {};
 
+	open_streams();
 	if (argc < 3 || argc > 3 + (int)ARRAY_SIZE(numbers.at))
 		return 2;
 	driver = argv[1];

@@ -239,6 +239,18 @@ def test_what_goes_wrong_meanwhile_ends_the_compiler(
     assert statuses == [-signal.SIGKILL]
 
 
+def test_closed_standard_streams_have_no_effect(copy: Path) -> None:
+    command = [str(copy / "vm/run"), "echo out; exit 3"]
+    for closed in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+        script = f'exec "$@" {closed}'
+        done = subprocess.run(
+            ["sh", "-c", script, "sh", *command], capture_output=True, check=False
+        )
+        assert done.returncode == 3, closed
+        assert done.stdout == (b"" if ">&-" in closed.split() else b"out\n")
+        assert b"Traceback" not in done.stderr
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_signal_ends_the_machine_too(copy: Path, number: signal.Signals) -> None:
     # In the background of a shell without job control SIGINT is ignored, also by what it starts.

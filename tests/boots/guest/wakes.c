@@ -24,6 +24,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../../lib/streams.h"
+
 #define SECOND_NS	1000000000LL
 #define SAMPLES_MAX	1024
 
@@ -130,6 +132,7 @@ int main(int argc, char **argv)
 	pthread_t waiting, hogging;
 	int priority;
 
+	open_streams();
 	if (argc < 5)
 		errx(1, "wakes WAY PERIOD_NS COUNT HOG_PRIORITY [NODE]");
 	way = argv[1];
