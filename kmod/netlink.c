@@ -289,7 +289,10 @@ int rtshm_nl_region_set_doit(struct sk_buff *skb, struct genl_info *info)
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	set = region->config.set;
 	rtshm_nl_settings(&set, info->attrs);
-	err = reply ? rtshm_region_change(region, &set, info->extack) : -ENOMEM;
+	err = !reply ? -ENOMEM :
+	      rtshm_region_change(region, &set,
+				  nla_get_flag(info->attrs[RTSHM_A_REGION_RESET_COUNTERS]),
+				  info->extack);
 	if (err >= 0) {
 		guard(mutex)(&rtshm_regions_lock);
 		rtshm_nl_reply(reply, region, skb, info);

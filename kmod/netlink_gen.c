@@ -44,7 +44,7 @@ const struct nla_policy rtshm_region_del_nl_policy[RTSHM_A_REGION_NAME + 1] = {
 };
 
 /* RTSHM_CMD_REGION_SET - do */
-const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_TASK_LONG_MAX + 1] = {
+const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_RESET_COUNTERS + 1] = {
 	[RTSHM_A_REGION_NAME] = { .type = NLA_NUL_STRING, },
 	[RTSHM_A_REGION_PERIOD_NS] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_PRINT] = NLA_POLICY_MAX(NLA_U8, U8_MAX),
@@ -52,6 +52,7 @@ const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_TASK_LONG_MAX 
 	[RTSHM_A_REGION_RECORD_BYTES] = { .type = NLA_U32, },
 	[RTSHM_A_REGION_TASK_BUDGET_NS] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_TASK_LONG_MAX] = { .type = NLA_U32, },
+	[RTSHM_A_REGION_RESET_COUNTERS] = { .type = NLA_FLAG, },
 };
 
 /* Ops table for rtshm */
@@ -79,7 +80,7 @@ const struct genl_ops rtshm_nl_ops[4] = {
 		.cmd		= RTSHM_CMD_REGION_SET,
 		.doit		= rtshm_nl_region_set_doit,
 		.policy		= rtshm_region_set_nl_policy,
-		.maxattr	= RTSHM_A_REGION_TASK_LONG_MAX,
+		.maxattr	= RTSHM_A_REGION_RESET_COUNTERS,
 	},
 };
 

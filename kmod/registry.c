@@ -210,10 +210,11 @@ static int rtshm_rates_exchange(u64 lead_ns, u64 from_ns, u64 to_ns,
 
 /*
  * Process context, the region claimed, no lock held. Changes all settings or, with
- * an errno, none. Returns 1, or 0 if they are what they were.
+ * an errno, none. @reset: the counters are of the new settings only. Returns 1, or 0
+ * if nothing is changed.
  */
 int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings *set,
-			struct netlink_ext_ack *extack)
+			bool reset, struct netlink_ext_ack *extack)
 {
 	const struct rtshm_settings before = region->config.set;
 	struct rtshm_config config = region->config;
@@ -227,7 +228,7 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 	if (set->period_ns != before.period_ns && config.phase_ns != RTSHM_NONE)
 		return rtshm_refuse(extack, -EINVAL,
 				    "period-ns: a region with a phase keeps its period");
-	if (!memcmp(set, &before, sizeof(before)))
+	if (!reset && !memcmp(set, &before, sizeof(before)))
 		return 0;
 	err = rtshm_rates_exchange(config.lead_ns, before.period_ns, set->period_ns, extack);
 	if (err)
@@ -244,8 +245,11 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 		}
 	}
 	scoped_guard(mutex, &rtshm_regions_lock) {
-		scoped_guard(raw_spinlock_irq, &region->lock)
+		scoped_guard(raw_spinlock_irq, &region->lock) {
 			region->config.set = *set;
+			if (reset)
+				rtshm_counters_reset(region);
+		}
 		if (set->print != before.print)
 			clear_bit(RTSHM_COMPARED, &region->pending);
 		rtshm_regions_changed();
@@ -267,8 +271,8 @@ void rtshm_region_remove(struct rtshm_region *region)
 	scoped_guard(mutex, &rtshm_regions_lock) {
 		rtshm_tasks_end(region);
 		rtshm_netlink_notify(region, RTSHM_CMD_REGION_DEL_NTF);
-		rtshm_removed_ticks += region->counters.ticks;
-		rtshm_removed_missed += region->counters.missed;
+		rtshm_removed_ticks += region->number - RTSHM_TICKS_BEFORE;
+		rtshm_removed_missed += region->missed_past + region->counters.missed;
 		rtshm_region_unreserve(region);
 	}
 }

@@ -97,7 +97,9 @@ struct rtshm_region {
 	seqcount_raw_spinlock_t	sequence;
 
 	/* Under lock. config.set is stored under rtshm_regions_lock, too. */
+	u64			number;		/* of the last tick */
 	struct rtshm_counters	counters;
+	u64			missed_past;	/* counted before the last reset */
 	u32			missed_before;	/* the next tick */
 	struct rtshm_ring	*ring;		/* or NULL */
 	struct list_head	tasks;		/* stored under rtshm_regions_lock, too */
@@ -185,6 +187,7 @@ void rtshm_tick_init(struct rtshm_region *region);
 int rtshm_tick_start(struct rtshm_region *region);
 void rtshm_tick_shorten(struct rtshm_region *region);
 void rtshm_tick_stop(struct rtshm_region *region);
+void rtshm_counters_reset(struct rtshm_region *region);
 ktime_t rtshm_clock_now(u8 clock);
 bool rtshm_announced(const struct rtshm_region *region);
 
@@ -215,7 +218,7 @@ void rtshm_region_unclaim(struct rtshm_region *region);
 struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
 				       struct netlink_ext_ack *extack);
 int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings *set,
-			struct netlink_ext_ack *extack);
+			bool reset, struct netlink_ext_ack *extack);
 void rtshm_region_remove(struct rtshm_region *region);
 void rtshm_regions_changed(void);
 void rtshm_regions_exit(u64 *ticks, u64 *missed);

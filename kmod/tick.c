@@ -82,8 +82,7 @@ static void rtshm_count(struct rtshm_region *region, u64 lateness_ns, bool taken
 	struct rtshm_counters *counters = &region->counters;
 	unsigned int bin = fls64(lateness_ns | 1) - 1;
 
-	if (counters->ticks == RTSHM_TICKS_BEFORE ||
-	    lateness_ns < counters->lateness_min_ns)
+	if (!counters->ticks || lateness_ns < counters->lateness_min_ns)
 		counters->lateness_min_ns = lateness_ns;
 	if (lateness_ns > counters->lateness_max_ns)
 		counters->lateness_max_ns = lateness_ns;
@@ -91,6 +90,24 @@ static void rtshm_count(struct rtshm_region *region, u64 lateness_ns, bool taken
 	counters->lateness_histogram[min(bin, RTSHM_LATENESS_BINS - 1U)]++;
 	counters->ticks++;
 	counters->published += taken;
+}
+
+/*
+ * region->lock held. Counts from 0 again. The number of a tick is no statistic: the
+ * samples of the next ticks have the numbers that follow.
+ */
+void rtshm_counters_reset(struct rtshm_region *region)
+{
+	struct rtshm_task *task;
+
+	lockdep_assert_held(&region->lock);
+	region->missed_past += region->counters.missed;
+	region->counters = (struct rtshm_counters) {};
+	list_for_each_entry(task, &region->tasks, list) {
+		task->ticks = 0;
+		task->time_max_ns = 0;
+		task->overruns = 0;
+	}
 }
 
 /* Hard interrupt, region->lock held. Whether the thread is to wake pollers. */
@@ -227,7 +244,7 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 		tick.announced = rtshm_take(region, &seen);
 		tick.some_int = seen.word.some_int;
 		rtshm_count(region, tick.lateness_ns, tick.announced);
-		tick.number = region->counters.ticks;
+		tick.number = ++region->number;
 		now = list_empty(&region->tasks) ? ktime_get() :
 						   rtshm_tasks_run(region, &tick);
 		write_seqcount_end(&region->sequence);
@@ -298,7 +315,7 @@ void rtshm_tick_init(struct rtshm_region *region)
 {
 	raw_spin_lock_init(&region->lock);
 	seqcount_raw_spinlock_init(&region->sequence, &region->lock);
-	region->counters.ticks = RTSHM_TICKS_BEFORE;
+	region->number = RTSHM_TICKS_BEFORE;
 	mutex_init(&region->timer_move);
 	INIT_LIST_HEAD(&region->tasks);
 	hrtimer_setup(&region->timer, rtshm_tick, CLOCK_MONOTONIC,
@@ -370,7 +387,7 @@ void rtshm_tick_shorten(struct rtshm_region *region)
 	guard(mutex)(&region->timer_move);
 	hrtimer_cancel(&region->timer);
 	soon = ktime_add_ns(ktime_get(), region->config.set.period_ns - region->config.lead_ns);
-	if (region->counters.ticks > RTSHM_TICKS_BEFORE &&
+	if (region->number > RTSHM_TICKS_BEFORE &&
 	    ktime_after(hrtimer_get_expires(&region->timer), soon))
 		hrtimer_set_expires(&region->timer, soon);
 	if (region->config.cpu == RTSHM_CPU_ANY ||

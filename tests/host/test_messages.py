@@ -308,6 +308,7 @@ def test_request_is_the_bytes_built_by_hand() -> None:
         lead_ns=9,
     )
     assert every == message(2, REGION[0], *REGION[2:12], *REGION[14:22])
+    assert encode(Command.REGION_SET, reset_counters=True) == message(4, attribute(27, b""))
 
 
 def test_reply_built_by_hand_is_the_region() -> None:

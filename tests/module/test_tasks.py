@@ -199,6 +199,16 @@ def test_long_task_overruns_its_budget_and_is_stopped_when_asked(
     assert not control.get("long").tasks[1].stopped
 
 
+def test_reset_counters_are_those_of_tasks_too(control: rtshm.Control) -> None:
+    control.set("r", period=3_600_000_000_000, task_budget=1)
+    run("add 0 r")
+    control.set("r", period=PERIOD_NS)
+    wait_until(lambda: control.get("r").tasks[0].overruns > 2, "overruns of the budget")
+    control.set("r", period=3_600_000_000_000)
+    time.sleep(0.1)
+    assert control.set("r", reset_counters=True).tasks == (rtshm.Task("probe0", 0, 0, 0, False),)
+
+
 def test_task_and_write_see_each_other_whole(control: rtshm.Control) -> None:
     control.set("r", period=100_000)
     run("add 8 r")

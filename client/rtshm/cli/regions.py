@@ -130,15 +130,20 @@ def create(name: str, **settings: Any) -> None:
 @click.command("set")
 @name_argument
 @settings
+@click.option(
+    "--reset-counters",
+    is_flag=True,
+    help="Set the counters of the region and its tasks to 0. Sample numbers go on.",
+)
 def set_(name: str, **settings: Any) -> None:
     """Change a region.
 
     From its next tick on; all that is given or, when any is refused, nothing.
     """
-    if all(value is None for value in settings.values()):
+    if all(value is None or value is False for value in settings.values()):
         raise click.UsageError(
-            "nothing to set: give --period, --print, --depth, --record-bytes, --task-budget "
-            "or --task-long-max",
+            "nothing to set: give --period, --print, --depth, --record-bytes, --task-budget, "
+            "--task-long-max or --reset-counters",
             click.get_current_context(),
         )
     with opened() as control:

@@ -66,7 +66,8 @@ def figures(now: Sight, before: Sight | None) -> list[dict[str, Any]]:
     for region in now.regions:
         counters, old = region.counters, earlier.get(region.id)
         rate = mean = None
-        if old and elapsed:
+        # Fewer ticks than before: the counters were reset meanwhile.
+        if old and elapsed and counters.ticks >= old.ticks:
             ticks = counters.ticks - old.ticks
             rate = ticks / elapsed
             if ticks:

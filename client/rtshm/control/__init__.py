@@ -66,7 +66,7 @@ class Task:
     name: str
     """As its module gave it."""
     ticks: int
-    """How often it ran since it was added."""
+    """How often it ran since it was added, or the counters were reset."""
     time_max_ns: int
     """The longest that it took; of the first of a region, with what the tick does before it."""
     overruns: int
@@ -77,7 +77,7 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What the ticks of a region counted since it was made, all as of one tick."""
+    """What the ticks counted since create() or set(reset_counters=True), all as of one tick."""
 
     ticks: int
     """How many there were."""
@@ -379,10 +379,12 @@ class Control(_Linked):
         record_bytes: int | None = None,
         task_budget: Duration | int | None = None,
         task_long_max: int | None = None,
+        reset_counters: bool = False,
     ) -> RegionInfo:
         """Change what is not None, all of it or, when any is refused, nothing.
 
-        Times are a text as "1ms", a timedelta, or an int of ns. What is as it was already makes
+        `reset_counters` sets the region's counters to 0, and those of its tasks, in one step
+        between two ticks. The numbers of ticks in samples go on. Times are a text as "1ms", a timedelta, or an int of ns. What is as it was already makes
         no event. Returns the region as it is then. After another depth or record,
         an open Samples has what is left of the old ones, then the end. Raises
         OSError: ENOENT, EINVAL, ERANGE, ENOSPC, ENOMEM, EPERM.
@@ -396,6 +398,7 @@ class Control(_Linked):
             record_bytes=record_bytes,
             task_budget_ns=_nanoseconds(task_budget),
             task_long_max=task_long_max,
+            reset_counters=reset_counters or None,
         )
 
     def get(self, name: str) -> RegionInfo:
