@@ -46,14 +46,16 @@ install-files:
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include/linux kmod/include/uapi/linux/*.h
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d system/60-rtshm.rules
 	install -D -m 644 system/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/rtshm.conf
+	install -D -m 644 system/modprobe.conf $(DESTDIR)$(PREFIX)/lib/modprobe.d/rtshm.conf
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/rtshm-dkms/examples \
-		system/modules-load.conf system/modprobe.conf
+		system/modules-load.conf
 
 uninstall:
 	-dkms remove rtshm/$(VERSION) --all
 	rm -rf $(DKMS_SOURCE) $(PREFIX)/share/doc/rtshm-dkms
 	rm -f $(addprefix $(PREFIX)/include/linux/,$(notdir $(wildcard kmod/include/uapi/linux/*.h)))
-	rm -f $(PREFIX)/lib/udev/rules.d/60-rtshm.rules $(PREFIX)/lib/sysusers.d/rtshm.conf
+	rm -f $(PREFIX)/lib/udev/rules.d/60-rtshm.rules $(PREFIX)/lib/sysusers.d/rtshm.conf \
+		$(PREFIX)/lib/modprobe.d/rtshm.conf
 	-udevadm control --reload
 	@echo "The group rtshm stays (groupdel rtshm), and the module if it is loaded (rmmod rtshm)."
 

@@ -77,6 +77,9 @@ def test_make_install_takes_all_sources_and_headers(tmp_path: Path) -> None:
         Path(name).name for name in listed("kmod/include/uapi")
     }
     assert (local / "lib/udev/rules.d/60-rtshm.rules").exists()
+    # A machine's log is its own: of the ticks only changes are printed.
+    settings = (local / "lib/modprobe.d/rtshm.conf").read_text().splitlines()
+    assert [line for line in settings if not line.startswith("#")] == ["options rtshm print=2"]
 
 
 @pytest.mark.parametrize("compiler", ["cc", "false"])

@@ -52,6 +52,8 @@ def test_install_builds_the_module_for_the_running_kernel(before: machine.Tree) 
 
 def test_user_of_the_group_uses_it(before: machine.Tree) -> None:
     run("modprobe", "rtshm", "period_ns=50000000")
+    # insmod without parameters prints every tick.
+    assert Path("/sys/module/rtshm/parameters/print").read_text() == "2\n"
     assert access(NODE) == ("crw-rw----", 0, group())
     run("rtshm", "write", "42", **machine.as_user([group()]))
     assert run("rtshm", "read", **machine.as_user([group()])) == "42\n"
