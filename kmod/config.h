@@ -10,10 +10,10 @@
 #include <linux/types.h>
 #include <linux/uidgid.h>
 
-/* rtshm_config.cpu: the timer stays on the cpu that made the region. */
+/* rtshm_settings.cpu: not given. */
 #define RTSHM_CPU_ANY		(-1)
 
-/* rtshm_config.phase_ns, start_ns and phys: not given. */
+/* rtshm_settings.phase_ns, rtshm_config.start_ns and phys: not given. */
 #define RTSHM_NONE		U64_MAX
 
 /* Module parameters, constant once the module is loaded. */
@@ -28,12 +28,22 @@ struct rtshm_limits {
 /* What can be changed of a live region. Compared as bytes, so without padding. */
 struct rtshm_settings {
 	u64			period_ns;
+	u64			phase_ns;
+	u64			lead_ns;	/* the timer expires before the tick is due */
 	u64			task_budget_ns;
 	u32			task_long_max;
 	u32			record_depth;
 	u32			record_bytes;
 	u32			print;		/* enum rtshm_print_mode */
+	s32			cpu;
+	s32			timer_cpu;	/* cpu, or the one that was chosen */
+	u32			mode;
+	kuid_t			uid;
+	kgid_t			gid;
+	u32			access_given;	/* bool: mode, uid or gid */
 };
+
+static_assert(sizeof(struct rtshm_settings) == 4 * sizeof(u64) + 10 * sizeof(u32));
 
 /* What a region is asked to be. */
 struct rtshm_config {
@@ -41,17 +51,10 @@ struct rtshm_config {
 	char			name[RTSHM_NAME_MAX + 2];
 	const char		*layout;
 	u64			size;
-	u64			phase_ns;
 	u64			start_ns;
-	u64			lead_ns;	/* the timer expires before the tick is due */
 	u64			phys;
-	kuid_t			uid;
-	kgid_t			gid;
-	umode_t			mode;
-	int			cpu;
 	u8			clock;		/* enum rtshm_clock */
 	bool			keep;
-	bool			access_given;	/* mode, uid or gid */
 	bool			at_load;	/* the region that loading makes */
 	struct rtshm_settings	set;
 };
@@ -61,6 +64,7 @@ extern struct rtshm_limits rtshm_limits;
 __printf(3, 4) int rtshm_refuse(struct netlink_ext_ack *extack, int err,
 				const char *format, ...);
 bool rtshm_name_ok(const char *name);
+int rtshm_cpu_check(int cpu, struct netlink_ext_ack *extack);
 int rtshm_settings_check(const struct rtshm_config *config,
 			 struct netlink_ext_ack *extack);
 int rtshm_config_check(const struct rtshm_config *config, struct netlink_ext_ack *extack);

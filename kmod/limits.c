@@ -41,7 +41,14 @@ bool rtshm_name_ok(const char *name)
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == length;
 }
 
-/* Checks config->set against the limits, the size and the lead of the region. */
+int rtshm_cpu_check(int cpu, struct netlink_ext_ack *extack)
+{
+	if (cpu == RTSHM_CPU_ANY || ((unsigned int)cpu < nr_cpu_ids && cpu_online(cpu)))
+		return 0;
+	return rtshm_refuse(extack, -ENODEV, "cpu: give one that is online");
+}
+
+/* Checks config->set, but for the cpu, against the limits and the rest of the region. */
 int rtshm_settings_check(const struct rtshm_config *config, struct netlink_ext_ack *extack)
 {
 	const struct rtshm_settings *set = &config->set;
@@ -51,12 +58,12 @@ int rtshm_settings_check(const struct rtshm_config *config, struct netlink_ext_a
 		return rtshm_refuse(extack, -ERANGE,
 				    "period-ns: give %llu (module parameter period_min_ns) to %llu",
 				    rtshm_limits.period_min_ns, (u64)RTSHM_PERIOD_MAX_NS);
-	if (config->lead_ns > min_t(u64, RTSHM_LEAD_MAX_NS, set->period_ns / 4))
+	if (set->lead_ns > min_t(u64, RTSHM_LEAD_MAX_NS, set->period_ns / 4))
 		return rtshm_refuse(extack, -ERANGE,
 				    "lead-ns: give at most %u, and a quarter of period-ns",
 				    RTSHM_LEAD_MAX_NS);
 	/* With interrupts off, such a clock may stand still while its cpu waits. */
-	if (config->lead_ns && hrtimer_resolution > 1)
+	if (set->lead_ns && hrtimer_resolution > 1)
 		return rtshm_refuse(extack, -EOPNOTSUPP,
 				    "lead-ns: this kernel's timers are not of high resolution");
 	if (set->task_budget_ns > RTSHM_PERIOD_MAX_NS)
@@ -74,22 +81,29 @@ int rtshm_settings_check(const struct rtshm_config *config, struct netlink_ext_a
 		return rtshm_refuse(extack, -EINVAL,
 				    "record-bytes: give a multiple of 8, at most %u and the size",
 				    RTSHM_RECORD_BYTES_MAX);
+	if (set->mode & ~0777)
+		return rtshm_refuse(extack, -EINVAL, "mode: give at most 0777");
+	if (!uid_valid(set->uid) || !gid_valid(set->gid))
+		return rtshm_refuse(extack, -EINVAL, "%s: give at most 4294967294",
+				    uid_valid(set->uid) ? "gid" : "uid");
+	if (set->phase_ns == RTSHM_NONE)
+		return 0;
+	if (set->phase_ns >= set->period_ns)
+		return rtshm_refuse(extack, -ERANGE, "phase-ns: give less than period-ns");
+	if (config->start_ns != RTSHM_NONE)
+		return rtshm_refuse(extack, -EINVAL, "start-ns: give it or phase-ns, not both");
 	return 0;
 }
 
-static int rtshm_grid_check(const struct rtshm_config *config, struct netlink_ext_ack *extack)
+static int rtshm_start_check(const struct rtshm_config *config, struct netlink_ext_ack *extack)
 {
 	u64 now_ns;
 
 	if (config->clock > RTSHM_CLOCK_TAI)
 		return rtshm_refuse(extack, -EINVAL,
 				    "clock: give 0 (monotonic), 1 (realtime) or 2 (tai)");
-	if (config->phase_ns != RTSHM_NONE && config->phase_ns >= config->set.period_ns)
-		return rtshm_refuse(extack, -ERANGE, "phase-ns: give less than period-ns");
 	if (config->start_ns == RTSHM_NONE)
 		return 0;
-	if (config->phase_ns != RTSHM_NONE)
-		return rtshm_refuse(extack, -EINVAL, "start-ns: give it or phase-ns, not both");
 	now_ns = rtshm_clock_now(config->clock);
 	if (config->start_ns <= now_ns || config->start_ns - now_ns > RTSHM_START_MAX_NS)
 		return rtshm_refuse(extack, -ERANGE,
@@ -135,11 +149,11 @@ int rtshm_config_check(const struct rtshm_config *config, struct netlink_ext_ack
 	if (strlen(config->layout) > RTSHM_LAYOUT_MAX)
 		return rtshm_refuse(extack, -ERANGE, "layout: give at most %u bytes",
 				    RTSHM_LAYOUT_MAX);
-	if (config->cpu != RTSHM_CPU_ANY &&
-	    (config->cpu >= nr_cpu_ids || !cpu_online(config->cpu)))
-		return rtshm_refuse(extack, -ENODEV, "cpu: give one that is online");
+	err = rtshm_cpu_check(config->set.cpu, extack);
+	if (err)
+		return err;
 	err = rtshm_settings_check(config, extack);
-	return err ?: rtshm_grid_check(config, extack);
+	return err ?: rtshm_start_check(config, extack);
 }
 
 /* Sets everything but the name to its default. */
@@ -148,15 +162,15 @@ void rtshm_config_init(struct rtshm_config *config, const char *name)
 	*config = (struct rtshm_config) {
 		.layout = "",
 		.size = PAGE_SIZE,
-		.phase_ns = RTSHM_NONE,
 		.start_ns = RTSHM_NONE,
 		.phys = RTSHM_NONE,
-		.uid = GLOBAL_ROOT_UID,
-		.gid = GLOBAL_ROOT_GID,
-		.mode = RTSHM_MODE_DEFAULT,
-		.cpu = RTSHM_CPU_ANY,
 		.set.period_ns = RTSHM_PERIOD_DEFAULT_NS,
+		.set.phase_ns = RTSHM_NONE,
 		.set.record_bytes = sizeof(struct rtshm_word),
+		.set.cpu = RTSHM_CPU_ANY,
+		.set.mode = RTSHM_MODE_DEFAULT,
+		.set.uid = GLOBAL_ROOT_UID,
+		.set.gid = GLOBAL_ROOT_GID,
 	};
 	strscpy(config->name, name, sizeof(config->name));
 }

@@ -101,7 +101,7 @@ static void rtshm_undo(u64 *ticks, u64 *missed)
 	rtshm_netlink_exit();
 	rtshm_regions_exit(ticks, missed);
 	rtshm_devices_exit();
-	rtshm_ticks_exit();
+	rtshm_timers_exit();
 }
 
 static int __init rtshm_init(void)
@@ -112,12 +112,12 @@ static int __init rtshm_init(void)
 	err = rtshm_limits_check();
 	if (err)
 		return err;
-	err = rtshm_ticks_init();
+	err = rtshm_timers_init();
 	if (err)
 		goto err_none;
 	err = rtshm_devices_init();
 	if (err)
-		goto err_ticks;
+		goto err_timers;
 	err = rtshm_netlink_init();
 	if (err)
 		goto err_devices;
@@ -132,8 +132,8 @@ static int __init rtshm_init(void)
 
 err_devices:
 	rtshm_devices_exit();
-err_ticks:
-	rtshm_ticks_exit();
+err_timers:
+	rtshm_timers_exit();
 err_none:
 	pr_err("not loaded: no cpu state, device numbers or netlink family (error %d)\n", err);
 	return err;

@@ -149,10 +149,22 @@ static u8 rtshm_nl_u8(const struct nlattr *attr, u8 before)
 	return attr ? nla_get_u8(attr) : before;
 }
 
+/* Keeps RTSHM_NONE from being asked for: one less is beyond any limit, too. */
+static u64 rtshm_nl_given(const struct nlattr *attr, u64 before)
+{
+	return attr ? min_t(u64, RTSHM_NONE - 1, nla_get_u64(attr)) : before;
+}
+
 /* The attributes that region-new and region-set share. */
 static void rtshm_nl_settings(struct rtshm_settings *set, struct nlattr **attrs)
 {
+	struct nlattr *mode = attrs[RTSHM_A_REGION_MODE];
+	struct nlattr *uid = attrs[RTSHM_A_REGION_UID];
+	struct nlattr *gid = attrs[RTSHM_A_REGION_GID];
+
 	set->period_ns = rtshm_nl_u64(attrs[RTSHM_A_REGION_PERIOD_NS], set->period_ns);
+	set->phase_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_PHASE_NS], set->phase_ns);
+	set->lead_ns = rtshm_nl_u64(attrs[RTSHM_A_REGION_LEAD_NS], set->lead_ns);
 	set->task_budget_ns =
 		rtshm_nl_u64(attrs[RTSHM_A_REGION_TASK_BUDGET_NS], set->task_budget_ns);
 	set->task_long_max =
@@ -162,12 +174,15 @@ static void rtshm_nl_settings(struct rtshm_settings *set, struct nlattr **attrs)
 		rtshm_nl_u32(attrs[RTSHM_A_REGION_RECORD_DEPTH], set->record_depth);
 	set->record_bytes =
 		rtshm_nl_u32(attrs[RTSHM_A_REGION_RECORD_BYTES], set->record_bytes);
-}
-
-/* Keeps RTSHM_NONE from being asked for: one less is beyond any limit, too. */
-static u64 rtshm_nl_given(const struct nlattr *attr)
-{
-	return attr ? min_t(u64, RTSHM_NONE - 1, nla_get_u64(attr)) : RTSHM_NONE;
+	if (attrs[RTSHM_A_REGION_CPU])
+		/* Too large for any is as good as one too many. */
+		set->cpu = min_t(u32, nr_cpu_ids, nla_get_u32(attrs[RTSHM_A_REGION_CPU]));
+	set->mode = rtshm_nl_u32(mode, set->mode);
+	if (uid)
+		set->uid = make_kuid(&init_user_ns, nla_get_u32(uid));
+	if (gid)
+		set->gid = make_kgid(&init_user_ns, nla_get_u32(gid));
+	set->access_given |= mode || uid || gid;
 }
 
 /*
@@ -195,34 +210,15 @@ static int rtshm_nl_config(struct rtshm_config *config, const struct sk_buff *sk
 			   struct genl_info *info)
 {
 	struct nlattr **attrs = info->attrs;
-	u32 mode = RTSHM_MODE_DEFAULT, uid = 0, gid = 0;
 
 	config->size = rtshm_nl_u64(attrs[RTSHM_A_REGION_SIZE], config->size);
-	mode = rtshm_nl_u32(attrs[RTSHM_A_REGION_MODE], mode);
-	uid = rtshm_nl_u32(attrs[RTSHM_A_REGION_UID], uid);
-	gid = rtshm_nl_u32(attrs[RTSHM_A_REGION_GID], gid);
 	config->clock = rtshm_nl_u8(attrs[RTSHM_A_REGION_CLOCK], config->clock);
-	config->lead_ns = rtshm_nl_u64(attrs[RTSHM_A_REGION_LEAD_NS], config->lead_ns);
 	if (attrs[RTSHM_A_REGION_LAYOUT])
 		config->layout = rtshm_nl_text(attrs[RTSHM_A_REGION_LAYOUT]);
 	if (!config->layout)
 		return rtshm_refuse(info->extack, -EINVAL, "layout: give nothing after its end");
-	config->uid = make_kuid(&init_user_ns, uid);
-	config->gid = make_kgid(&init_user_ns, gid);
-	if (mode & ~0777)
-		return rtshm_refuse(info->extack, -EINVAL, "mode: give at most 0777");
-	if (!uid_valid(config->uid) || !gid_valid(config->gid))
-		return rtshm_refuse(info->extack, -EINVAL, "%s: give at most 4294967294",
-				    uid_valid(config->uid) ? "gid" : "uid");
-	config->mode = mode;
-	config->access_given = attrs[RTSHM_A_REGION_MODE] || attrs[RTSHM_A_REGION_UID] ||
-			       attrs[RTSHM_A_REGION_GID];
-	if (attrs[RTSHM_A_REGION_CPU])
-		/* Too large for any is as good as one too many. */
-		config->cpu = min_t(u32, nr_cpu_ids, nla_get_u32(attrs[RTSHM_A_REGION_CPU]));
-	config->phase_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_PHASE_NS]);
-	config->start_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_START_NS]);
-	config->phys = rtshm_nl_given(attrs[RTSHM_A_REGION_PHYS]);
+	config->start_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_START_NS], RTSHM_NONE);
+	config->phys = rtshm_nl_given(attrs[RTSHM_A_REGION_PHYS], RTSHM_NONE);
 	config->keep = nla_get_flag(attrs[RTSHM_A_REGION_KEEP]);
 	rtshm_nl_settings(&config->set, attrs);
 	return attrs[RTSHM_A_REGION_PHYS] ? rtshm_nl_may_phys(skb, info) : 0;

@@ -50,8 +50,14 @@ const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_RESET_COUNTERS
 	[RTSHM_A_REGION_PRINT] = NLA_POLICY_MAX(NLA_U8, U8_MAX),
 	[RTSHM_A_REGION_RECORD_DEPTH] = { .type = NLA_U32, },
 	[RTSHM_A_REGION_RECORD_BYTES] = { .type = NLA_U32, },
+	[RTSHM_A_REGION_MODE] = { .type = NLA_U32, },
+	[RTSHM_A_REGION_UID] = { .type = NLA_U32, },
+	[RTSHM_A_REGION_GID] = { .type = NLA_U32, },
+	[RTSHM_A_REGION_CPU] = { .type = NLA_U32, },
+	[RTSHM_A_REGION_PHASE_NS] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_TASK_BUDGET_NS] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_TASK_LONG_MAX] = { .type = NLA_U32, },
+	[RTSHM_A_REGION_LEAD_NS] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_RESET_COUNTERS] = { .type = NLA_FLAG, },
 };
 

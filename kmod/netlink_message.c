@@ -19,24 +19,20 @@ static int rtshm_nl_put_u64(struct sk_buff *skb, int attr, u64 value)
 	return nla_put_u64_64bit(skb, attr, value, RTSHM_A_REGION_PAD);
 }
 
-/* All counters as of one tick. */
-static int rtshm_nl_fill_counters(struct sk_buff *skb, struct rtshm_region *region)
+static int rtshm_nl_fill_counters(struct sk_buff *skb, const struct rtshm_counters *now)
 {
-	struct rtshm_counters now;
 	struct nlattr *nest;
 
-	scoped_guard(raw_spinlock_irq, &region->lock)
-		now = region->counters;
 	nest = nla_nest_start(skb, RTSHM_A_REGION_COUNTERS);
 	if (!nest ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_TICKS, now.ticks) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_MISSED, now.missed) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_PUBLISHED, now.published) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_LATENESS_MIN_NS, now.lateness_min_ns) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_LATENESS_MAX_NS, now.lateness_max_ns) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_LATENESS_SUM_NS, now.lateness_sum_ns) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_TICKS, now->ticks) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_MISSED, now->missed) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_PUBLISHED, now->published) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_LATENESS_MIN_NS, now->lateness_min_ns) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_LATENESS_MAX_NS, now->lateness_max_ns) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_COUNTERS_LATENESS_SUM_NS, now->lateness_sum_ns) ||
 	    nla_put_64bit(skb, RTSHM_A_COUNTERS_LATENESS_HISTOGRAM,
-			  sizeof(now.lateness_histogram), now.lateness_histogram,
+			  sizeof(now->lateness_histogram), now->lateness_histogram,
 			  RTSHM_A_COUNTERS_PAD))
 		return -EMSGSIZE;
 	nla_nest_end(skb, nest);
@@ -81,39 +77,45 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 				const struct sk_buff *asked)
 {
 	const struct rtshm_config *config = &region->config;
-	const struct rtshm_settings *set = &config->set;
+	struct rtshm_counters counters;
+	struct rtshm_settings set;
 	bool raw = config->phys != RTSHM_NONE;
 
+	/* All as of one tick. */
+	scoped_guard(raw_spinlock_irq, &region->lock) {
+		set = region->config.set;
+		counters = region->counters;
+	}
 	if (nla_put_string(skb, RTSHM_A_REGION_NAME, config->name) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_ID, region->id) ||
 	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_SIZE, config->size) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_PERIOD_NS, set->period_ns) ||
-	    nla_put_u8(skb, RTSHM_A_REGION_PRINT, set->print) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_PERIOD_NS, set.period_ns) ||
+	    nla_put_u8(skb, RTSHM_A_REGION_PRINT, set.print) ||
 	    nla_put_u8(skb, RTSHM_A_REGION_CLOCK, config->clock) ||
-	    (config->phase_ns != RTSHM_NONE &&
-	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_PHASE_NS, config->phase_ns)) ||
+	    (set.phase_ns != RTSHM_NONE &&
+	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_PHASE_NS, set.phase_ns)) ||
 	    (config->start_ns != RTSHM_NONE &&
 	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_START_NS, config->start_ns)) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_LEAD_NS, config->lead_ns) ||
-	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_TASK_BUDGET_NS, set->task_budget_ns) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_TASK_LONG_MAX, set->task_long_max) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_DEPTH, set->record_depth) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_BYTES, set->record_bytes) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_LEAD_NS, set.lead_ns) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_TASK_BUDGET_NS, set.task_budget_ns) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_TASK_LONG_MAX, set.task_long_max) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_DEPTH, set.record_depth) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_BYTES, set.record_bytes) ||
 	    nla_put_string(skb, RTSHM_A_REGION_LAYOUT, config->layout) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_MODE, config->mode) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_UID, from_kuid(&init_user_ns, config->uid)) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_GID, from_kgid(&init_user_ns, config->gid)) ||
-	    (config->cpu != RTSHM_CPU_ANY &&
-	     nla_put_u32(skb, RTSHM_A_REGION_CPU, config->cpu)) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_MODE, set.mode) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_UID, from_kuid(&init_user_ns, set.uid)) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_GID, from_kgid(&init_user_ns, set.gid)) ||
+	    (set.cpu != RTSHM_CPU_ANY && nla_put_u32(skb, RTSHM_A_REGION_CPU, set.cpu)) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_TIMER_CPU, READ_ONCE(region->cpu)) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_USERS, atomic_read(&region->users)) ||
-	    (set->record_depth &&
+	    (set.record_depth &&
 	     nla_put_u32(skb, RTSHM_A_REGION_SAMPLE_BYTES,
-			 sizeof(struct rtshm_sample) + set->record_bytes)) ||
+			 sizeof(struct rtshm_sample) + set.record_bytes)) ||
 	    (raw && rtshm_nl_fill_phys(skb, config, asked)) ||
-	    (!raw && !config->access_given &&
+	    (!raw && !set.access_given &&
 	     nla_put_flag(skb, RTSHM_A_REGION_ACCESS_DEFAULT)))
 		return -EMSGSIZE;
-	return rtshm_nl_fill_counters(skb, region) ?: rtshm_nl_fill_tasks(skb, region);
+	return rtshm_nl_fill_counters(skb, &counters) ?: rtshm_nl_fill_tasks(skb, region);
 }
 
 /*

@@ -26,7 +26,7 @@ struct rtshm_node {
 	struct device		dev;
 	struct cdev		cdev;
 	struct rtshm_region	*region;
-	umode_t			mode;
+	umode_t			most;		/* of the region's mode */
 };
 
 static dev_t rtshm_devt;
@@ -41,6 +41,16 @@ static struct class rtshm_class = {
 	.name = "rtshm",
 };
 
+/* The settings of one moment. */
+static struct rtshm_settings rtshm_region_settings(struct rtshm_region *region)
+{
+	struct rtshm_settings set;
+
+	scoped_guard(raw_spinlock_irqsave, &region->lock)
+		set = region->config.set;
+	return set;
+}
+
 /*
  * Called by the thread of devtmpfs, or by who reads an uevent. Without a name the
  * driver core would make /dev/<name>, and it cannot be told of an error.
@@ -49,15 +59,16 @@ static char *rtshm_node_devnode(rtshm_devnode_device *dev, umode_t *mode, kuid_t
 				kgid_t *gid)
 {
 	const struct rtshm_node *node = container_of(dev, typeof(*node), dev);
+	struct rtshm_settings set = rtshm_region_settings(node->region);
 
 	/* NULL when the node is removed. */
 	if (mode)
 		/* With its type: devtmpfs takes 0 for its own default. */
-		*mode = S_IFCHR | node->mode;
+		*mode = S_IFCHR | (set.mode & node->most);
 	if (uid)
-		*uid = node->region->config.uid;
+		*uid = set.uid;
 	if (gid)
-		*gid = node->region->config.gid;
+		*gid = set.gid;
 	return kasprintf(GFP_KERNEL | __GFP_NOFAIL, "rtshm/%s", dev_name(dev));
 }
 
@@ -68,9 +79,9 @@ static char *rtshm_node_devnode(rtshm_devnode_device *dev, umode_t *mode, kuid_t
 static int rtshm_node_uevent(rtshm_uevent_device *dev, struct kobj_uevent_env *env)
 {
 	const struct rtshm_node *node = container_of(dev, typeof(*node), dev);
-	const struct rtshm_config *config = &node->region->config;
 
-	if (config->access_given || config->phys != RTSHM_NONE)
+	if (rtshm_region_settings(node->region).access_given ||
+	    node->region->config.phys != RTSHM_NONE)
 		return 0;
 	return add_uevent_var(env, "RTSHM_ACCESS=default");
 }
@@ -103,7 +114,7 @@ struct rtshm_region *rtshm_region_of(const struct inode *inode)
  * rtshm_region_announce(), or never, if the region is not completed.
  */
 static struct rtshm_node *rtshm_node_new(struct rtshm_region *region, const char *suffix,
-					 umode_t mode, const struct file_operations *fops)
+					 umode_t most, const struct file_operations *fops)
 {
 	struct rtshm_node *node = kzalloc(sizeof(*node), GFP_KERNEL_ACCOUNT);
 	int err;
@@ -112,7 +123,7 @@ static struct rtshm_node *rtshm_node_new(struct rtshm_region *region, const char
 		return ERR_PTR(-ENOMEM);
 	kref_get(&region->kref);
 	node->region = region;
-	node->mode = mode;
+	node->most = most;
 	/* From here on the release undoes all of it. */
 	device_initialize(&node->dev);
 	node->dev.class = &rtshm_class;
@@ -137,12 +148,19 @@ err_put:
 	return ERR_PTR(err);
 }
 
-static void rtshm_node_announce(struct rtshm_node *node)
+/*
+ * Has udev hear of a new node, or of another mode or owner, which it gives to the node.
+ * The kernel cannot do the latter: only devtmpfs itself finds its nodes, and it changes
+ * none. By its path a module would find a node of the caller's own /dev.
+ */
+static void rtshm_node_announce(struct rtshm_node *node, bool changed)
 {
-	if (!dev_get_uevent_suppress(&node->dev))
+	bool added = dev_get_uevent_suppress(&node->dev);
+
+	if (!added && !changed)
 		return;
 	dev_set_uevent_suppress(&node->dev, false);
-	kobject_uevent(&node->dev.kobj, KOBJ_ADD);
+	kobject_uevent(&node->dev.kobj, added ? KOBJ_ADD : KOBJ_CHANGE);
 }
 
 static void rtshm_node_remove(struct rtshm_node *node)
@@ -193,7 +211,7 @@ void rtshm_region_put(struct rtshm_region *region)
  */
 long rtshm_region_info(struct rtshm_region *region, u32 sample_bytes, void __user *to)
 {
-	struct rtshm_settings set;
+	struct rtshm_settings set = rtshm_region_settings(region);
 	struct rtshm_info *info;
 	long err = 0;
 
@@ -202,8 +220,6 @@ long rtshm_region_info(struct rtshm_region *region, u32 sample_bytes, void __use
 	info = kzalloc(sizeof(*info), GFP_KERNEL);
 	if (!info)
 		return -ENOMEM;
-	scoped_guard(raw_spinlock_irq, &region->lock)
-		set = region->config.set;
 	strscpy(info->name, rtshm_name(region), sizeof(info->name));
 	strscpy(info->layout, region->config.layout, sizeof(info->layout));
 	info->id = region->id;
@@ -249,8 +265,7 @@ int rtshm_region_record(struct rtshm_region *region, const struct rtshm_settings
 	/* The ring first: who finds the node can open it. */
 	rtshm_ring_replace(region, ring);
 	if (ring && !region->samples) {
-		node = rtshm_node_new(region, ".samples", region->config.mode & 0444,
-				      &rtshm_samples_fops);
+		node = rtshm_node_new(region, ".samples", 0444, &rtshm_samples_fops);
 		if (IS_ERR(node)) {
 			rtshm_ring_replace(region, NULL);
 			return rtshm_refuse_part(extack, "record-depth", PTR_ERR(node));
@@ -304,7 +319,7 @@ int rtshm_region_build(struct rtshm_region *region, struct netlink_ext_ack *exta
 	err = rtshm_region_fill(region, extack);
 	if (err)
 		goto err_stop;
-	node = rtshm_node_new(region, "", config->mode, &rtshm_state_fops);
+	node = rtshm_node_new(region, "", 0777, &rtshm_state_fops);
 	if (IS_ERR(node)) {
 		err = rtshm_refuse_part(extack, "size", PTR_ERR(node));
 		goto err_stop;
@@ -314,23 +329,20 @@ int rtshm_region_build(struct rtshm_region *region, struct netlink_ext_ack *exta
 	if (config->at_load)
 		pr_info("loaded: default has %llu bytes and a tick every %llu ns\n",
 			config->size, config->set.period_ns);
-	err = rtshm_tick_start(region);
-	if (!err)
-		return 0;
-	/* The cpu went offline after the check. */
-	err = rtshm_refuse(extack, -ENODEV, "cpu: give one that is online");
+	rtshm_timer_begin(region);
+	return 0;
 
 err_stop:
 	rtshm_region_stop(region);
 	return err;
 }
 
-/* region->change held. udev hears of the nodes that it has not heard of. */
-void rtshm_region_announce(struct rtshm_region *region)
+/* region->change held. @changed: the mode or the owner of the nodes. */
+void rtshm_region_announce(struct rtshm_region *region, bool changed)
 {
-	rtshm_node_announce(region->state);
+	rtshm_node_announce(region->state, changed);
 	if (region->samples)
-		rtshm_node_announce(region->samples);
+		rtshm_node_announce(region->samples, changed);
 }
 
 /*
@@ -344,7 +356,8 @@ void rtshm_region_stop(struct rtshm_region *region)
 	WRITE_ONCE(region->dead, true);
 	if (region->state)
 		rtshm_node_remove(region->state);
-	rtshm_tick_stop(region);
+	rtshm_timer_end(region);
+	rtshm_thread_stop(region);
 	/* rtshm_state_poll() is in the queue before it looks at region->dead. */
 	rtshm_wake_all(&region->state_queue,
 		       EPOLLHUP | EPOLLERR | EPOLLOUT | EPOLLWRNORM);

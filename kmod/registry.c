@@ -30,40 +30,49 @@ static u64 rtshm_rate_hz, rtshm_leads_ns;
 static u32 rtshm_last_id;
 static u64 rtshm_removed_ticks, rtshm_removed_missed;
 
-static u64 rtshm_rate_of(u64 period_ns)
+static u64 rtshm_rate_of(const struct rtshm_settings *set)
 {
-	return DIV64_U64_ROUND_UP(NSEC_PER_SEC, period_ns);
+	return DIV64_U64_ROUND_UP(NSEC_PER_SEC, set->period_ns);
 }
 
 /* What a region busy-waits in a second. */
-static u64 rtshm_leads_of(u64 period_ns, u64 lead_ns)
+static u64 rtshm_leads_of(const struct rtshm_settings *set)
 {
-	return div64_u64(lead_ns * NSEC_PER_SEC, period_ns);
+	return div64_u64(set->lead_ns * NSEC_PER_SEC, set->period_ns);
 }
 
-/* rtshm_regions_lock held. Whether there is room for the ticks and leads of a region. */
-static int rtshm_rates_check(u64 period_ns, u64 lead_ns, struct netlink_ext_ack *extack)
+/* rtshm_regions_lock held. */
+static void rtshm_rates_add(const struct rtshm_settings *set)
 {
-	if (rtshm_rate_hz + rtshm_rate_of(period_ns) > rtshm_limits.rate_max_hz)
+	u64 *on_cpu = per_cpu_ptr(&rtshm_cpu_rate_hz, set->timer_cpu);
+
+	rtshm_rate_hz += rtshm_rate_of(set);
+	rtshm_leads_ns += rtshm_leads_of(set);
+	WRITE_ONCE(*on_cpu, *on_cpu + rtshm_rate_of(set));	/* rtshm_timer_cpu() */
+}
+
+static void rtshm_rates_sub(const struct rtshm_settings *set)
+{
+	u64 *on_cpu = per_cpu_ptr(&rtshm_cpu_rate_hz, set->timer_cpu);
+
+	rtshm_rate_hz -= rtshm_rate_of(set);
+	rtshm_leads_ns -= rtshm_leads_of(set);
+	WRITE_ONCE(*on_cpu, *on_cpu - rtshm_rate_of(set));
+}
+
+/* rtshm_regions_lock held. Reserves the ticks and leads of a region, if there is room. */
+static int rtshm_rates_reserve(const struct rtshm_settings *set,
+			       struct netlink_ext_ack *extack)
+{
+	if (rtshm_rate_hz + rtshm_rate_of(set) > rtshm_limits.rate_max_hz)
 		return rtshm_refuse(extack, -ENOSPC,
 				    "period-ns: all may tick %llu times a second (module parameter rate_max_hz)",
 				    rtshm_limits.rate_max_hz);
-	if (rtshm_leads_ns + rtshm_leads_of(period_ns, lead_ns) > RTSHM_LEADS_MAX_NS)
+	if (rtshm_leads_ns + rtshm_leads_of(set) > RTSHM_LEADS_MAX_NS)
 		return rtshm_refuse(extack, -ENOSPC,
 				    "lead-ns: the leads of all regions may come to 250 ms in a second");
+	rtshm_rates_add(set);
 	return 0;
-}
-
-static void rtshm_rates_add(u64 period_ns, u64 lead_ns)
-{
-	rtshm_rate_hz += rtshm_rate_of(period_ns);
-	rtshm_leads_ns += rtshm_leads_of(period_ns, lead_ns);
-}
-
-static void rtshm_rates_sub(u64 period_ns, u64 lead_ns)
-{
-	rtshm_rate_hz -= rtshm_rate_of(period_ns);
-	rtshm_leads_ns -= rtshm_leads_of(period_ns, lead_ns);
 }
 
 /* rtshm_regions_lock held. What a dump tells has changed. */
@@ -125,21 +134,21 @@ void rtshm_region_unclaim(struct rtshm_region *region)
 /* Puts a region into the list, beside all others: 0 or an errno. */
 static int rtshm_region_reserve(struct rtshm_region *region, struct netlink_ext_ack *extack)
 {
-	const struct rtshm_config *config = &region->config;
+	struct rtshm_settings *set = &region->config.set;
 	int err;
 
 	guard(mutex)(&rtshm_regions_lock);
-	if (rtshm_region_named(config->name))
+	if (rtshm_region_named(rtshm_name(region)))
 		return rtshm_refuse(extack, -EEXIST,
 				    "name: there is such a region; one name, one region");
 	if (rtshm_regions_count >= rtshm_limits.regions_max || rtshm_last_id == U32_MAX)
 		return rtshm_refuse(extack, -ENOSPC,
 				    "name: there may be %llu regions (module parameter regions_max)",
 				    rtshm_limits.regions_max);
-	err = rtshm_rates_check(config->set.period_ns, config->lead_ns, extack);
+	set->timer_cpu = set->cpu == RTSHM_CPU_ANY ? rtshm_timer_cpu(-1) : set->cpu;
+	err = rtshm_rates_reserve(set, extack);
 	if (err)
 		return err;
-	rtshm_rates_add(config->set.period_ns, config->lead_ns);
 	region->id = ++rtshm_last_id;
 	rtshm_regions_count++;
 	kref_get(&region->kref);
@@ -152,7 +161,7 @@ static void rtshm_region_unreserve(struct rtshm_region *region)
 {
 	list_del(&region->list);
 	rtshm_regions_count--;
-	rtshm_rates_sub(region->config.set.period_ns, region->config.lead_ns);
+	rtshm_rates_sub(&region->config.set);
 	rtshm_region_put(region);
 }
 
@@ -184,7 +193,7 @@ struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
 		region->live = true;
 		rtshm_regions_changed();
 	}
-	rtshm_region_announce(region);
+	rtshm_region_announce(region, false);
 	return region;
 
 err_reserve:
@@ -195,16 +204,18 @@ err_claim:
 	return ERR_PTR(err);
 }
 
-/* Exchanges a region's share of the rates for that of another period, if there is room. */
-static int rtshm_rates_exchange(u64 lead_ns, u64 from_ns, u64 to_ns,
+/* Exchanges a region's share of the rates for that of other settings, if there is room. */
+static int rtshm_rates_exchange(const struct rtshm_settings *from,
+				const struct rtshm_settings *to,
 				struct netlink_ext_ack *extack)
 {
 	int err;
 
 	guard(mutex)(&rtshm_regions_lock);
-	rtshm_rates_sub(from_ns, lead_ns);
-	err = rtshm_rates_check(to_ns, lead_ns, extack);
-	rtshm_rates_add(err ? from_ns : to_ns, lead_ns);
+	rtshm_rates_sub(from);
+	err = rtshm_rates_reserve(to, extack);
+	if (err)
+		rtshm_rates_add(from);
 	return err;
 }
 
@@ -218,45 +229,45 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 {
 	const struct rtshm_settings before = region->config.set;
 	struct rtshm_config config = region->config;
+	struct rtshm_settings *after = &config.set;
 	int err;
 
-	config.set = *set;
+	*after = *set;
 	err = rtshm_settings_check(&config, extack);
 	if (err)
 		return err;
-	/* The ticks of another period would be at another phase. */
-	if (set->period_ns != before.period_ns && config.phase_ns != RTSHM_NONE)
-		return rtshm_refuse(extack, -EINVAL,
-				    "period-ns: a region with a phase keeps its period");
-	if (!reset && !memcmp(set, &before, sizeof(before)))
+	/* Its cpu may be offline meanwhile; another one has to be online. */
+	if (after->cpu != before.cpu) {
+		err = rtshm_cpu_check(after->cpu, extack);
+		if (err)
+			return err;
+		after->timer_cpu = after->cpu;
+	}
+	if (!reset && !memcmp(after, &before, sizeof(before)))
 		return 0;
-	err = rtshm_rates_exchange(config.lead_ns, before.period_ns, set->period_ns, extack);
+	err = rtshm_rates_exchange(&before, after, extack);
 	if (err)
 		return err;
-	if (set->record_depth != before.record_depth ||
-	    (set->record_depth && set->record_bytes != before.record_bytes)) {
-		err = rtshm_region_record(region, set, extack);
+	if (after->record_depth != before.record_depth ||
+	    (after->record_depth && after->record_bytes != before.record_bytes)) {
+		err = rtshm_region_record(region, after, extack);
 		if (err) {
 			/* Back to what it had, whether there is still room or not. */
 			guard(mutex)(&rtshm_regions_lock);
-			rtshm_rates_sub(set->period_ns, config.lead_ns);
-			rtshm_rates_add(before.period_ns, config.lead_ns);
+			rtshm_rates_sub(after);
+			rtshm_rates_add(&before);
 			return err;
 		}
 	}
-	scoped_guard(mutex, &rtshm_regions_lock) {
-		scoped_guard(raw_spinlock_irq, &region->lock) {
-			region->config.set = *set;
-			if (reset)
-				rtshm_counters_reset(region);
-		}
-		if (set->print != before.print)
-			clear_bit(RTSHM_COMPARED, &region->pending);
+	rtshm_timer_change(region, after, reset);
+	if (after->print != before.print)
+		clear_bit(RTSHM_COMPARED, &region->pending);
+	scoped_guard(mutex, &rtshm_regions_lock)
 		rtshm_regions_changed();
-	}
-	if (set->period_ns < before.period_ns)
-		rtshm_tick_shorten(region);
-	rtshm_region_announce(region);
+	rtshm_region_announce(region, after->mode != before.mode ||
+				      !uid_eq(after->uid, before.uid) ||
+				      !gid_eq(after->gid, before.gid) ||
+				      after->access_given != before.access_given);
 	return 1;
 }
 

@@ -9,7 +9,8 @@
  *     task.c       the code of other modules that a tick runs
  *     thread.c     the thread of a region: wakes pollers, prints
  *     ring.c       the samples of a region
- *     tick.c       the timer, the word that it takes, what it counts
+ *     tick.c       a tick: the word that it takes, what it counts, when it is due
+ *     timer.c      the timer: its grid, and the cpu that it is on
  *     region.c     one region: device nodes, bring-up, tear-down
  *     state_dev.c  /dev/rtshm/<name>     samples.c  /dev/rtshm/<name>.samples
  *     registry.c   all regions: find, make, change, remove
@@ -24,6 +25,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/percpu-defs.h>
 #include <linux/ratelimit.h>
 #include <linux/rtshm.h>
 #include <linux/seqlock.h>
@@ -67,7 +69,7 @@ struct rtshm_region {
 	/* References: the list of regions, nodes (an open file holds its node), claims. */
 	struct kref		kref;
 
-	/* Constant while the region is live, but for config.set: see below. */
+	/* Constant while the region is live, but for config.set: see lock. */
 	struct rtshm_config	config;
 	u32			id;
 	void __shm		*mem;
@@ -96,7 +98,10 @@ struct rtshm_region {
 	/* Odd while mem is changed under the lock: rtshm_copy_out(). */
 	seqcount_raw_spinlock_t	sequence;
 
-	/* Under lock. config.set is stored under rtshm_regions_lock, too. */
+	/*
+	 * Under lock. config.set is stored under change, too, and what the timer goes
+	 * by only while the timer is stopped.
+	 */
 	u64			number;		/* of the last tick */
 	struct rtshm_counters	counters;
 	u64			missed_past;	/* counted before the last reset */
@@ -104,13 +109,14 @@ struct rtshm_region {
 	struct rtshm_ring	*ring;		/* or NULL */
 	struct list_head	tasks;		/* stored under rtshm_regions_lock, too */
 
-	/* Of the tick until rtshm_tick_stop() has returned. */
+	/* Of the tick until rtshm_timer_end() has returned. */
 	struct hrtimer		timer;
 	s64			ahead_ns;	/* its clock, of CLOCK_MONOTONIC */
 	s32			compared_value;	/* of the last line that was due */
 
-	struct mutex		timer_move;	/* held to restart the timer */
-	struct hlist_node	cpuhp;		/* its own cpu returns */
+	/* Of timer.c. */
+	int			cpu;		/* that the timer is on */
+	struct hlist_node	cpuhp;		/* a cpu comes or goes */
 
 	/* Atomic bits and single words between the tick and the thread. */
 	unsigned long		pending;	/* enum rtshm_pending */
@@ -181,15 +187,25 @@ bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
 		     u64 word, const struct rtshm_sample *sample);
 
 /* tick.c */
-int rtshm_ticks_init(void);
-void rtshm_ticks_exit(void);
 void rtshm_tick_init(struct rtshm_region *region);
-int rtshm_tick_start(struct rtshm_region *region);
-void rtshm_tick_shorten(struct rtshm_region *region);
-void rtshm_tick_stop(struct rtshm_region *region);
 void rtshm_counters_reset(struct rtshm_region *region);
+void rtshm_missed_add(struct rtshm_region *region, u64 missed);
 ktime_t rtshm_clock_now(u8 clock);
+s64 rtshm_ahead_ns(u8 clock, ktime_t now);
+u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now,
+		       const struct rtshm_settings *set);
 bool rtshm_announced(const struct rtshm_region *region);
+
+/* timer.c */
+DECLARE_PER_CPU(u64, rtshm_cpu_rate_hz);
+
+int rtshm_timers_init(void);
+void rtshm_timers_exit(void);
+int rtshm_timer_cpu(int but);
+void rtshm_timer_begin(struct rtshm_region *region);
+void rtshm_timer_change(struct rtshm_region *region, const struct rtshm_settings *set,
+			bool reset);
+void rtshm_timer_end(struct rtshm_region *region);
 
 /* region.c */
 int rtshm_devices_init(void);
@@ -200,7 +216,7 @@ int rtshm_region_record(struct rtshm_region *region, const struct rtshm_settings
 			struct netlink_ext_ack *extack);
 long rtshm_region_info(struct rtshm_region *region, u32 sample_bytes, void __user *to);
 struct rtshm_region *rtshm_region_of(const struct inode *inode);
-void rtshm_region_announce(struct rtshm_region *region);
+void rtshm_region_announce(struct rtshm_region *region, bool changed);
 void rtshm_region_stop(struct rtshm_region *region);
 void rtshm_region_put(struct rtshm_region *region);
 

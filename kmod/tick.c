@@ -8,10 +8,7 @@
  * does everything that may sleep or take long: see thread.c.
  */
 
-#include <linux/cpu.h>
-#include <linux/cpuhotplug.h>
 #include <linux/math64.h>
-#include <linux/smp.h>
 
 #include "rtshm.h"
 
@@ -150,7 +147,7 @@ ktime_t rtshm_clock_now(u8 clock)
 }
 
 /* How far the clock is ahead of CLOCK_MONOTONIC: constant until it is set. */
-static s64 rtshm_ahead_ns(u8 clock, ktime_t now)
+s64 rtshm_ahead_ns(u8 clock, ktime_t now)
 {
 	return ktime_sub(rtshm_on_clock(clock, now), now);
 }
@@ -158,7 +155,8 @@ static s64 rtshm_ahead_ns(u8 clock, ktime_t now)
 /* How long since the tick that the timer is set for was due. */
 static s64 rtshm_since_due_ns(const struct rtshm_region *region, ktime_t now)
 {
-	return ktime_sub(now, hrtimer_get_expires(&region->timer)) - region->config.lead_ns;
+	return ktime_sub(now, hrtimer_get_expires(&region->timer)) -
+	       region->config.set.lead_ns;
 }
 
 /* Busy-waits until the tick is due: the lead at most, with interrupts off. */
@@ -188,13 +186,15 @@ static void rtshm_follow_step(struct rtshm_region *region, ktime_t over_by,
 }
 
 /*
- * The timer is not queued. Moves it to the next tick that is due after now; how many
- * periods are over. The timer is on CLOCK_MONOTONIC, so that no region sleeps for as
+ * The timer is not queued. Moves it to the next tick that is due after now, by the period
+ * and the lead of @set; how many periods are over. The timer is on CLOCK_MONOTONIC, so that no region sleeps for as
  * long as its clock is set back.
  */
-static u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now, u64 period_ns)
+u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now,
+		       const struct rtshm_settings *set)
 {
-	ktime_t over_by = ktime_sub_ns(now, region->config.lead_ns);
+	ktime_t over_by = ktime_sub_ns(now, set->lead_ns);
+	u64 period_ns = set->period_ns;
 	ktime_t expires;
 	s64 step_ns;
 	u64 periods;
@@ -214,6 +214,13 @@ static u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now, u64 peri
 	return periods;
 }
 
+/* region->lock held. Counts periods that went by without a tick of their own. */
+void rtshm_missed_add(struct rtshm_region *region, u64 missed)
+{
+	region->counters.missed += missed;
+	region->missed_before = min_t(u64, region->missed_before + missed, U32_MAX);
+}
+
 /* Hard interrupt: see the head of this file. */
 static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 {
@@ -225,11 +232,11 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 	union rtshm_word_bits seen;
 	bool report, wake = false;
 	ktime_t now;
-	u64 periods, missed;
+	u64 periods;
 	u32 print;
 
 	/* Without the lock, for which others would wait with it. */
-	if (region->config.lead_ns)
+	if (region->config.set.lead_ns)
 		rtshm_wait_due(region);
 	scoped_guard(raw_spinlock, &region->lock) {
 		/* Here, so that nobody's copy counts as a task's time. */
@@ -238,6 +245,7 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 		tick.lateness_ns = max_t(s64, 0, rtshm_since_due_ns(region, now));
 		tick.period_ns = region->config.set.period_ns;
 		tick.missed = region->missed_before;
+		region->missed_before = 0;
 		print = region->config.set.print;
 		/* A read(2) has the take with all that the tasks store, or none of it. */
 		write_seqcount_begin(&region->sequence);
@@ -251,11 +259,10 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 		/* After the tasks: what they store is in this tick's sample. */
 		if (region->ring)
 			wake = rtshm_record(region, &tick, seen.bits);
-		periods = rtshm_periods_over(region, now, tick.period_ns);
+		periods = rtshm_periods_over(region, now, &region->config.set);
 		/* The first of them is that of this tick; none after a step back. */
-		missed = periods ? periods - 1 : 0;
-		region->counters.missed += missed;
-		region->missed_before = min_t(u64, missed, U32_MAX);
+		if (periods > 1)
+			rtshm_missed_add(region, periods - 1);
 	}
 
 	trace_rtshm_tick(rtshm_name(region), tick.number, tick.some_int,
@@ -276,142 +283,13 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 	return HRTIMER_RESTART;
 }
 
-static enum cpuhp_state rtshm_cpuhp_state;
-
-/*
- * The thread of a cpu that comes. A timer leaves a cpu that goes by itself; here
- * it returns to its own, on the same grid. Not before rtshm_tick_start().
- */
-static int rtshm_cpu_up(unsigned int cpu, struct hlist_node *node)
-{
-	struct rtshm_region *region = hlist_entry(node, typeof(*region), cpuhp);
-
-	guard(mutex)(&region->timer_move);
-	if (region->config.cpu == cpu && hrtimer_active(&region->timer)) {
-		hrtimer_cancel(&region->timer);
-		hrtimer_start_expires(&region->timer, HRTIMER_MODE_ABS_PINNED_HARD);
-	}
-	return 0;
-}
-
-int __init rtshm_ticks_init(void)
-{
-	int state = cpuhp_setup_state_multi(CPUHP_AP_ONLINE_DYN, "rtshm:online",
-					    rtshm_cpu_up, NULL);
-
-	if (state < 0)
-		return state;
-	rtshm_cpuhp_state = state;
-	return 0;
-}
-
-void rtshm_ticks_exit(void)
-{
-	cpuhp_remove_multi_state(rtshm_cpuhp_state);
-}
-
-/* region->config.cpu is set. */
+/* A region that has not ticked. */
 void rtshm_tick_init(struct rtshm_region *region)
 {
 	raw_spin_lock_init(&region->lock);
 	seqcount_raw_spinlock_init(&region->sequence, &region->lock);
 	region->number = RTSHM_TICKS_BEFORE;
-	mutex_init(&region->timer_move);
 	INIT_LIST_HEAD(&region->tasks);
 	hrtimer_setup(&region->timer, rtshm_tick, CLOCK_MONOTONIC,
 		      HRTIMER_MODE_ABS_PINNED_HARD);
-}
-
-/* When the first tick is due, on the region's clock; the others follow from it. */
-static u64 rtshm_first_tick(const struct rtshm_config *config, u64 now_ns)
-{
-	u64 since_ns;
-
-	if (config->start_ns != RTSHM_NONE)
-		return config->start_ns;
-	if (config->phase_ns == RTSHM_NONE)
-		return now_ns;
-	if (now_ns < config->phase_ns)
-		return config->phase_ns;
-	div64_u64_rem(now_ns - config->phase_ns, config->set.period_ns, &since_ns);
-	return now_ns - since_ns + config->set.period_ns;
-}
-
-/* Process context, or the interrupt of rtshm_tick_start() on the timer's cpu. */
-static void rtshm_timer_start(void *data)
-{
-	struct rtshm_region *region = data;
-	ktime_t now = ktime_get();
-	u64 first_ns;
-
-	region->ahead_ns = rtshm_ahead_ns(region->config.clock, now);
-	first_ns = rtshm_first_tick(&region->config, now + region->ahead_ns);
-	hrtimer_start(&region->timer,
-		      ns_to_ktime(first_ns - region->ahead_ns - region->config.lead_ns),
-		      HRTIMER_MODE_ABS_PINNED_HARD);
-}
-
-/*
- * Process context. The first tick is now, unless the region has a phase or a
- * start; the others follow on its grid.
- * -ENXIO when region->config.cpu is not online.
- */
-int rtshm_tick_start(struct rtshm_region *region)
-{
-	if (region->config.cpu == RTSHM_CPU_ANY) {
-		rtshm_timer_start(region);
-		return 0;
-	}
-	/* Before the start: the cpu may go and return at once. Fails for no state. */
-	cpuhp_state_add_instance_nocalls(rtshm_cpuhp_state, &region->cpuhp);
-	return smp_call_function_single(region->config.cpu, rtshm_timer_start, region, true);
-}
-
-/* As rtshm_timer_start(), where the timer was. */
-static void rtshm_timer_restart(void *data)
-{
-	struct rtshm_region *region = data;
-
-	hrtimer_start_expires(&region->timer, HRTIMER_MODE_ABS_PINNED_HARD);
-}
-
-/*
- * Process context, the region claimed. The period has become shorter: has the next
- * tick come within one, unless the first is still to come. A cpu that comes or goes
- * meanwhile is no matter: rtshm_cpu_up() waits for timer_move, then moves the timer.
- */
-void rtshm_tick_shorten(struct rtshm_region *region)
-{
-	ktime_t soon;
-
-	guard(mutex)(&region->timer_move);
-	hrtimer_cancel(&region->timer);
-	soon = ktime_add_ns(ktime_get(), region->config.set.period_ns - region->config.lead_ns);
-	if (region->number > RTSHM_TICKS_BEFORE &&
-	    ktime_after(hrtimer_get_expires(&region->timer), soon))
-		hrtimer_set_expires(&region->timer, soon);
-	if (region->config.cpu == RTSHM_CPU_ANY ||
-	    smp_call_function_single(region->config.cpu, rtshm_timer_restart, region, true))
-		rtshm_timer_restart(region);
-}
-
-/*
- * Process context, no lock held that a tick takes. First what may start the
- * timer again, then the timer, then the thread, which only a tick wakes; after
- * them, nothing of the region runs, and each period since the start is either a
- * tick or missed.
- */
-void rtshm_tick_stop(struct rtshm_region *region)
-{
-	if (!hlist_unhashed(&region->cpuhp))
-		cpuhp_state_remove_instance_nocalls(rtshm_cpuhp_state,
-						    &region->cpuhp);
-	/* Not if it was never started. */
-	if (hrtimer_cancel(&region->timer)) {
-		scoped_guard(raw_spinlock_irq, &region->lock)
-			region->counters.missed +=
-				rtshm_periods_over(region, ktime_get(),
-						   region->config.set.period_ns);
-	}
-	rtshm_thread_stop(region);
 }

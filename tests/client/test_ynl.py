@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import sys
@@ -109,6 +110,7 @@ def test_dump_has_every_region(load: Load) -> None:
     assert (region["size"], region["period-ns"]) == (4096, 3_600_000_000_000)
     assert (region["print"], region["layout"], region["mode"]) == ("off", "", 0o600)
     assert "cpu" not in region
+    assert region["timer-cpu"] in os.sched_getaffinity(0)
 
 
 def test_refusal_shows_the_kernels_own_words(load: Load) -> None:

@@ -36,6 +36,7 @@ def region(name: str = "default", **fields: Any) -> RegionInfo:
         "uid": 0,
         "gid": 0,
         "cpu": None,
+        "timer_cpu": 0,
         "users": 0,
         "counters": counters(),
     }

@@ -30,6 +30,7 @@ MOTOR = region(
     mode=0o660,
     gid=4_000_000_000,
     cpu=1,
+    timer_cpu=1,
     users=12,
 )
 
@@ -67,7 +68,7 @@ def test_show_has_every_field_and_the_histogram() -> None:
         "  record bytes  8",
         "  layout        -",
         "  node          /dev/rtshm/default 0600 root:root",
-        "  cpu           any",
+        "  cpu           0 (chosen by the kernel)",
         "  grid          monotonic, from the first tick on",
         "  users         0",
         "  ticks         501",
@@ -81,6 +82,11 @@ def test_show_has_every_field_and_the_histogram() -> None:
         "  2.0 us .. 4.1 us      0",
         "  4.1 us .. 8.2 us    100  ######",
     ]
+
+
+def test_show_says_where_a_timer_waits_for_its_cpu() -> None:
+    page = render.region_page(region(cpu=1, timer_cpu=0), 80)
+    assert "  cpu           0 (until 1 is online)" in page
 
 
 def test_show_without_a_tick_says_so() -> None:
@@ -186,7 +192,7 @@ def attributes(name: str) -> set[str]:
 
 def test_json_has_every_field_as_the_spec_names_it() -> None:
     fields = render.region_json(MOTOR)
-    assert set(fields) == attributes("region")
+    assert set(fields) == attributes("region") - {"reset-counters"}
     assert set(fields["counters"]) == attributes("counters")
     assert fields["period-ns"] == 1_500_000
     assert fields["mode"] == 0o660

@@ -324,8 +324,9 @@ def test_order_padding_and_what_a_newer_module_adds_do_not_matter() -> None:
     assert info(unknown, counters, padding, *reversed(REGION[:-1])) == reordered
 
 
-def test_region_without_a_cpu_has_none() -> None:
-    assert info(*REGION[:11], *REGION[12:]).cpu is None
+def test_region_without_a_cpu_has_none_and_the_one_that_its_timer_is_on() -> None:
+    chosen = info(*REGION[:11], *REGION[12:], attribute(28, u32(1)))
+    assert (chosen.cpu, chosen.timer_cpu) == (None, 1)
 
 
 def test_region_of_the_kernels_memory_has_no_address() -> None:

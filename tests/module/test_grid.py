@@ -150,14 +150,6 @@ def test_phase_later_than_the_clock_is_waited_for(control: rtshm.Control) -> Non
     assert first.time_ns - first.lateness_ns == phase_ns
 
 
-def test_period_of_a_region_with_a_phase_stays(control: rtshm.Control) -> None:
-    control.create("p", period=PERIOD_NS, phase=0)
-    with pytest.raises(OSError, match="a region with a phase keeps its period") as caught:
-        control.set("p", period=PERIOD_NS * 2)
-    assert caught.value.errno == errno.EINVAL
-    assert control.set("p", task_budget=5).task_budget_ns == 5
-
-
 @pytest.mark.parametrize("clock", list(Clock))
 def test_no_tick_is_before_it_is_due_with_a_lead(control: rtshm.Control, clock: Clock) -> None:
     """An early one would be off the grid: it has no lateness to be taken off."""

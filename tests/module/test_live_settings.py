@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import socket
+import stat
+import time
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import rtshm
+from rtshm import Clock
 
-from tests.lib import module
+from tests.lib import ftrace, module
 from tests.lib.module import PATIENCE, UNLOADED
 from tests.lib.waiting import wait_until
 
@@ -19,6 +26,9 @@ if TYPE_CHECKING:
 
 PERIOD_NS = 10_000_000
 HOUR_NS = 3_600_000_000_000
+PHASE_NS = 3_000_000
+UEVENTS = 15
+CPU1 = Path("/sys/devices/system/cpu/cpu1/online")
 
 
 def wait_ticks(control: rtshm.Control, count: int, name: str = "a") -> None:
@@ -88,3 +98,151 @@ def test_closing_line_counts_ticks_of_before_a_reset(log: KernelLog, load: Load)
     match = UNLOADED.fullmatch(line.text)
     assert match
     assert int(match[1]) >= ticks
+
+
+def off_grid(period_ns: int, phase_ns: int) -> set[int]:
+    """How far from the grid on CLOCK_MONOTONIC the next ten ticks are due."""
+    with rtshm.Samples("a") as samples:
+        seen = [next(samples) for _ in range(10)]
+    return {(sample.time_ns - sample.lateness_ns - phase_ns) % period_ns for sample in seen}
+
+
+def test_next_tick_after_another_phase_or_period_is_on_the_new_grid(
+    control: rtshm.Control,
+) -> None:
+    control.create("a", period=PERIOD_NS, record_depth=1000)
+    for period_ns, phase_ns in ((PERIOD_NS, PHASE_NS), (PERIOD_NS, 0), (7_000_000, 1)):
+        info = control.set("a", period=period_ns, phase=phase_ns)
+        assert (info.period_ns, info.phase_ns) == (period_ns, phase_ns)
+        assert off_grid(period_ns, phase_ns) == {0}
+    control.set("a", period=5_000_000)
+    assert off_grid(5_000_000, 1) == {0}
+    with pytest.raises(OSError, match="phase-ns: give less than period-ns") as refused:
+        control.set("a", period=1_000_000, phase=1_000_000)
+    assert refused.value.errno == errno.ERANGE
+
+
+def test_phase_of_an_hour_ends_the_wait_for_the_old_grid(control: rtshm.Control) -> None:
+    control.create("a", period=HOUR_NS)
+    wait_until(lambda: control.get("a").counters.ticks == 1, "the first tick")
+    control.set("a", period=PERIOD_NS, phase=0)
+    wait_ticks(control, 5)
+    counters = control.get("a").counters
+    assert counters.ticks + counters.missed < 1000, "the hour counts as missed"
+
+
+def test_phase_on_a_clock_that_is_not_monotonic_is_set(control: rtshm.Control) -> None:
+    control.create("a", period=PERIOD_NS, clock=Clock.TAI, phase=0, record_depth=100)
+    control.set("a", phase=PHASE_NS)
+    ahead = time.clock_gettime_ns(time.CLOCK_TAI) - time.monotonic_ns()
+    off = {(each + ahead) % PERIOD_NS for each in off_grid(PERIOD_NS, PHASE_NS)}
+    assert all(min(each, PERIOD_NS - each) < 1_000_000 for each in off)
+
+
+def test_periods_add_up_over_changes_of_the_phase(control: rtshm.Control) -> None:
+    begin = time.monotonic_ns()
+    control.create("a", period=PERIOD_NS, phase=0)
+    for step in range(100):
+        control.set("a", phase=step % 10 * 1_000_000)
+    elapsed = time.monotonic_ns() - begin
+    counters = control.get("a").counters
+    # A change of the phase takes or adds less than a period.
+    assert counters.ticks + counters.missed <= elapsed // PERIOD_NS + 101
+
+
+def test_lead_is_set_and_moves_no_tick(control: rtshm.Control) -> None:
+    control.create("a", period=PERIOD_NS, phase=PHASE_NS, record_depth=1000)
+    for lead_ns in (50_000, 0, 100_000):
+        assert control.set("a", lead=lead_ns).lead_ns == lead_ns
+        assert off_grid(PERIOD_NS, PHASE_NS) == {0}
+    with pytest.raises(OSError, match="lead-ns: give at most") as refused:
+        control.set("a", lead=100_001)
+    assert refused.value.errno == errno.ERANGE
+
+
+@pytest.mark.needs("cpus")
+def test_cpu_is_set_and_the_timer_moves(control: rtshm.Control) -> None:
+    control.create("a", period=1_000_000, cpu=0, phase=0, record_depth=1000)
+    for cpu in (1, 0, 1):
+        info = control.set("a", cpu=cpu)
+        assert (info.cpu, info.timer_cpu) == (cpu, cpu)
+        with ftrace.tracing('region == "a"'):
+            assert {tick.cpu for tick in ftrace.at_least(20)} == {cpu}
+    with pytest.raises(OSError, match="cpu: give one that is online") as refused:
+        control.set("a", cpu=4096)
+    assert refused.value.errno == errno.ENODEV
+    assert off_grid(1_000_000, 0) == {0}
+
+
+@pytest.mark.needs("cpus")
+def test_timers_without_a_cpu_are_spread_by_their_ticks(control: rtshm.Control) -> None:
+    """Whatever cpu their creator is on."""
+    os.sched_setaffinity(0, {0})
+    try:
+        control.create("fast", period=1_000_000, cpu=1)
+        slow = [control.create(f"s{number}", period=PERIOD_NS).timer_cpu for number in range(4)]
+        assert slow == 4 * [0]
+        control.delete("fast")
+        spread = [control.create(f"n{number}", period=PERIOD_NS) for number in range(8)]
+        assert {info.cpu for info in spread} == {None}
+        assert [info.timer_cpu for info in spread].count(1) == 6
+        control.create("b", period=1_000_000)
+        assert control.set("b", cpu=0).timer_cpu == 0
+        assert control.create("c", period=1_000_000).timer_cpu == 1
+    finally:
+        os.sched_setaffinity(0, {0, 1})
+
+
+@pytest.mark.qemu
+@pytest.mark.needs("hotplug")
+def test_cpu_of_a_timer_that_moved_with_hotplug_is_told(control: rtshm.Control) -> None:
+    control.create("a", period=1_000_000, cpu=1)
+    CPU1.write_text("0")
+    try:
+        assert (control.get("a").cpu, control.get("a").timer_cpu) == (1, 0)
+        # What is set meanwhile leaves the timer where it is.
+        assert control.set("a", period=2_000_000).timer_cpu == 0
+        wait_ticks(control, 10)
+        assert control.create("b").timer_cpu == 0
+    finally:
+        CPU1.write_text("1")
+    assert control.get("a").timer_cpu == 1
+    wait_ticks(control, 10)
+
+
+def access(node: Path) -> tuple[int, int, int]:
+    now = node.stat()
+    return stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid
+
+
+def test_mode_and_owner_are_set_of_both_nodes(control: rtshm.Control) -> None:
+    state, samples = Path("/dev/rtshm/a"), Path("/dev/rtshm/a.samples")
+    assert control.create("a", record_depth=10).access_default
+    info = control.set("a", mode=0o640, uid=1, gid=2)
+    assert (info.mode, info.uid, info.gid, info.access_default) == (0o640, 1, 2, False)
+    assert (access(state), access(samples)) == ((0o640, 1, 2), (0o440, 1, 2))
+    # A node that is made later has them from the kernel.
+    control.set("a", record_depth=0)
+    control.set("a", record_depth=10)
+    assert access(samples) == (0o440, 1, 2)
+    control.set("a", mode=0o600)
+    assert (access(state), access(samples)) == ((0o600, 1, 2), (0o400, 1, 2))
+    with pytest.raises(OSError, match="mode: give at most 0777"):
+        control.set("a", mode=0o1777)
+
+
+def test_udev_is_told_of_another_mode(control: rtshm.Control) -> None:
+    control.create("a", record_depth=10)
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, UEVENTS) as heard:
+        heard.bind((0, 1))
+        heard.settimeout(PATIENCE)
+        control.set("a", mode=0o640, gid=2)
+        told: dict[str, dict[str, str]] = {}
+        while len(told) < 2:
+            first, *lines = heard.recv(8192).decode().split("\0")
+            if first.startswith("change@") and "/rtshm/" in first:
+                event = dict(line.split("=", 1) for line in lines if line)
+                told[event["DEVNAME"]] = event
+    for name, mode in (("rtshm/a", "0640"), ("rtshm/a.samples", "0440")):
+        assert (told[name]["DEVMODE"], told[name]["DEVGID"]) == (mode, "2")
+        assert "RTSHM_ACCESS" not in told[name]

@@ -55,7 +55,7 @@ class Key(Generic[T]):
     """A value from what TOML has. Raises ValueError that says what is right."""
     text: Callable[[T], str | int]
     settable: bool = False
-    """Whether it can be changed of a region that is there."""
+    """Whether it can be changed of a region that is there; to None it cannot, nor back."""
 
 
 def _text(value: object) -> str:
@@ -124,18 +124,21 @@ KEYS: Mapping[str, Key[Any]] = {
     "depth": Key("record_depth", "record_depth", _number, int, settable=True),
     "record-bytes": Key("record_bytes", "record_bytes", _number, int, settable=True),
     "layout": Key("layout", "layout", _text, str),
-    "mode": Key("mode", "mode", lambda value: units.parse_mode(_text(value)), units.mode_text),
-    "owner": Key("uid", "uid", _id(units.parse_user), units.user_text),
-    "group": Key("gid", "gid", _id(units.parse_group), units.group_text),
-    "cpu": Key("cpu", "cpu", _cpu, lambda cpu: "any" if cpu is None else cpu),
+    "mode": Key(
+        "mode", "mode", lambda value: units.parse_mode(_text(value)), units.mode_text, settable=True
+    ),
+    "owner": Key("uid", "uid", _id(units.parse_user), units.user_text, settable=True),
+    "group": Key("gid", "gid", _id(units.parse_group), units.group_text, settable=True),
+    "cpu": Key("cpu", "cpu", _cpu, lambda cpu: "any" if cpu is None else cpu, settable=True),
     "clock": Key("clock", "clock", _clock, str),
     "phase": Key(
         "phase_ns",
         "phase",
         _phase,
         lambda phase: "none" if phase is None else units.time_text(phase),
+        settable=True,
     ),
-    "lead": Key("lead_ns", "lead", _time, units.time_text),
+    "lead": Key("lead_ns", "lead", _time, units.time_text, settable=True),
     "phys": Key(
         "phys",
         "phys",
@@ -299,10 +302,6 @@ def plan(
             continue
         arguments, before = {}, {}
         changes = []
-        if values.get("period", regions[name].period_ns) != regions[name].period_ns and (
-            regions[name].phase_ns is not None
-        ):
-            wrong.append(f"{name}: period: a region with a phase keeps its period")
         if "phys" in values:
             _demand_phys(regions[name])
         for key, value in values.items():
@@ -311,7 +310,9 @@ def plan(
             if value == old or key == "keep":
                 continue
             texts = f"{KEYS[key].text(old)!r}", f"{KEYS[key].text(value)!r}"
-            if KEYS[key].settable:
+            # What could not be undone is not done: see run().
+            undone = old is not None and not (key in ACCESS and regions[name].access_default)
+            if KEYS[key].settable and value is not None and undone:
                 arguments[KEYS[key].argument] = value
                 before[KEYS[key].argument] = old
                 changes.append(f"{key} {texts[0]} -> {texts[1]}")

@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from rtshm.cli.units import parse_number, parse_size, parse_time
+from rtshm.cli.units import (
+    parse_group,
+    parse_mode,
+    parse_number,
+    parse_size,
+    parse_time,
+    parse_user,
+)
 from rtshm.paths import CLASS
 
 if TYPE_CHECKING:
@@ -125,6 +132,39 @@ def settings(command: Callable[..., Any]) -> Callable[..., Any]:
         number_option(
             "--task-long-max",
             help="Stop a task that takes longer than half the period so many ticks in a row.",
+        ),
+        click.option(
+            "--mode",
+            metavar="MODE",
+            callback=parsed(parse_mode),
+            help="Access mode of the device node, as 0660; 0600 if never given.",
+        ),
+        click.option(
+            "--owner",
+            "uid",
+            metavar="USER",
+            callback=parsed(parse_user),
+            help="Owner of the device node, a name or a number; root if never given.",
+        ),
+        click.option(
+            "--group",
+            "gid",
+            metavar="GROUP",
+            callback=parsed(parse_group),
+            help="Group of the device node, a name or a number; root if never given.",
+        ),
+        number_option(
+            "--cpu",
+            help="The cpu that its timer runs on; if never given, the kernel chooses one of "
+            "those that are not isolated.",
+        ),
+        time_option(
+            "--phase", help="Tick at the multiples of the period on the clock, and so much later."
+        ),
+        time_option(
+            "--lead",
+            help="Have the cpu wait so long for each tick to be due, so that less makes it late; "
+            "0ns if never given.",
         ),
     )
     for option in reversed(options):

@@ -14,14 +14,12 @@ from rtshm.cli.parameters import (
     clock_option,
     json_option,
     name_argument,
-    number_option,
     parsed,
     region_names,
     settings,
     size_option,
-    time_option,
 )
-from rtshm.cli.units import parse_address, parse_count, parse_group, parse_mode, parse_user
+from rtshm.cli.units import parse_address, parse_count
 
 
 @click.command("list")
@@ -74,39 +72,12 @@ def events(as_json: bool) -> None:
 @size_option
 @settings
 @click.option("--layout", metavar="TEXT", help="The fields, for example 'speed:f64 gain:f32'.")
-@click.option(
-    "--mode",
-    metavar="MODE",
-    callback=parsed(parse_mode),
-    help="Access mode of the device node, as 0660; 0600 if not given.",
-)
-@click.option(
-    "--owner",
-    "uid",
-    metavar="USER",
-    callback=parsed(parse_user),
-    help="Owner of the device node, a name or a number; root if not given.",
-)
-@click.option(
-    "--group",
-    "gid",
-    metavar="GROUP",
-    callback=parsed(parse_group),
-    help="Group of the device node, a name or a number; root if not given.",
-)
-@number_option("--cpu", help="The cpu that its timer runs on; any if not given.")
 @clock_option
-@time_option("--phase", help="Tick at the multiples of the period on the clock, and so much later.")
 @click.option(
     "--start-ns",
     metavar="NS",
     callback=parsed(parse_count),
     help="When the first tick is due, on the clock; at once if not given.",
-)
-@time_option(
-    "--lead",
-    help="Have the cpu wait so long for each tick to be due, so that less makes it late; 0ns if "
-    "not given.",
 )
 @click.option(
     "--phys",
@@ -142,8 +113,7 @@ def set_(name: str, **settings: Any) -> None:
     """
     if all(value is None or value is False for value in settings.values()):
         raise click.UsageError(
-            "nothing to set: give --period, --print, --depth, --record-bytes, --task-budget, "
-            "--task-long-max or --reset-counters",
+            "nothing to set: give what is to be changed; `rtshm set --help` lists the options",
             click.get_current_context(),
         )
     with opened() as control:

@@ -72,7 +72,7 @@ def region_page(region: RegionInfo, width: int) -> list[str]:
         "layout": (region.layout if region.layout.isprintable() else repr(region.layout)) or "-",
         "node": f"{region.path} {mode_text(region.mode)} "
         f"{user_text(region.uid)}:{group_text(region.gid)}",
-        "cpu": "any" if region.cpu is None else region.cpu,
+        "cpu": _cpu(region),
         "grid": _grid(region),
         "users": region.users,
         "ticks": counters.ticks,
@@ -91,6 +91,14 @@ def region_page(region: RegionInfo, width: int) -> list[str]:
 def _raw_memory(region: RegionInfo) -> str:
     where = address_text(region.phys) if region.phys else "an address for CAP_SYS_RAWIO to see"
     return f"raw, at {where}, {'kept' if region.keep else 'zeroed'}"
+
+
+def _cpu(region: RegionInfo) -> str:
+    """The cpu that the timer is on, and how it came there."""
+    if region.cpu is None:
+        return f"{region.timer_cpu} (chosen by the kernel)"
+    away = region.timer_cpu is not None and region.timer_cpu != region.cpu
+    return f"{region.timer_cpu} (until {region.cpu} is online)" if away else str(region.cpu)
 
 
 def _grid(region: RegionInfo) -> str:

@@ -6,11 +6,14 @@ import enum
 import errno
 import html
 import mmap
+import os
 import select
+import stat
 import threading
 import time
 from collections import deque
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
@@ -128,7 +131,7 @@ class RegionInfo:
     gid: int
     """Its group."""
     cpu: int | None
-    """The cpu that the timer was put on; None: any."""
+    """The cpu that the timer is put on while it is online; None: the kernel chose timer_cpu."""
     users: int
     """Open files of the region; a mapping holds its file open."""
     counters: Counters
@@ -159,6 +162,8 @@ class RegionInfo:
     lead_ns: int = 0
     """So many ns before a tick is due its cpu waits for it; 0: what keeps the interrupt makes the
     tick late."""
+    timer_cpu: int | None = None
+    """The cpu that the timer is on."""
 
     def __repr__(self) -> str:
         layout = f", {self.layout!r}" if self.layout else ""
@@ -323,8 +328,10 @@ class Control(_Linked):
         the layout if not given, 4096 bytes at most. `mode`, `uid` and `gid` are the device node's;
         `phys` is the physical address of raw memory that the kernel was told to
         leave alone, which takes CAP_SYS_RAWIO too, and is zeroed unless `keep`.
-        For `lead` the cpu waits before each tick is due, 100 us and a quarter of
-        the period at most, so that what keeps the interrupt makes no tick late.
+        The timer is on `cpu`, or on one that the kernel chooses: of those that
+        are not isolated, the one with the fewest ticks a second. For `lead` the cpu
+        waits before each tick is due, 100 us and a quarter of the period at most, so
+        that what keeps the interrupt makes no tick late.
         """
         text = None
         if layout is not None and not (isinstance(layout, str) and not layout):
@@ -377,29 +384,51 @@ class Control(_Linked):
         print: PrintMode | None = None,
         record_depth: int | None = None,
         record_bytes: int | None = None,
+        mode: int | None = None,
+        uid: int | None = None,
+        gid: int | None = None,
+        cpu: int | None = None,
+        phase: Duration | int | None = None,
         task_budget: Duration | int | None = None,
         task_long_max: int | None = None,
+        lead: Duration | int | None = None,
         reset_counters: bool = False,
     ) -> RegionInfo:
         """Change what is not None, all of it or, when any is refused, nothing.
 
-        `reset_counters` sets the region's counters to 0, and those of its tasks, in one step
-        between two ticks. The numbers of ticks in samples go on. Times are a text as "1ms", a timedelta, or an int of ns. What is as it was already makes
-        no event. Returns the region as it is then. After another depth or record,
-        an open Samples has what is left of the old ones, then the end. Raises
-        OSError: ENOENT, EINVAL, ERANGE, ENOSPC, ENOMEM, EPERM.
+        Times are a text as "1ms", a timedelta, or an int of ns. After another
+        `phase`, or another `period` of a region with a phase, the next tick is the
+        first of the new grid; otherwise it comes within the shorter of both periods.
+        After another depth or record, an open Samples has what is left of the old
+        ones, then the end. `reset_counters` sets the counters of the region and of
+        its tasks to 0 in one step between two ticks; the numbers of ticks in samples
+        go on. What is as it was already makes no event. Returns the region as it is
+        then. Raises OSError: ENOENT, EINVAL, ERANGE, ENODEV, ENOSPC, ENOMEM, EPERM.
+
+        The kernel tells udev of another `mode`, `uid` or `gid`, and changes no node by
+        itself. For machines without udev, set() changes the nodes in this process's
+        /dev/rtshm, too; an OSError of that has the node as `filename`.
         """
-        return self._one(
+        after = self._one(
             Command.REGION_SET,
             name,
             period_ns=_nanoseconds(period),
             print=print,
             record_depth=record_depth,
             record_bytes=record_bytes,
+            mode=mode,
+            uid=uid,
+            gid=gid,
+            cpu=cpu,
+            phase_ns=_nanoseconds(phase),
             task_budget_ns=_nanoseconds(task_budget),
             task_long_max=task_long_max,
+            lead_ns=_nanoseconds(lead),
             reset_counters=reset_counters or None,
         )
+        if (mode, uid, gid) != (None, None, None):
+            _set_access(after)
+        return after
 
     def get(self, name: str) -> RegionInfo:
         """One region as it is now. Raises FileNotFoundError if there is none of the name."""
@@ -582,6 +611,18 @@ def _connect() -> tuple[Link, Family]:
     except BaseException:
         link.close()
         raise
+
+
+def _set_access(region: RegionInfo) -> None:
+    """Give the nodes of a region its mode and owner, as far as they have others."""
+    samples = region.path.with_name(f"{region.name}.samples")
+    for node, most in ((region.path, 0o777), (samples, 0o444)):
+        with suppress(FileNotFoundError):
+            now = node.stat()
+            if (now.st_uid, now.st_gid) != (region.uid, region.gid):
+                os.chown(node, region.uid, region.gid)
+            if stat.S_IMODE(now.st_mode) != region.mode & most:
+                node.chmod(region.mode & most)
 
 
 def _region(values: dict[str, Any]) -> RegionInfo:

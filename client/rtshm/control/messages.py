@@ -103,6 +103,7 @@ class region(genlmsg):
         ("RTSHM_A_REGION_ACCESS_DEFAULT", "flag"),
         ("RTSHM_A_REGION_LEAD_NS", "uint64"),
         ("RTSHM_A_REGION_RESET_COUNTERS", "flag"),
+        ("RTSHM_A_REGION_TIMER_CPU", "uint32"),
     )
 
     counters = counters

@@ -26,7 +26,11 @@ def main() -> None:
     module.load(print=0, period_ns=3_600_000_000_000)
     with rtshm.Control() as control, ftrace.tracing('region != "default"'):
         control.create("pinned", period=1_000_000, cpu=cpu)
-        control.create("free", period=1_000_000)
+        # Also by a process on the cpu that is set aside.
+        os.sched_setaffinity(0, {cpu})
+        free = control.create("free", period=1_000_000)
+        assert (free.cpu, free.timer_cpu == cpu) == (None, False)
+        os.sched_setaffinity(0, set(range(os.cpu_count() or 1)) - {cpu})
         until = time.monotonic() + module.PATIENCE
         while any(control.get(name).counters.ticks < TICKS for name in ("pinned", "free")):
             assert time.monotonic() < until, f"not {TICKS} ticks in {module.PATIENCE} s"
