@@ -27,75 +27,69 @@ static size_t rtshm_piece(size_t pos, size_t len)
 	return piece;
 }
 
-static void rtshm_store_piece(void *mem, const void *from, size_t piece)
+/* Moves a piece with one access to the region, between it and memory of the kernel's own. */
+static __always_inline void rtshm_move_piece(void *mem, void *own, size_t piece, bool in)
 {
 	switch (piece) {
 	case 8:
-		WRITE_ONCE(*(u64 *)mem, get_unaligned((const u64 *)from));
+		if (in)
+			WRITE_ONCE(*(u64 *)mem, get_unaligned((u64 *)own));
+		else
+			put_unaligned(READ_ONCE(*(u64 *)mem), (u64 *)own);
 		break;
 	case 4:
-		WRITE_ONCE(*(u32 *)mem, get_unaligned((const u32 *)from));
+		if (in)
+			WRITE_ONCE(*(u32 *)mem, get_unaligned((u32 *)own));
+		else
+			put_unaligned(READ_ONCE(*(u32 *)mem), (u32 *)own);
 		break;
 	case 2:
-		WRITE_ONCE(*(u16 *)mem, get_unaligned((const u16 *)from));
+		if (in)
+			WRITE_ONCE(*(u16 *)mem, get_unaligned((u16 *)own));
+		else
+			put_unaligned(READ_ONCE(*(u16 *)mem), (u16 *)own);
 		break;
 	default:
-		WRITE_ONCE(*(u8 *)mem, *(const u8 *)from);
+		if (in)
+			WRITE_ONCE(*(u8 *)mem, *(u8 *)own);
+		else
+			*(u8 *)own = READ_ONCE(*(u8 *)mem);
 	}
 }
 
-static void rtshm_load_piece(const void *mem, void *to, size_t piece)
+/* The range is inside the region. */
+static __always_inline void rtshm_move(const struct rtshm_region *region, size_t pos,
+				       void *own, size_t len, bool in)
 {
-	switch (piece) {
-	case 8:
-		put_unaligned(READ_ONCE(*(const u64 *)mem), (u64 *)to);
-		break;
-	case 4:
-		put_unaligned(READ_ONCE(*(const u32 *)mem), (u32 *)to);
-		break;
-	case 2:
-		put_unaligned(READ_ONCE(*(const u16 *)mem), (u16 *)to);
-		break;
-	default:
-		*(u8 *)to = READ_ONCE(*(const u8 *)mem);
+	void *mem = (void __force *)region->mem;
+	size_t piece;
+
+	for (; len; pos += piece, own += piece, len -= piece) {
+		/* All but the ends, in a loop of a few instructions. */
+		for (piece = 8; !(pos % piece) && len > piece;
+		     pos += piece, own += piece, len -= piece)
+			rtshm_move_piece(mem + pos, own, 8, in);
+		piece = rtshm_piece(pos, len);
+		rtshm_move_piece(mem + pos, own, piece, in);
 	}
 }
 
 /*
  * region->lock held, region->sequence odd. At most a page, which bounds the time with
- * interrupts off; the range is inside the region.
+ * interrupts off.
  */
 void rtshm_copy_in_locked(struct rtshm_region *region, size_t pos, const void *from,
 			  size_t len)
 {
-	void *mem = (void __force *)region->mem;
-	size_t piece;
-
 	lockdep_assert_held(&region->lock);
-	for (; len; pos += piece, from += piece, len -= piece) {
-		/* All but the ends, in a loop of a few instructions. */
-		for (piece = 8; !(pos % piece) && len > piece;
-		     pos += piece, from += piece, len -= piece)
-			rtshm_store_piece(mem + pos, from, 8);
-		piece = rtshm_piece(pos, len);
-		rtshm_store_piece(mem + pos, from, piece);
-	}
+	rtshm_move(region, pos, (void *)from, len, true);
 }
 
 /* Copies out without a lock or a look at region->sequence. */
 void rtshm_copy_out_once(const struct rtshm_region *region, size_t pos, void *to,
 			 size_t len)
 {
-	const void *mem = (const void __force *)region->mem;
-	size_t piece;
-
-	for (; len; pos += piece, to += piece, len -= piece) {
-		for (piece = 8; !(pos % piece) && len > piece;
-		     pos += piece, to += piece, len -= piece)
-			rtshm_load_piece(mem + pos, to, 8);
-		piece = rtshm_piece(pos, len);
-		rtshm_load_piece(mem + pos, to, piece);
-	}
+	rtshm_move(region, pos, to, len, false);
 }
 
 /* Process context. No tick and no read(2) sees part of it. */

@@ -9,6 +9,7 @@
 #include <linux/sizes.h>
 
 #include "rtshm.h"
+#include "tick.h"
 
 struct rtshm_limits rtshm_limits = {
 	.period_min_ns = RTSHM_PERIOD_MIN_NS,

@@ -18,7 +18,9 @@
 #include <linux/moduleparam.h>
 #include <linux/netlink.h>
 
+#include "netlink.h"
 #include "rtshm.h"
+#include "tick.h"
 
 /* Of the region that loading makes; later `rtshm set default` changes it. */
 static u64 period_ns = RTSHM_PERIOD_DEFAULT_NS;

@@ -23,7 +23,7 @@ atomic64_t rtshm_bytes;
  * failed from a work item (since 6.19). Until then the caller's memory cgroup would
  * be full, and his next page fault would invoke the OOM killer.
  */
-static void *rtshm_pages_get(unsigned int count)
+static void *rtshm_pages_get(unsigned int count, int node)
 {
 	struct page **pages;
 	unsigned int taken;
@@ -36,7 +36,7 @@ static void *rtshm_pages_get(unsigned int count)
 		cond_resched();
 		if (fatal_signal_pending(current))
 			break;
-		pages[taken] = alloc_page(RTSHM_GFP | __GFP_ZERO);
+		pages[taken] = alloc_pages_node(node, RTSHM_GFP | __GFP_ZERO, 0);
 		if (!pages[taken])
 			break;
 	}
@@ -75,8 +75,11 @@ static bool rtshm_bytes_reserve(u64 bytes)
 	return true;
 }
 
-/* Returns zeroed memory, which may take seconds: -ENOSPC beyond bytes_max, or -ENOMEM. */
-void *rtshm_memory_get(u64 bytes)
+/*
+ * Returns zeroed memory, charged to the caller's memory cgroup, from @node as long as
+ * that has some: -ENOSPC beyond bytes_max, or -ENOMEM. May take seconds.
+ */
+void *rtshm_memory_get(u64 bytes, int node)
 {
 	u64 count = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
 	void *memory = NULL;
@@ -85,7 +88,7 @@ void *rtshm_memory_get(u64 bytes)
 		return ERR_PTR(-ENOSPC);
 	/* Others would have to give up memory for an allocation that fails in the end. */
 	if (count <= min_t(u64, si_mem_available(), UINT_MAX))
-		memory = rtshm_pages_get(count);
+		memory = rtshm_pages_get(count, node);
 	if (!memory) {
 		atomic64_sub(bytes, &rtshm_bytes);
 		return ERR_PTR(-ENOMEM);

@@ -5,9 +5,8 @@
 
 #include <linux/cred.h>
 #include <linux/user_namespace.h>
-#include <net/genetlink.h>
 
-#include "netlink_message.h"
+#include "netlink.h"
 #include "rtshm.h"
 
 /* The attribute that pads is the same one in each set. */

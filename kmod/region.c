@@ -14,9 +14,11 @@
 #include <linux/idr.h>
 #include <linux/poll.h>
 #include <linux/slab.h>
+#include <linux/topology.h>
 #include <linux/uaccess.h>
 
 #include "rtshm.h"
+#include "tick.h"
 
 /* Device numbers, including those of deleted regions that are still open. */
 #define RTSHM_MINORS	8192
@@ -103,6 +105,18 @@ static const struct device_type rtshm_node_type = {
 	.release = rtshm_node_release,
 };
 
+/* Says why memory could not be had for an attribute; returns @err. */
+static int rtshm_refuse_memory(struct netlink_ext_ack *extack, const char *attribute, int err)
+{
+	if (err == -ENOSPC)
+		rtshm_refuse(extack, err,
+			     "%s: all regions may have %llu bytes (module parameter bytes_max)",
+			     attribute, rtshm_limits.bytes_max);
+	else if (err == -ENOMEM)
+		rtshm_refuse(extack, err, "%s: there is not so much free memory", attribute);
+	return err;
+}
+
 /* Of an inode that is opened: the file holds the node, and the node the region. */
 struct rtshm_region *rtshm_region_of(const struct inode *inode)
 {
@@ -114,13 +128,14 @@ struct rtshm_region *rtshm_region_of(const struct inode *inode)
  * rtshm_region_announce(), or never, if the region is not completed.
  */
 static struct rtshm_node *rtshm_node_new(struct rtshm_region *region, const char *suffix,
-					 umode_t most, const struct file_operations *fops)
+					 umode_t most, const struct file_operations *fops,
+					 struct netlink_ext_ack *extack)
 {
 	struct rtshm_node *node = kzalloc(sizeof(*node), GFP_KERNEL_ACCOUNT);
 	int err;
 
 	if (!node)
-		return ERR_PTR(-ENOMEM);
+		return ERR_PTR(rtshm_refuse_memory(extack, "size", -ENOMEM));
 	kref_get(&region->kref);
 	node->region = region;
 	node->most = most;
@@ -133,6 +148,8 @@ static struct rtshm_node *rtshm_node_new(struct rtshm_region *region, const char
 	if (err)
 		goto err_put;
 	err = ida_alloc_max(&rtshm_minors, RTSHM_MINORS - 1, GFP_KERNEL);
+	if (err == -ENOSPC)
+		rtshm_refuse(extack, err, "name: %u nodes are there or still open", RTSHM_MINORS);
 	if (err < 0)
 		goto err_put;
 	node->dev.devt = rtshm_devt + err;
@@ -145,7 +162,8 @@ static struct rtshm_node *rtshm_node_new(struct rtshm_region *region, const char
 
 err_put:
 	put_device(&node->dev);
-	return ERR_PTR(err);
+	/* Of no byte of a region: bytes_max is no reason. */
+	return ERR_PTR(err == -ENOSPC ? err : rtshm_refuse_memory(extack, "size", err));
 }
 
 /*
@@ -234,17 +252,6 @@ long rtshm_region_info(struct rtshm_region *region, u32 sample_bytes, void __use
 	return err;
 }
 
-/* Says why something of a region could not be allocated; returns @err. */
-static int rtshm_refuse_part(struct netlink_ext_ack *extack, const char *attribute, int err)
-{
-	if (err == -ENOSPC)
-		rtshm_refuse(extack, err, "name: %u nodes are there or still open",
-			     RTSHM_MINORS);
-	else if (err == -ENOMEM)
-		rtshm_refuse(extack, err, "%s: there is not so much free memory", attribute);
-	return err;
-}
-
 /*
  * region->change held, rtshm_regions_lock not: this may take seconds. Gives the
  * region a history of these settings, another one or none. Who reads the old one
@@ -256,19 +263,15 @@ int rtshm_region_record(struct rtshm_region *region, const struct rtshm_settings
 	struct rtshm_ring *ring = rtshm_ring_new(set);
 	struct rtshm_node *node;
 
-	if (PTR_ERR(ring) == -ENOSPC)
-		return rtshm_refuse(extack, -ENOSPC,
-				    "record-depth: all may have %llu bytes (module parameter bytes_max)",
-				    rtshm_limits.bytes_max);
 	if (IS_ERR(ring))
-		return rtshm_refuse_part(extack, "record-depth", PTR_ERR(ring));
+		return rtshm_refuse_memory(extack, "record-depth", PTR_ERR(ring));
 	/* The ring first: who finds the node can open it. */
 	rtshm_ring_replace(region, ring);
 	if (ring && !region->samples) {
-		node = rtshm_node_new(region, ".samples", 0444, &rtshm_samples_fops);
+		node = rtshm_node_new(region, ".samples", 0444, &rtshm_samples_fops, extack);
 		if (IS_ERR(node)) {
 			rtshm_ring_replace(region, NULL);
-			return rtshm_refuse_part(extack, "record-depth", PTR_ERR(node));
+			return PTR_ERR(node);
 		}
 		region->samples = node;
 	} else if (!ring && region->samples) {
@@ -284,17 +287,13 @@ static int rtshm_region_fill(struct rtshm_region *region, struct netlink_ext_ack
 
 	if (region->config.phys != RTSHM_NONE) {
 		if (IS_ENABLED(CONFIG_HAS_IOMEM))
-			return rtshm_refuse_part(extack, "size",
-						 rtshm_phys_get(region, extack));
+			return rtshm_refuse_memory(extack, "size", rtshm_phys_get(region, extack));
 		return rtshm_refuse(extack, -ENXIO, "phys: this machine has no such addresses");
 	}
-	mem = rtshm_memory_get(region->config.size);
-	if (PTR_ERR(mem) == -ENOSPC)
-		return rtshm_refuse(extack, -ENOSPC,
-				    "size: all regions may have %llu bytes (module parameter bytes_max)",
-				    rtshm_limits.bytes_max);
+	mem = rtshm_memory_get(region->config.size,
+			       cpu_to_node(region->config.set.timer_cpu));
 	if (IS_ERR(mem))
-		return rtshm_refuse_part(extack, "size", PTR_ERR(mem));
+		return rtshm_refuse_memory(extack, "size", PTR_ERR(mem));
 	region->mem = (void __shm __force *)mem;
 	return 0;
 }
@@ -311,7 +310,7 @@ int rtshm_region_build(struct rtshm_region *region, struct netlink_ext_ack *exta
 
 	err = rtshm_thread_start(region);
 	if (err)
-		return rtshm_refuse_part(extack, "size", err);
+		return rtshm_refuse_memory(extack, "size", err);
 	err = rtshm_region_record(region, &config->set, extack);
 	if (err)
 		goto err_stop;
@@ -319,9 +318,9 @@ int rtshm_region_build(struct rtshm_region *region, struct netlink_ext_ack *exta
 	err = rtshm_region_fill(region, extack);
 	if (err)
 		goto err_stop;
-	node = rtshm_node_new(region, "", 0777, &rtshm_state_fops);
+	node = rtshm_node_new(region, "", 0777, &rtshm_state_fops, extack);
 	if (IS_ERR(node)) {
-		err = rtshm_refuse_part(extack, "size", PTR_ERR(node));
+		err = PTR_ERR(node);
 		goto err_stop;
 	}
 	region->state = node;

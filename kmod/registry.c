@@ -12,7 +12,9 @@
 
 #include <linux/math64.h>
 
+#include "netlink.h"
 #include "rtshm.h"
+#include "tick.h"
 
 /* What all regions may busy-wait in a second: all may be on one cpu. */
 #define RTSHM_LEADS_MAX_NS	(NSEC_PER_SEC / 4)
@@ -41,23 +43,15 @@ static u64 rtshm_leads_of(const struct rtshm_settings *set)
 	return div64_u64(set->lead_ns * NSEC_PER_SEC, set->period_ns);
 }
 
-/* rtshm_regions_lock held. */
-static void rtshm_rates_add(const struct rtshm_settings *set)
+/* rtshm_regions_lock held. Adds the share of a region, or takes it away with -1. */
+static void rtshm_rates_add(const struct rtshm_settings *set, s64 sign)
 {
 	u64 *on_cpu = per_cpu_ptr(&rtshm_cpu_rate_hz, set->timer_cpu);
+	u64 rate_hz = sign * rtshm_rate_of(set);
 
-	rtshm_rate_hz += rtshm_rate_of(set);
-	rtshm_leads_ns += rtshm_leads_of(set);
-	WRITE_ONCE(*on_cpu, *on_cpu + rtshm_rate_of(set));	/* rtshm_timer_cpu() */
-}
-
-static void rtshm_rates_sub(const struct rtshm_settings *set)
-{
-	u64 *on_cpu = per_cpu_ptr(&rtshm_cpu_rate_hz, set->timer_cpu);
-
-	rtshm_rate_hz -= rtshm_rate_of(set);
-	rtshm_leads_ns -= rtshm_leads_of(set);
-	WRITE_ONCE(*on_cpu, *on_cpu - rtshm_rate_of(set));
+	rtshm_rate_hz += rate_hz;
+	rtshm_leads_ns += sign * rtshm_leads_of(set);
+	WRITE_ONCE(*on_cpu, *on_cpu + rate_hz);	/* rtshm_timer_cpu() */
 }
 
 /* rtshm_regions_lock held. Reserves the ticks and leads of a region, if there is room. */
@@ -71,7 +65,7 @@ static int rtshm_rates_reserve(const struct rtshm_settings *set,
 	if (rtshm_leads_ns + rtshm_leads_of(set) > RTSHM_LEADS_MAX_NS)
 		return rtshm_refuse(extack, -ENOSPC,
 				    "lead-ns: the leads of all regions may come to 250 ms in a second");
-	rtshm_rates_add(set);
+	rtshm_rates_add(set, 1);
 	return 0;
 }
 
@@ -161,7 +155,7 @@ static void rtshm_region_unreserve(struct rtshm_region *region)
 {
 	list_del(&region->list);
 	rtshm_regions_count--;
-	rtshm_rates_sub(&region->config.set);
+	rtshm_rates_add(&region->config.set, -1);
 	rtshm_region_put(region);
 }
 
@@ -212,10 +206,10 @@ static int rtshm_rates_exchange(const struct rtshm_settings *from,
 	int err;
 
 	guard(mutex)(&rtshm_regions_lock);
-	rtshm_rates_sub(from);
+	rtshm_rates_add(from, -1);
 	err = rtshm_rates_reserve(to, extack);
 	if (err)
-		rtshm_rates_add(from);
+		rtshm_rates_add(from, 1);
 	return err;
 }
 
@@ -254,8 +248,8 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 		if (err) {
 			/* Back to what it had, whether there is still room or not. */
 			guard(mutex)(&rtshm_regions_lock);
-			rtshm_rates_sub(after);
-			rtshm_rates_add(&before);
+			rtshm_rates_add(after, -1);
+			rtshm_rates_add(&before, 1);
 			return err;
 		}
 	}

@@ -10,6 +10,7 @@
 #include <linux/poll.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
+#include <linux/topology.h>
 
 #include "rtshm.h"
 #include "ring.h"
@@ -17,12 +18,13 @@
 /* Process context, no lock held. A ring, NULL for a depth of 0, or an ERR_PTR. */
 struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set)
 {
+	int node = cpu_to_node(set->timer_cpu);
 	struct rtshm_ring *ring;
 	void *slots;
 
 	if (!set->record_depth)
 		return NULL;
-	ring = kzalloc(sizeof(*ring), GFP_KERNEL_ACCOUNT);
+	ring = kzalloc_node(sizeof(*ring), GFP_KERNEL_ACCOUNT, node);
 	if (!ring)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&ring->kref);
@@ -32,7 +34,7 @@ struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set)
 	ring->wake_at = U64_MAX;
 	ring->wake_ns = U64_MAX;
 	INIT_LIST_HEAD(&ring->sleepers);
-	slots = rtshm_memory_get((u64)ring->depth * ring->stride);
+	slots = rtshm_memory_get((u64)ring->depth * ring->stride, node);
 	if (IS_ERR(slots)) {
 		kfree(ring);
 		return ERR_CAST(slots);
@@ -68,23 +70,26 @@ static void rtshm_sleeper_wake(struct rtshm_sleeper *sleeper)
 }
 
 /*
- * Hard interrupt, the region's lock held. Stores a sample, whose record is the
- * region's memory but for the word, which is as the tick saw it before it took it.
+ * Hard interrupt, the region's lock held. Stores the sample of a tick, whose record is
+ * the region's memory but for the word, which is as the tick saw it before it took it.
  * Wakes the readers that sleep in read(2); true if the thread is to wake pollers.
  */
-bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
-		     u64 word, const struct rtshm_sample *sample)
+bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_tick *tick, u64 word)
 {
 	struct rtshm_sample *slot = rtshm_ring_slot(ring, ring->at);
-	u32 words = (ring->stride - sizeof(*slot)) / sizeof(u64);
+	const u64 __shm *from = rtshm_word(tick->region);
 	u64 *record = (u64 *)slot->record;
+	u64 *end = (void *)slot + ring->stride;
 	struct rtshm_sleeper *sleeper;
-	u32 i;
 
-	memcpy(slot, sample, sizeof(*slot));
-	record[0] = word;
-	for (i = 1; i < words; i++)
-		record[i] = rtshm_load(rtshm_word(region) + i);
+	slot->tick = tick->number;
+	slot->time_ns = tick->time_ns;
+	slot->lateness_ns = tick->lateness_ns;
+	slot->flags = tick->announced ? RTSHM_SAMPLE_ANNOUNCED : 0;
+	slot->missed = tick->missed;
+	*record = word;
+	while (++record < end)
+		*record = rtshm_load(++from);
 
 	ring->head++;
 	if (++ring->at == ring->depth)
@@ -92,10 +97,10 @@ bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
 
 	list_for_each_entry(sleeper, &ring->sleepers, list)
 		if (ring->head >= sleeper->wake_at ||
-		    sample->time_ns >= sleeper->wake_ns)
+		    tick->time_ns >= sleeper->wake_ns)
 			rtshm_sleeper_wake(sleeper);
 
-	if (ring->head < ring->wake_at && sample->time_ns < ring->wake_ns)
+	if (ring->head < ring->wake_at && tick->time_ns < ring->wake_ns)
 		return false;
 	ring->wake_at = U64_MAX;
 	ring->wake_ns = U64_MAX;

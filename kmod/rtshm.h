@@ -25,7 +25,6 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
-#include <linux/percpu-defs.h>
 #include <linux/ratelimit.h>
 #include <linux/rtshm.h>
 #include <linux/seqlock.h>
@@ -152,7 +151,7 @@ static inline bool rtshm_cmpxchg(u64 __shm *word, u64 old, u64 new)
 /* memory.c */
 extern atomic64_t rtshm_bytes;
 
-void *rtshm_memory_get(u64 bytes);
+void *rtshm_memory_get(u64 bytes, int node);
 void rtshm_memory_put(void *memory, u64 bytes);
 
 /* phys.c, with CONFIG_HAS_IOMEM */
@@ -183,29 +182,7 @@ void rtshm_line_print_withheld(struct rtshm_region *region);
 /* ring.c */
 struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set);
 void rtshm_ring_replace(struct rtshm_region *region, struct rtshm_ring *ring);
-bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_region *region,
-		     u64 word, const struct rtshm_sample *sample);
-
-/* tick.c */
-void rtshm_tick_init(struct rtshm_region *region);
-void rtshm_counters_reset(struct rtshm_region *region);
-void rtshm_missed_add(struct rtshm_region *region, u64 missed);
-ktime_t rtshm_clock_now(u8 clock);
-s64 rtshm_ahead_ns(u8 clock, ktime_t now);
-u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now,
-		       const struct rtshm_settings *set);
-bool rtshm_announced(const struct rtshm_region *region);
-
-/* timer.c */
-DECLARE_PER_CPU(u64, rtshm_cpu_rate_hz);
-
-int rtshm_timers_init(void);
-void rtshm_timers_exit(void);
-int rtshm_timer_cpu(int but);
-void rtshm_timer_begin(struct rtshm_region *region);
-void rtshm_timer_change(struct rtshm_region *region, const struct rtshm_settings *set,
-			bool reset);
-void rtshm_timer_end(struct rtshm_region *region);
+bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_tick *tick, u64 word);
 
 /* region.c */
 int rtshm_devices_init(void);
@@ -238,11 +215,5 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 void rtshm_region_remove(struct rtshm_region *region);
 void rtshm_regions_changed(void);
 void rtshm_regions_exit(u64 *ticks, u64 *missed);
-
-/* netlink.c */
-int rtshm_netlink_init(void);
-void rtshm_netlink_exit(void);
-void rtshm_netlink_open(void);
-void rtshm_netlink_notify(struct rtshm_region *region, u8 cmd);
 
 #endif /* RTSHM_H */

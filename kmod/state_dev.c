@@ -17,6 +17,7 @@
 #include <linux/vmalloc.h>
 
 #include "rtshm.h"
+#include "tick.h"
 
 /* What read(2) and write(2) copy by way of the stack. */
 #define RTSHM_STACK_BYTES	64
@@ -119,7 +120,7 @@ static __poll_t rtshm_state_poll(struct file *file, poll_table *wait)
 	__poll_t events = EPOLLIN | EPOLLRDNORM;
 
 	poll_wait(file, &region->state_queue, wait);
-	/* rtshm_region_shut() sets dead before it wakes the queue. */
+	/* rtshm_region_stop() sets dead before it wakes the queue. */
 	if (READ_ONCE(region->dead))
 		return events | EPOLLHUP | EPOLLERR;
 	if (rtshm_announced(region)) {

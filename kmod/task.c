@@ -17,6 +17,7 @@
 #include <linux/module.h>
 #include <linux/sched.h>
 
+#include "netlink.h"
 #include "rtshm.h"
 
 /* Of a region: a netlink message has room for this many. */

@@ -11,6 +11,7 @@
 #include <linux/math64.h>
 
 #include "rtshm.h"
+#include "tick.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
@@ -105,27 +106,6 @@ void rtshm_counters_reset(struct rtshm_region *region)
 		task->time_max_ns = 0;
 		task->overruns = 0;
 	}
-}
-
-/* Hard interrupt, region->lock held. Whether the thread is to wake pollers. */
-static bool rtshm_record(struct rtshm_region *region,
-			 const struct rtshm_tick *tick, u64 word)
-{
-	struct rtshm_sample sample = {
-		.tick = tick->number,
-		.time_ns = tick->time_ns,
-		.lateness_ns = tick->lateness_ns,
-		.flags = tick->announced ? RTSHM_SAMPLE_ANNOUNCED : 0,
-		.missed = tick->missed,
-	};
-
-	if (!rtshm_ring_push(region->ring, region, word, &sample))
-		return false;
-	/*
-	 * A poller is in the queue before it takes the lock to look, so this tick
-	 * sees it there, or it sees the sample of this tick.
-	 */
-	return waitqueue_active(&region->samples_queue);
 }
 
 /* A time on CLOCK_MONOTONIC as one on a clock: enum rtshm_clock. */
@@ -258,7 +238,7 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 		write_seqcount_end(&region->sequence);
 		/* After the tasks: what they store is in this tick's sample. */
 		if (region->ring)
-			wake = rtshm_record(region, &tick, seen.bits);
+			wake = rtshm_ring_push(region->ring, &tick, seen.bits);
 		periods = rtshm_periods_over(region, now, &region->config.set);
 		/* The first of them is that of this tick; none after a step back. */
 		if (periods > 1)
@@ -274,7 +254,11 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 		set_bit(RTSHM_WAKE, &region->pending);
 		report = true;
 	}
-	if (wake) {
+	/*
+	 * A poller is in the queue before it takes the lock to look, so this tick sees it
+	 * there, or it sees the sample of this tick.
+	 */
+	if (wake && waitqueue_active(&region->samples_queue)) {
 		set_bit(RTSHM_WAKE_READERS, &region->pending);
 		report = true;
 	}

@@ -14,6 +14,7 @@
 #include <linux/smp.h>
 
 #include "rtshm.h"
+#include "tick.h"
 
 /* Ticks a second of the regions of each cpu. Stored under rtshm_regions_lock. */
 DEFINE_PER_CPU(u64, rtshm_cpu_rate_hz);

@@ -76,7 +76,7 @@ FAULTS = {
     "run beyond the end of the ring": ("ring->depth - begin)", "ring->depth)"),
     "first sample by one too old": ("ring->head - kept)", "ring->head - kept - 1)"),
     "ring a slot too short": ("++ring->at == ring->depth", "++ring->at >= ring->depth - 1"),
-    "last word of the record left out": ("i < words", "i < words - 1"),
+    "last word of the record left out": ("++record < end", "++record < end - 1"),
 }
 
 

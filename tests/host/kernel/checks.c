@@ -27,10 +27,10 @@ s64 check_ring(u32 depth_max, u32 record_bytes)
 
 		ring.slots = calloc(depth, ring.stride);
 		for (u64 head = 1; head <= 3 * depth + 3; head++) {
-			struct rtshm_sample sample = { .tick = head };
+			struct rtshm_tick tick = { .number = head, .region = &region };
 
 			words[record_bytes / 8 - 1] = head;
-			rtshm_ring_push(&ring, &region, head, &sample);
+			rtshm_ring_push(&ring, &tick, head);
 			for (u64 lag = 0; lag <= min(2 * depth + 2, head); lag++) {
 				u64 next = rtshm_ring_first(&ring, head - lag);
 				u64 kept = min(min(lag, head), depth);
@@ -75,9 +75,9 @@ s64 check_wake(u32 most)
 			ring.wake_at = at;
 			ring.wake_ns = ns;
 			for (u64 head = 1; head <= most; head++, cases++) {
-				struct rtshm_sample sample = { .tick = head, .time_ns = head };
+				struct rtshm_tick tick = { .time_ns = head, .region = &region };
 
-				if (rtshm_ring_push(&ring, &region, 0, &sample) != (head == min(at, ns)))
+				if (rtshm_ring_push(&ring, &tick, 0) != (head == min(at, ns)))
 					return -1;
 			}
 			free(ring.slots);
@@ -149,7 +149,7 @@ bool name_ok(const char *name)
 u64 first_tick(u64 start_ns, u64 phase_ns, u64 period_ns, u64 now_ns)
 {
 	struct rtshm_config config = {
-		.start_ns = start_ns, .phase_ns = phase_ns, .set.period_ns = period_ns,
+		.start_ns = start_ns, .set = { period_ns, phase_ns },
 	};
 
 	return rtshm_first_tick(&config, now_ns);

@@ -63,14 +63,21 @@ struct kref {
 };
 
 struct rtshm_config {
-	u64 start_ns, phase_ns;
+	u64 start_ns;
 	struct {
-		u64 period_ns;
+		u64 period_ns, phase_ns;
 	} set;
 };
 
 struct rtshm_region {
 	void *mem;
+};
+
+struct rtshm_tick {
+	u64 number, time_ns, lateness_ns;
+	u32 missed;
+	bool announced;
+	struct rtshm_region *region;
 };
 
 typedef s64 ktime_t;
