@@ -30,6 +30,7 @@ struct rtshm_settings {
 	u64			period_ns;
 	u64			phase_ns;
 	u64			lead_ns;	/* the timer expires before the tick is due */
+	u64			cpu_latency_ns;	/* of the idle states of its cpu; 0: any */
 	u64			task_budget_ns;
 	u32			task_long_max;
 	u32			record_depth;
@@ -43,7 +44,7 @@ struct rtshm_settings {
 	u32			access_given;	/* bool: mode, uid or gid */
 };
 
-static_assert(sizeof(struct rtshm_settings) == 4 * sizeof(u64) + 10 * sizeof(u32));
+static_assert(sizeof(struct rtshm_settings) == 5 * sizeof(u64) + 10 * sizeof(u32));
 
 /* What a region is asked to be. */
 struct rtshm_config {

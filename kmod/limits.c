@@ -67,6 +67,9 @@ int rtshm_settings_check(const struct rtshm_config *config, struct netlink_ext_a
 	if (set->lead_ns && hrtimer_resolution > 1)
 		return rtshm_refuse(extack, -EOPNOTSUPP,
 				    "lead-ns: this kernel's timers are not of high resolution");
+	if (set->cpu_latency_ns > NSEC_PER_SEC)
+		return rtshm_refuse(extack, -ERANGE, "cpu-latency-ns: give at most %lu",
+				    NSEC_PER_SEC);
 	if (set->task_budget_ns > RTSHM_PERIOD_MAX_NS)
 		return rtshm_refuse(extack, -ERANGE, "task-budget-ns: give at most %llu",
 				    (u64)RTSHM_PERIOD_MAX_NS);

@@ -165,6 +165,8 @@ static void rtshm_nl_settings(struct rtshm_settings *set, struct nlattr **attrs)
 	set->period_ns = rtshm_nl_u64(attrs[RTSHM_A_REGION_PERIOD_NS], set->period_ns);
 	set->phase_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_PHASE_NS], set->phase_ns);
 	set->lead_ns = rtshm_nl_u64(attrs[RTSHM_A_REGION_LEAD_NS], set->lead_ns);
+	set->cpu_latency_ns =
+		rtshm_nl_u64(attrs[RTSHM_A_REGION_CPU_LATENCY_NS], set->cpu_latency_ns);
 	set->task_budget_ns =
 		rtshm_nl_u64(attrs[RTSHM_A_REGION_TASK_BUDGET_NS], set->task_budget_ns);
 	set->task_long_max =

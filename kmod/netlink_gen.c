@@ -16,7 +16,7 @@ const struct nla_policy rtshm_region_get_nl_policy[RTSHM_A_REGION_NAME + 1] = {
 };
 
 /* RTSHM_CMD_REGION_NEW - do */
-const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_LEAD_NS + 1] = {
+const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_CPU_LATENCY_NS + 1] = {
 	[RTSHM_A_REGION_NAME] = { .type = NLA_NUL_STRING, },
 	[RTSHM_A_REGION_SIZE] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_PERIOD_NS] = { .type = NLA_U64, },
@@ -36,6 +36,7 @@ const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_LEAD_NS + 1] =
 	[RTSHM_A_REGION_PHYS] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_KEEP] = { .type = NLA_FLAG, },
 	[RTSHM_A_REGION_LEAD_NS] = { .type = NLA_U64, },
+	[RTSHM_A_REGION_CPU_LATENCY_NS] = { .type = NLA_U64, },
 };
 
 /* RTSHM_CMD_REGION_DEL - do */
@@ -44,7 +45,7 @@ const struct nla_policy rtshm_region_del_nl_policy[RTSHM_A_REGION_NAME + 1] = {
 };
 
 /* RTSHM_CMD_REGION_SET - do */
-const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_RESET_COUNTERS + 1] = {
+const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_CPU_LATENCY_NS + 1] = {
 	[RTSHM_A_REGION_NAME] = { .type = NLA_NUL_STRING, },
 	[RTSHM_A_REGION_PERIOD_NS] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_PRINT] = NLA_POLICY_MAX(NLA_U8, U8_MAX),
@@ -58,6 +59,7 @@ const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_RESET_COUNTERS
 	[RTSHM_A_REGION_TASK_BUDGET_NS] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_TASK_LONG_MAX] = { .type = NLA_U32, },
 	[RTSHM_A_REGION_LEAD_NS] = { .type = NLA_U64, },
+	[RTSHM_A_REGION_CPU_LATENCY_NS] = { .type = NLA_U64, },
 	[RTSHM_A_REGION_RESET_COUNTERS] = { .type = NLA_FLAG, },
 };
 
@@ -74,7 +76,7 @@ const struct genl_ops rtshm_nl_ops[4] = {
 		.cmd		= RTSHM_CMD_REGION_NEW,
 		.doit		= rtshm_nl_region_new_doit,
 		.policy		= rtshm_region_new_nl_policy,
-		.maxattr	= RTSHM_A_REGION_LEAD_NS,
+		.maxattr	= RTSHM_A_REGION_CPU_LATENCY_NS,
 	},
 	{
 		.cmd		= RTSHM_CMD_REGION_DEL,
@@ -86,7 +88,7 @@ const struct genl_ops rtshm_nl_ops[4] = {
 		.cmd		= RTSHM_CMD_REGION_SET,
 		.doit		= rtshm_nl_region_set_doit,
 		.policy		= rtshm_region_set_nl_policy,
-		.maxattr	= RTSHM_A_REGION_RESET_COUNTERS,
+		.maxattr	= RTSHM_A_REGION_CPU_LATENCY_NS,
 	},
 };
 

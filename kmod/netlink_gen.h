@@ -13,11 +13,11 @@
 
 extern const struct nla_policy rtshm_region_get_nl_policy[RTSHM_A_REGION_NAME + 1];
 
-extern const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_LEAD_NS + 1];
+extern const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_CPU_LATENCY_NS + 1];
 
 extern const struct nla_policy rtshm_region_del_nl_policy[RTSHM_A_REGION_NAME + 1];
 
-extern const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_RESET_COUNTERS + 1];
+extern const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_CPU_LATENCY_NS + 1];
 
 /* Ops table for rtshm */
 extern const struct genl_ops rtshm_nl_ops[4];

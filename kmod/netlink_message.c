@@ -96,6 +96,7 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	    (config->start_ns != RTSHM_NONE &&
 	     rtshm_nl_put_u64(skb, RTSHM_A_REGION_START_NS, config->start_ns)) ||
 	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_LEAD_NS, set.lead_ns) ||
+	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_CPU_LATENCY_NS, set.cpu_latency_ns) ||
 	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_TASK_BUDGET_NS, set.task_budget_ns) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_TASK_LONG_MAX, set.task_long_max) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_DEPTH, set.record_depth) ||

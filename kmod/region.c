@@ -17,6 +17,7 @@
 #include <linux/topology.h>
 #include <linux/uaccess.h>
 
+#include "ring.h"
 #include "rtshm.h"
 #include "tick.h"
 

@@ -213,6 +213,13 @@ static int rtshm_rates_exchange(const struct rtshm_settings *from,
 	return err;
 }
 
+static bool rtshm_access_differs(const struct rtshm_settings *a,
+				 const struct rtshm_settings *b)
+{
+	return a->mode != b->mode || !uid_eq(a->uid, b->uid) || !gid_eq(a->gid, b->gid) ||
+	       a->access_given != b->access_given;
+}
+
 /*
  * Process context, the region claimed, no lock held. Changes all settings or, with
  * an errno, none. @reset: the counters are of the new settings only. Returns 1, or 0
@@ -258,10 +265,7 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 		clear_bit(RTSHM_COMPARED, &region->pending);
 	scoped_guard(mutex, &rtshm_regions_lock)
 		rtshm_regions_changed();
-	rtshm_region_announce(region, after->mode != before.mode ||
-				      !uid_eq(after->uid, before.uid) ||
-				      !gid_eq(after->gid, before.gid) ||
-				      after->access_given != before.access_given);
+	rtshm_region_announce(region, rtshm_access_differs(&before, after));
 	return 1;
 }
 

@@ -76,8 +76,8 @@ static void rtshm_sleeper_wake(struct rtshm_sleeper *sleeper)
  */
 bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_tick *tick, u64 word)
 {
-	struct rtshm_sample *slot = rtshm_ring_slot(ring, ring->at);
 	const u64 __shm *from = rtshm_word(tick->region);
+	struct rtshm_sample *slot = rtshm_ring_slot(ring, ring->at);
 	u64 *record = (u64 *)slot->record;
 	u64 *end = (void *)slot + ring->stride;
 	struct rtshm_sleeper *sleeper;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * A ring of samples, for those who read it.
+ * A ring of samples, for those who make, fill and read it.
  */
 #ifndef RTSHM_RING_H
 #define RTSHM_RING_H
@@ -8,6 +8,10 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/types.h>
+
+struct rtshm_region;
+struct rtshm_settings;
+struct rtshm_tick;
 
 /* A reader that sleeps in read(2). Under the region's lock, but for the task. */
 struct rtshm_sleeper {
@@ -32,6 +36,9 @@ struct rtshm_ring {
 	void			*slots;
 };
 
+struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set);
+void rtshm_ring_replace(struct rtshm_region *region, struct rtshm_ring *ring);
+bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_tick *tick, u64 word);
 void rtshm_ring_put(struct rtshm_ring *ring);
 u64 rtshm_ring_first(const struct rtshm_ring *ring, u64 next);
 u32 rtshm_ring_run(struct rtshm_ring *ring, u64 first, const void **samples);

@@ -25,6 +25,7 @@
 #include <linux/kref.h>
 #include <linux/list.h>
 #include <linux/mutex.h>
+#include <linux/pm_qos.h>
 #include <linux/ratelimit.h>
 #include <linux/rtshm.h>
 #include <linux/seqlock.h>
@@ -115,6 +116,7 @@ struct rtshm_region {
 
 	/* Of timer.c. */
 	int			cpu;		/* that the timer is on */
+	struct dev_pm_qos_request latency;	/* of its idle states */
 	struct hlist_node	cpuhp;		/* a cpu comes or goes */
 
 	/* Atomic bits and single words between the tick and the thread. */
@@ -178,11 +180,6 @@ int rtshm_thread_start(struct rtshm_region *region);
 void rtshm_thread_stop(struct rtshm_region *region);
 bool rtshm_line_set(struct rtshm_region *region, u32 print, s32 value);
 void rtshm_line_print_withheld(struct rtshm_region *region);
-
-/* ring.c */
-struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set);
-void rtshm_ring_replace(struct rtshm_region *region, struct rtshm_ring *ring);
-bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_tick *tick, u64 word);
 
 /* region.c */
 int rtshm_devices_init(void);

@@ -10,6 +10,7 @@
 
 #include <linux/math64.h>
 
+#include "ring.h"
 #include "rtshm.h"
 #include "tick.h"
 
@@ -167,8 +168,8 @@ static void rtshm_follow_step(struct rtshm_region *region, ktime_t over_by,
 
 /*
  * The timer is not queued. Moves it to the next tick that is due after now, by the period
- * and the lead of @set; how many periods are over. The timer is on CLOCK_MONOTONIC, so that no region sleeps for as
- * long as its clock is set back.
+ * and the lead of @set. Returns how many periods are over. The timer is on
+ * CLOCK_MONOTONIC, so that no region sleeps for as long as its clock is set back.
  */
 u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now,
 		       const struct rtshm_settings *set)

@@ -22,24 +22,28 @@ DEFINE_PER_CPU(u64, rtshm_cpu_rate_hz);
 static enum cpuhp_state rtshm_cpuhp_state;
 
 /*
- * Any context that may not sleep too. Chooses the cpu for the timer of a region: of
- * those that are not isolated, by the command line or a cpuset, the one with the fewest
- * ticks a second, and not @but.
+ * Chooses the cpu for the timer of a region: of those that are not isolated, by the
+ * command line or a cpuset, the one with the fewest ticks a second. Any other cpu than
+ * @but will do if there is none.
  */
 int rtshm_timer_cpu(int but)
 {
+	u64 rate_hz, best_hz = U64_MAX;
 	int cpu, best = -1;
 
 	guard(rcu)();
 	for_each_online_cpu(cpu) {
-		if (cpu == but || !housekeeping_cpu(cpu, HK_TYPE_TIMER) ||
-		    !housekeeping_cpu(cpu, HK_TYPE_DOMAIN))
+		if (cpu == but)
 			continue;
-		if (best < 0 || READ_ONCE(per_cpu(rtshm_cpu_rate_hz, cpu)) <
-				READ_ONCE(per_cpu(rtshm_cpu_rate_hz, best)))
+		rate_hz = U64_MAX;
+		if (housekeeping_cpu(cpu, HK_TYPE_TIMER) && housekeeping_cpu(cpu, HK_TYPE_DOMAIN))
+			rate_hz = READ_ONCE(per_cpu(rtshm_cpu_rate_hz, cpu));
+		if (best < 0 || rate_hz < best_hz) {
 			best = cpu;
+			best_hz = rate_hz;
+		}
 	}
-	return best >= 0 ? best : cpumask_any_but(cpu_online_mask, but);
+	return best;
 }
 
 /* The interrupt of rtshm_timer_run_on(): the timer goes on, on its grid. */
@@ -50,11 +54,27 @@ static void rtshm_timer_restart(void *data)
 	hrtimer_start_expires(&region->timer, HRTIMER_MODE_ABS_PINNED_HARD);
 }
 
-/* Has a cpu, which is online, start a timer, which is not queued. */
+/* Ends the limit on the idle states of the cpu, if there is one. */
+static void rtshm_latency_end(struct rtshm_region *region)
+{
+	if (dev_pm_qos_request_active(&region->latency))
+		dev_pm_qos_remove_request(&region->latency);
+}
+
+/*
+ * Has a cpu, which is online, start a timer, which is not queued. Only this cpu is
+ * limited in its idle states: the others may save power. Without memory it is not.
+ */
 static void rtshm_timer_run_on(struct rtshm_region *region, int cpu, smp_call_func_t start)
 {
+	u64 latency_ns = region->config.set.cpu_latency_ns;
+
 	WRITE_ONCE(region->cpu, cpu);	/* rtshm_nl_fill_region() */
 	smp_call_function_single(cpu, start, region, true);
+	rtshm_latency_end(region);
+	if (latency_ns)
+		dev_pm_qos_add_request(get_cpu_device(cpu), &region->latency,
+				       DEV_PM_QOS_RESUME_LATENCY, latency_ns / NSEC_PER_USEC);
 }
 
 /* Not if the timer was never started. */
@@ -184,7 +204,8 @@ void rtshm_timer_change(struct rtshm_region *region, const struct rtshm_settings
 {
 	const struct rtshm_settings before = region->config.set;
 	bool moves = set->period_ns != before.period_ns || set->phase_ns != before.phase_ns ||
-		     set->lead_ns != before.lead_ns || set->timer_cpu != before.timer_cpu;
+		     set->lead_ns != before.lead_ns || set->timer_cpu != before.timer_cpu ||
+		     set->cpu_latency_ns != before.cpu_latency_ns;
 
 	if (moves) {
 		cpus_read_lock();
@@ -212,6 +233,7 @@ void rtshm_timer_end(struct rtshm_region *region)
 {
 	if (!hlist_unhashed(&region->cpuhp))
 		cpuhp_state_remove_instance_nocalls(rtshm_cpuhp_state, &region->cpuhp);
+	rtshm_latency_end(region);
 	/* Not if it was never started. */
 	if (!hrtimer_cancel(&region->timer))
 		return;

@@ -68,6 +68,7 @@ def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
         "gid": NOBODY,
         "cpu": 0,
         "timer-cpu": 0,
+        "cpu-latency-ns": 0,
         "users": 0,
         "sample-bytes": None,
         "clock": "monotonic",

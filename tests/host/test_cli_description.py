@@ -53,6 +53,7 @@ cpu = "any"
 clock = "monotonic"
 phase = "none"
 lead = "0ns"
+cpu-latency = "0ns"
 phys = "none"
 keep = false
 task-budget = "0ns"
@@ -72,6 +73,7 @@ cpu = 0
 clock = "tai"
 phase = "250us"
 lead = "12.5us"
+cpu-latency = "0ns"
 phys = "0x40000000"
 keep = true
 task-budget = "20us"
@@ -108,6 +110,7 @@ def test_what_save_wrote_makes_the_same_regions() -> None:
         "clock": "tai",
         "phase": 250_000,
         "lead": 12_500,
+        "cpu_latency": 0,
         "phys": 0x4000_0000,
         "keep": True,
         "task_budget": 20_000,

@@ -167,7 +167,8 @@ def test_control_takes_what_the_requests_of_the_spec_take() -> None:
     }.items():
         _, *parameters = inspect.signature(method).parameters
         # Times, which may be a timedelta.
-        times = {name: f"{name}-ns" for name in ("period", "phase", "task-budget", "lead")}
+        timed = ("period", "phase", "task-budget", "lead", "cpu-latency")
+        times = {name: f"{name}-ns" for name in timed}
         taken = [times.get(_dashed(name), _dashed(name)) for name in parameters]
         assert taken == ynl.operation(spec, name)["do"]["request"]["attributes"]
 

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import socket
 import stat
 import time
+from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +22,8 @@ from tests.lib.module import PATIENCE, UNLOADED
 from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
     from rtshm.kmsg import KernelLog
 
     from tests.lib.fixtures import Load
@@ -208,6 +212,57 @@ def test_cpu_of_a_timer_that_moved_with_hotplug_is_told(control: rtshm.Control) 
         CPU1.write_text("1")
     assert control.get("a").timer_cpu == 1
     wait_ticks(control, 10)
+
+
+TRACING = Path("/sys/kernel/tracing")
+
+
+@contextmanager
+def latency_requests() -> Iterator[Callable[[], list[tuple[str, str, int]]]]:
+    """What is asked of the idle states of cpus in the block: what, cpu, us."""
+    events = TRACING / "events/power"
+    names = ("add", "remove")
+    (TRACING / "trace").write_text("")
+    for name in names:
+        (events / f"dev_pm_qos_{name}_request/enable").write_text("1")
+    pattern = re.compile(
+        r"dev_pm_qos_(\w+)_request: device=(\w+) type=DEV_PM_QOS_RESUME_LATENCY new_value=(-?\d+)"
+    )
+    try:
+        yield lambda: [
+            (what, cpu, int(value))
+            for what, cpu, value in pattern.findall((TRACING / "trace").read_text())
+        ]
+    finally:
+        for name in names:
+            (events / f"dev_pm_qos_{name}_request/enable").write_text("0")
+
+
+@pytest.mark.needs("cpus")
+def test_idle_states_of_the_cpu_of_a_timer_are_limited_while_it_is_asked_for(
+    control: rtshm.Control,
+) -> None:
+    with latency_requests() as asked:
+        info = control.create("a", period=PERIOD_NS, cpu=1, cpu_latency="20us")
+        assert info.cpu_latency_ns == 20_000
+        control.set("a", cpu=0)
+        control.set("a", cpu_latency=1_500)
+        control.set("a", cpu_latency=0)
+        control.set("a", cpu_latency="1s")
+        control.delete("a")
+        control.create("b", period=PERIOD_NS)
+        control.delete("b")
+        seen = asked()
+    assert [(what, cpu, us) for what, cpu, us in seen if what == "add"] == [
+        ("add", "cpu1", 20),
+        ("add", "cpu0", 20),
+        ("add", "cpu0", 1),
+        ("add", "cpu0", 1_000_000),
+    ]
+    assert [what for what, _, _ in seen] == 4 * ["add", "remove"]
+    with pytest.raises(OSError, match="cpu-latency-ns: give at most 1000000000") as refused:
+        control.create("c", cpu_latency=1_000_000_001)
+    assert refused.value.errno == errno.ERANGE
 
 
 def access(node: Path) -> tuple[int, int, int]:

@@ -139,6 +139,7 @@ KEYS: Mapping[str, Key[Any]] = {
         settable=True,
     ),
     "lead": Key("lead_ns", "lead", _time, units.time_text, settable=True),
+    "cpu-latency": Key("cpu_latency_ns", "cpu_latency", _time, units.time_text, settable=True),
     "phys": Key(
         "phys",
         "phys",

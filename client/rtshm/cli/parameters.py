@@ -166,6 +166,11 @@ def settings(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Have the cpu wait so long for each tick to be due, so that less makes it late; "
             "0ns if never given.",
         ),
+        time_option(
+            "--cpu-latency",
+            help="Keep the timer's cpu out of idle states that take longer to leave; 0ns, for "
+            "any, if never given.",
+        ),
     )
     for option in reversed(options):
         command = option(command)

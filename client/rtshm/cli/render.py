@@ -95,10 +95,14 @@ def _raw_memory(region: RegionInfo) -> str:
 
 def _cpu(region: RegionInfo) -> str:
     """The cpu that the timer is on, and how it came there."""
+    notes = []
     if region.cpu is None:
-        return f"{region.timer_cpu} (chosen by the kernel)"
-    away = region.timer_cpu is not None and region.timer_cpu != region.cpu
-    return f"{region.timer_cpu} (until {region.cpu} is online)" if away else str(region.cpu)
+        notes.append("chosen by the kernel")
+    elif region.timer_cpu != region.cpu:
+        notes.append(f"until {region.cpu} is online")
+    if region.cpu_latency_ns:
+        notes.append(f"idle states of {time_text(region.cpu_latency_ns)} at most")
+    return f"{region.timer_cpu} ({', '.join(notes)})" if notes else str(region.timer_cpu)
 
 
 def _grid(region: RegionInfo) -> str:

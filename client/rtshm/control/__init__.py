@@ -164,6 +164,8 @@ class RegionInfo:
     tick late."""
     timer_cpu: int | None = None
     """The cpu that the timer is on."""
+    cpu_latency_ns: int = 0
+    """That cpu enters no idle state that takes longer to leave; 0: any."""
 
     def __repr__(self) -> str:
         layout = f", {self.layout!r}" if self.layout else ""
@@ -313,6 +315,7 @@ class Control(_Linked):
         phys: int | None = None,
         keep: bool = False,
         lead: Duration | int | None = None,
+        cpu_latency: Duration | int | None = None,
     ) -> RegionInfo:
         """Make a region; what is None is the kernel's default. Its device node is there on return.
 
@@ -320,7 +323,7 @@ class Control(_Linked):
         name that is taken, EINVAL and ERANGE for what is not allowed, with the
         limit, ENOSPC and ENOMEM when there is no room for it, EPERM.
 
-        `period`, `phase`, `task_budget` and `lead` are a text as "1ms", a
+        `period`, `phase`, `task_budget`, `lead` and `cpu_latency` are a text as "1ms", a
         timedelta, or an int of ns; `start_ns` is a time of `clock`, as
         time.clock_gettime_ns() has it; `size` is bytes, a multiple of the page
         size; `layout` is what Layout() takes, kept as its text, and LayoutError
@@ -331,7 +334,8 @@ class Control(_Linked):
         The timer is on `cpu`, or on one that the kernel chooses: of those that
         are not isolated, the one with the fewest ticks a second. For `lead` the cpu
         waits before each tick is due, 100 us and a quarter of the period at most, so
-        that what keeps the interrupt makes no tick late.
+        that what keeps the interrupt makes no tick late. For `cpu_latency` that cpu
+        enters no idle state that takes longer to leave; a second at most.
         """
         text = None
         if layout is not None and not (isinstance(layout, str) and not layout):
@@ -367,6 +371,7 @@ class Control(_Linked):
             phys=phys,
             keep=keep or None,
             lead_ns=_nanoseconds(lead),
+            cpu_latency_ns=_nanoseconds(cpu_latency),
         )
 
     def delete(self, name: str) -> None:
@@ -392,6 +397,7 @@ class Control(_Linked):
         task_budget: Duration | int | None = None,
         task_long_max: int | None = None,
         lead: Duration | int | None = None,
+        cpu_latency: Duration | int | None = None,
         reset_counters: bool = False,
     ) -> RegionInfo:
         """Change what is not None, all of it or, when any is refused, nothing.
@@ -424,6 +430,7 @@ class Control(_Linked):
             task_budget_ns=_nanoseconds(task_budget),
             task_long_max=task_long_max,
             lead_ns=_nanoseconds(lead),
+            cpu_latency_ns=_nanoseconds(cpu_latency),
             reset_counters=reset_counters or None,
         )
         if (mode, uid, gid) != (None, None, None):

@@ -104,6 +104,7 @@ class region(genlmsg):
         ("RTSHM_A_REGION_LEAD_NS", "uint64"),
         ("RTSHM_A_REGION_RESET_COUNTERS", "flag"),
         ("RTSHM_A_REGION_TIMER_CPU", "uint32"),
+        ("RTSHM_A_REGION_CPU_LATENCY_NS", "uint64"),
     )
 
     counters = counters
