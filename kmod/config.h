@@ -25,6 +25,14 @@ struct rtshm_limits {
 	u64			depth_max;
 };
 
+/* Who may open the nodes of a region. */
+struct rtshm_access {
+	u32			given;		/* bool: any of the others */
+	u32			mode;
+	kuid_t			uid;
+	kgid_t			gid;
+};
+
 /* What can be changed of a live region. Compared as bytes, so without padding. */
 struct rtshm_settings {
 	u64			period_ns;
@@ -38,10 +46,7 @@ struct rtshm_settings {
 	u32			print;		/* enum rtshm_print_mode */
 	s32			cpu;
 	s32			timer_cpu;	/* cpu, or the one that was chosen */
-	u32			mode;
-	kuid_t			uid;
-	kgid_t			gid;
-	u32			access_given;	/* bool: mode, uid or gid */
+	struct rtshm_access	access;
 };
 
 static_assert(sizeof(struct rtshm_settings) == 5 * sizeof(u64) + 10 * sizeof(u32));

@@ -85,11 +85,11 @@ int rtshm_settings_check(const struct rtshm_config *config, struct netlink_ext_a
 		return rtshm_refuse(extack, -EINVAL,
 				    "record-bytes: give a multiple of 8, at most %u and the size",
 				    RTSHM_RECORD_BYTES_MAX);
-	if (set->mode & ~0777)
+	if (set->access.mode & ~0777)
 		return rtshm_refuse(extack, -EINVAL, "mode: give at most 0777");
-	if (!uid_valid(set->uid) || !gid_valid(set->gid))
+	if (!uid_valid(set->access.uid) || !gid_valid(set->access.gid))
 		return rtshm_refuse(extack, -EINVAL, "%s: give at most 4294967294",
-				    uid_valid(set->uid) ? "gid" : "uid");
+				    uid_valid(set->access.uid) ? "gid" : "uid");
 	if (set->phase_ns == RTSHM_NONE)
 		return 0;
 	if (set->phase_ns >= set->period_ns)
@@ -172,9 +172,9 @@ void rtshm_config_init(struct rtshm_config *config, const char *name)
 		.set.phase_ns = RTSHM_NONE,
 		.set.record_bytes = sizeof(struct rtshm_word),
 		.set.cpu = RTSHM_CPU_ANY,
-		.set.mode = RTSHM_MODE_DEFAULT,
-		.set.uid = GLOBAL_ROOT_UID,
-		.set.gid = GLOBAL_ROOT_GID,
+		.set.access.mode = RTSHM_MODE_DEFAULT,
+		.set.access.uid = GLOBAL_ROOT_UID,
+		.set.access.gid = GLOBAL_ROOT_GID,
 	};
 	strscpy(config->name, name, sizeof(config->name));
 }

@@ -179,12 +179,12 @@ static void rtshm_nl_settings(struct rtshm_settings *set, struct nlattr **attrs)
 	if (attrs[RTSHM_A_REGION_CPU])
 		/* Too large for any is as good as one too many. */
 		set->cpu = min_t(u32, nr_cpu_ids, nla_get_u32(attrs[RTSHM_A_REGION_CPU]));
-	set->mode = rtshm_nl_u32(mode, set->mode);
+	set->access.mode = rtshm_nl_u32(mode, set->access.mode);
 	if (uid)
-		set->uid = make_kuid(&init_user_ns, nla_get_u32(uid));
+		set->access.uid = make_kuid(&init_user_ns, nla_get_u32(uid));
 	if (gid)
-		set->gid = make_kgid(&init_user_ns, nla_get_u32(gid));
-	set->access_given |= mode || uid || gid;
+		set->access.gid = make_kgid(&init_user_ns, nla_get_u32(gid));
+	set->access.given |= mode || uid || gid;
 }
 
 /*

@@ -102,9 +102,9 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_DEPTH, set.record_depth) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_BYTES, set.record_bytes) ||
 	    nla_put_string(skb, RTSHM_A_REGION_LAYOUT, config->layout) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_MODE, set.mode) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_UID, from_kuid(&init_user_ns, set.uid)) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_GID, from_kgid(&init_user_ns, set.gid)) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_MODE, set.access.mode) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_UID, from_kuid(&init_user_ns, set.access.uid)) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_GID, from_kgid(&init_user_ns, set.access.gid)) ||
 	    (set.cpu != RTSHM_CPU_ANY && nla_put_u32(skb, RTSHM_A_REGION_CPU, set.cpu)) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_TIMER_CPU, READ_ONCE(region->cpu)) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_USERS, atomic_read(&region->users)) ||
@@ -112,7 +112,7 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	     nla_put_u32(skb, RTSHM_A_REGION_SAMPLE_BYTES,
 			 sizeof(struct rtshm_sample) + set.record_bytes)) ||
 	    (raw && rtshm_nl_fill_phys(skb, config, asked)) ||
-	    (!raw && !set.access_given &&
+	    (!raw && !set.access.given &&
 	     nla_put_flag(skb, RTSHM_A_REGION_ACCESS_DEFAULT)))
 		return -EMSGSIZE;
 	return rtshm_nl_fill_counters(skb, &counters) ?: rtshm_nl_fill_tasks(skb, region);

@@ -67,11 +67,11 @@ static char *rtshm_node_devnode(rtshm_devnode_device *dev, umode_t *mode, kuid_t
 	/* NULL when the node is removed. */
 	if (mode)
 		/* With its type: devtmpfs takes 0 for its own default. */
-		*mode = S_IFCHR | (set.mode & node->most);
+		*mode = S_IFCHR | (set.access.mode & node->most);
 	if (uid)
-		*uid = set.uid;
+		*uid = set.access.uid;
 	if (gid)
-		*gid = set.gid;
+		*gid = set.access.gid;
 	return kasprintf(GFP_KERNEL | __GFP_NOFAIL, "rtshm/%s", dev_name(dev));
 }
 
@@ -83,7 +83,7 @@ static int rtshm_node_uevent(rtshm_uevent_device *dev, struct kobj_uevent_env *e
 {
 	const struct rtshm_node *node = container_of(dev, typeof(*node), dev);
 
-	if (rtshm_region_settings(node->region).access_given ||
+	if (rtshm_region_settings(node->region).access.given ||
 	    node->region->config.phys != RTSHM_NONE)
 		return 0;
 	return add_uevent_var(env, "RTSHM_ACCESS=default");

@@ -198,28 +198,6 @@ err_claim:
 	return ERR_PTR(err);
 }
 
-/* Exchanges a region's share of the rates for that of other settings, if there is room. */
-static int rtshm_rates_exchange(const struct rtshm_settings *from,
-				const struct rtshm_settings *to,
-				struct netlink_ext_ack *extack)
-{
-	int err;
-
-	guard(mutex)(&rtshm_regions_lock);
-	rtshm_rates_add(from, -1);
-	err = rtshm_rates_reserve(to, extack);
-	if (err)
-		rtshm_rates_add(from, 1);
-	return err;
-}
-
-static bool rtshm_access_differs(const struct rtshm_settings *a,
-				 const struct rtshm_settings *b)
-{
-	return a->mode != b->mode || !uid_eq(a->uid, b->uid) || !gid_eq(a->gid, b->gid) ||
-	       a->access_given != b->access_given;
-}
-
 /*
  * Process context, the region claimed, no lock held. Changes all settings or, with
  * an errno, none. @reset: the counters are of the new settings only. Returns 1, or 0
@@ -246,9 +224,14 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 	}
 	if (!reset && !memcmp(after, &before, sizeof(before)))
 		return 0;
-	err = rtshm_rates_exchange(&before, after, extack);
-	if (err)
-		return err;
+	scoped_guard(mutex, &rtshm_regions_lock) {
+		rtshm_rates_add(&before, -1);
+		err = rtshm_rates_reserve(after, extack);
+		if (err) {
+			rtshm_rates_add(&before, 1);
+			return err;
+		}
+	}
 	if (after->record_depth != before.record_depth ||
 	    (after->record_depth && after->record_bytes != before.record_bytes)) {
 		err = rtshm_region_record(region, after, extack);
@@ -265,7 +248,8 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 		clear_bit(RTSHM_COMPARED, &region->pending);
 	scoped_guard(mutex, &rtshm_regions_lock)
 		rtshm_regions_changed();
-	rtshm_region_announce(region, rtshm_access_differs(&before, after));
+	rtshm_region_announce(region, memcmp(&after->access, &before.access,
+					     sizeof(before.access)));
 	return 1;
 }
 
