@@ -18,7 +18,6 @@
 #include <linux/moduleparam.h>
 #include <linux/netlink.h>
 
-#include "netlink.h"
 #include "rtshm.h"
 #include "tick.h"
 

@@ -11,8 +11,8 @@
 #include <linux/security.h>
 #include <linux/user_namespace.h>
 
-#include "netlink.h"
 #include "netlink_gen.h"
+#include "netlink_message.h"
 #include "rtshm.h"
 
 static struct genl_family rtshm_nl_family;

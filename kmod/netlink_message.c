@@ -5,8 +5,9 @@
 
 #include <linux/cred.h>
 #include <linux/user_namespace.h>
+#include <net/genetlink.h>
 
-#include "netlink.h"
+#include "netlink_message.h"
 #include "rtshm.h"
 
 /* The attribute that pads is the same one in each set. */

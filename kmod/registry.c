@@ -12,7 +12,6 @@
 
 #include <linux/math64.h>
 
-#include "netlink.h"
 #include "rtshm.h"
 #include "tick.h"
 

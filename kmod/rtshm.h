@@ -61,10 +61,6 @@ enum rtshm_pending {
 	RTSHM_COMPARED,		/* compared_value is of this mode of printing */
 };
 
-struct rtshm_node;
-struct rtshm_phys;
-struct rtshm_ring;
-
 struct rtshm_region {
 	/* References: the list of regions, nodes (an open file holds its node), claims. */
 	struct kref		kref;
@@ -212,5 +208,11 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 void rtshm_region_remove(struct rtshm_region *region);
 void rtshm_regions_changed(void);
 void rtshm_regions_exit(u64 *ticks, u64 *missed);
+
+/* netlink.c */
+int rtshm_netlink_init(void);
+void rtshm_netlink_exit(void);
+void rtshm_netlink_open(void);
+void rtshm_netlink_notify(struct rtshm_region *region, u8 cmd);
 
 #endif /* RTSHM_H */

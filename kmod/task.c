@@ -17,7 +17,6 @@
 #include <linux/module.h>
 #include <linux/sched.h>
 
-#include "netlink.h"
 #include "rtshm.h"
 
 /* Of a region: a netlink message has room for this many. */
