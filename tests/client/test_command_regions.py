@@ -87,6 +87,13 @@ def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
     with Control() as control:
         assert control.get("motor").period_ns == 1_500_000
         assert control.get("motor").print == PrintMode.OFF
+    changed = "--phase 1us --lead 2us --mode 0600 --owner root --group root --cpu-latency 30us"
+    assert done("set", "motor", *changed.split(), "--reset-counters") == ""
+    assert "\n  cpu           0 (idle states of 30us at most)\n" in done("show", "motor")
+    with Control() as control:
+        motor = control.get("motor")
+    assert (motor.phase_ns, motor.lead_ns) == (1_000, 2_000)
+    assert (motor.mode, motor.uid, motor.gid) == (0o600, 0, 0)
     heading, default, line = done("list").splitlines()
     assert heading.split() == "NAME SIZE PERIOD PRINT USERS TICKS MISSED LATENESS MAX".split()
     assert default.split()[:5] == ["default", "4K", "500ms", "off", "0"]
