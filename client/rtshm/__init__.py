@@ -88,7 +88,7 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 __all__ = sorted(_HOME)
-_MODULES = ("control", "layout", "recording")
+_MODULES = ("control", "layout", "recording", "testing")
 
 
 # A type checker that saw this would take any name for one of the package's.

@@ -54,8 +54,12 @@ class Handle:
         raise NotImplementedError
 
     def _descriptor(self) -> int:
-        """Return the descriptor that waits are for."""
+        """Return the descriptor that is read and written."""
         raise NotImplementedError
+
+    def _pollable(self) -> int:
+        """Return the descriptor that waits are for."""
+        return self._descriptor()
 
     def _opened(self) -> None:
         """Note that all is there: the last step of __init__()."""
@@ -72,7 +76,7 @@ class Handle:
     def fileno(self) -> int:
         """Return the descriptor, for select, poll and event loops."""
         self._check_open()
-        return self._descriptor()
+        return self._pollable()
 
     def close(self) -> None:
         """Close it; a second call does nothing. Threads and tasks that wait get ClosedError."""
@@ -111,7 +115,7 @@ class Handle:
         """Return what poll(2) reports of the descriptor, 0 at `until` of time.monotonic()."""
         with self._in_use():
             poll = select.poll()
-            poll.register(self._descriptor(), events)
+            poll.register(self._pollable(), events)
             # Mostly there is something, and no other descriptor is needed.
             found = poll.poll(0)
             while not found:
@@ -133,7 +137,7 @@ class Handle:
             # A loop has one callback a descriptor: that of its first waiter.
             waiters = self._waiters.setdefault((loop, events), set())
             waiters.add(future)
-            fd = self._descriptor()
+            fd = self._pollable()
             writes = events == select.POLLOUT
             add = loop.add_writer if writes else loop.add_reader
             try:

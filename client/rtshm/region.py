@@ -308,18 +308,21 @@ class Region(Mapped, Generic[T]):
         self._quick: tuple[Callable[[Any], Any], Callable[[Any], bytes], int] | None = None
         self._view: Any = None
         self._file: FileIO | None = None
+        self._node: NodeInfo
         try:
-            self._file = open_node(path, readonly=readonly)
-            fd = self._file.fileno()
-            self._node: NodeInfo = node_info(fd, path)
+            self._file, self._node = self._open(path)
             try:
-                self._map(fd, self._node.size)
+                self._map(self._file.fileno(), self._node.size)
             except OSError as error:
                 raise refused(error, path, region_remedy(error.errno, path)) from None
         except BaseException:
             self.close()
             raise
         self._opened()
+
+    def _open(self, path: Path) -> tuple[FileIO, NodeInfo]:
+        file = open_node(path, readonly=self._readonly)
+        return file, node_info(file.fileno(), path)
 
     @property
     def name(self) -> str:
@@ -538,7 +541,8 @@ class Region(Mapped, Generic[T]):
 
     def _copy(self) -> ctypes.Structure:
         layout = self.layout
-        data = os.pread(self.fileno(), layout.size, LAYOUT_OFFSET)
+        self._check_open()
+        data = os.pread(self._descriptor(), layout.size, LAYOUT_OFFSET)
         copy: ctypes.Structure = layout.ctypes_readonly.from_buffer_copy(data)
         return copy
 

@@ -306,11 +306,8 @@ class Samples(Reader):
     ) -> None:
         super().__init__()
         self.path: Path = _path(name)
-        wait_ns = _wait_ns(wait)
-        if not isinstance(watermark, int):
-            raise TypeError(f"watermark: {watermark!r} is not a number of samples")
-        if not 1 <= watermark <= _U32_MAX:
-            raise ValueError(f"watermark: {watermark} samples; give 1 to half of the depth")
+        wait_ns = wait_ns_of(wait)
+        watermark_of(watermark)
         try:
             self._file = open_node(self.path, readonly=True)
             fd = self._file.fileno()
@@ -352,7 +349,17 @@ def _path(name: str | os.PathLike[str]) -> Path:
     return path if path.suffix == SAMPLES else path.with_name(f"{path.name}{SAMPLES}")
 
 
-def _wait_ns(wait: Timeout) -> int:
+def watermark_of(watermark: int) -> int:
+    """Return a watermark that a message can carry. Raise TypeError or ValueError for any other."""
+    if not isinstance(watermark, int):
+        raise TypeError(f"watermark: {watermark!r} is not a number of samples")
+    if not 1 <= watermark <= _U32_MAX:
+        raise ValueError(f"watermark: {watermark} samples; give 1 to half of the depth")
+    return watermark
+
+
+def wait_ns_of(wait: Timeout) -> int:
+    """Return the wait of a reader in ns. Raise ValueError for what no reader can wait."""
     limit = seconds(wait) or 0
     if not 0 <= limit < 2**63 / 1e9:
         raise ValueError(f"wait: {wait!r}; give 0 s to 292 years")

@@ -27,7 +27,7 @@ LAYERS = (
     "atomic",
     "control",
     "devmem region samples",
-    "recording",
+    "recording testing",
     "doctor",
     "",
     "__main__ cli",
