@@ -1,10 +1,9 @@
-"""Memory shared with a periodic task inside the Linux kernel::
+"""Memory shared with a periodic task inside the Linux kernel.
 
-    import rtshm
-
-    with rtshm.open("default") as region:
-        region.publish(42)
-        region.wait_taken(timeout=2)
+>>> import rtshm
+>>> with rtshm.open("default") as region:
+...     region.publish(42)
+...     region.wait_taken(timeout=20)
 
 A tick has then taken the value, and prints it in the kernel log.
 """

@@ -18,7 +18,11 @@ _TEXT = re.compile(r"([0-9]{0,20})(?:\.([0-9]{1,9}))?(ns|us|µs|ms|s|min|h)", re
 
 
 def parse_time(text: str) -> int:
-    """Return the nanoseconds of a text such as 500ms. Raise ValueError for any other text."""
+    """Return the nanoseconds of a text such as 500ms. Raise ValueError for any other text.
+
+    >>> parse_time("1.5us"), parse_time("2min")
+    (1500, 120000000000)
+    """
     match = _TEXT.fullmatch(text)
     if not match or not (match[1] or match[2]):
         raise ValueError(
@@ -35,7 +39,11 @@ def parse_time(text: str) -> int:
 
 
 def time_text(ns: int) -> str:
-    """Return the exact time as parse_time() takes it: 500ms, 1.5us."""
+    """Return the exact time as parse_time() takes it.
+
+    >>> time_text(500_000_000), time_text(1500)
+    ('500ms', '1.5us')
+    """
     unit = max(
         (unit for unit in ("ns", "us", "ms", "s") if UNITS[unit] <= ns),
         key=UNITS.__getitem__,

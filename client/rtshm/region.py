@@ -11,8 +11,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast, overload
 
-from rtshm import atomic
-from rtshm.abi import LAYOUT_OFFSET, WORD
+from rtshm import atomic, notebook
+from rtshm.abi import INT_MAX, LAYOUT_OFFSET, WORD
 from rtshm.device import SAMPLES, node_info, node_path, open_node
 from rtshm.durations import seconds
 from rtshm.errors import (
@@ -165,6 +165,17 @@ def create(
     layout must agree, and no setting of it is changed.
 
     Raises RegionExistsError, and what Control.create() and open() raise.
+
+    >>> motor = create("motor", "speed:f64 gain:f32 _:x4", period="10ms", history=100)
+    >>> motor
+    <rtshm.Region /dev/rtshm/motor>
+    >>> motor.view.gain = 0.5
+    >>> motor.update(speed=3.0, announce=True)
+    1
+    >>> motor.wait_taken(timeout="5s")
+    >>> motor.read()
+    {'speed': 3.0, 'gain': 0.5}
+    >>> motor.close()
     """
     from rtshm.control import Control
 
@@ -324,6 +335,18 @@ class Region(Mapped, Generic[T]):
         file = open_node(path, readonly=self._readonly)
         return file, node_info(file.fileno(), path)
 
+    def _repr_html_(self) -> str:
+        """Return a table of the word and the fields with their values, for notebooks."""
+        if self.closed or self.deleted:
+            return notebook.facts(repr(self), {})
+        rows = [("some_int", "i32", self.some_int), ("ready", "bool", self.ready)]
+        with suppress(LayoutError):
+            values = self.layout.parse(
+                os.pread(self._descriptor(), self.layout.size, LAYOUT_OFFSET)
+            )
+            rows += [(field.name, _type(field), values[field.name]) for field in self.layout.fields]
+        return notebook.grid(("field", "type", "value"), rows, repr(self))
+
     @property
     def name(self) -> str:
         """The name of the region."""
@@ -421,7 +444,7 @@ class Region(Mapped, Generic[T]):
         load, _, size = self._quick if self._is_open and self._quick else self._get_quick()
         return cast("T", load(_pread(self._descriptor(), size, LAYOUT_OFFSET)))
 
-    def write(self, values: T | Mapping[str, Any], *, announce: bool = False) -> None:
+    def write(self, values: T | Mapping[str, Any], *, announce: bool = False) -> int | None:
         """Store all fields at once: no tick and no read() sees some of them only.
 
         Of an object of the class that was given to open(), or of a mapping.
@@ -429,16 +452,18 @@ class Region(Mapped, Generic[T]):
         or numbers. What a field does not take is TypeError, OverflowError or
         ValueError, a layout of more than a page LayoutError, with nothing stored.
 
-        The word stays as it is. With `announce`, its flag alone is set after
-        the fields are stored: a tick in between has the fields and no
-        announcement, and the one that takes the announcement has the fields.
+        The word stays as it is. With `announce`, the same write announces the
+        record by its number, which is returned: one more than the value before.
+        The tick that takes it has the record, and its sample has the number as
+        `some_int`.
         """
         if self._readonly or not self._is_open:
             self._check_writable()
         _, build, _ = self._quick or self._get_quick()
-        _pwrite(self._descriptor(), build(values), LAYOUT_OFFSET)
         if announce:
-            self._announce()
+            return self._announce(build(values))
+        _pwrite(self._descriptor(), build(values), LAYOUT_OFFSET)
+        return None
 
     def _get_quick(self) -> tuple[Callable[[Any], Any], Callable[[Any], bytes], int]:
         """Return what read() and write() need in each call: it is looked up once."""
@@ -447,8 +472,11 @@ class Region(Mapped, Generic[T]):
         self._quick = layout.load, layout.build, layout.size
         return self._quick
 
-    def update(self, /, *, announce: bool = False, **values: Any) -> None:
+    def update(self, /, *, announce: bool = False, **values: Any) -> int | None:
         """Store several fields at once, as write() does all.
+
+        With `announce`, a second write announces the record by its number, as
+        write() does: a tick in between has the fields and no announcement.
 
         If other fields lie between those that are named, they are read and
         written back as they were: what somebody else stores there in that
@@ -456,8 +484,7 @@ class Region(Mapped, Generic[T]):
         """
         self._check_writable()
         atomic.update(self._descriptor(), self.layout, values)
-        if announce:
-            self._announce()
+        return self._announce() if announce else None
 
     def samples(self, *, oldest: bool = False, watermark: int = 1, wait: Timeout = None) -> Samples:
         """Open the history of the region: see Samples."""
@@ -546,9 +573,14 @@ class Region(Mapped, Generic[T]):
         copy: ctypes.Structure = layout.ctypes_readonly.from_buffer_copy(data)
         return copy
 
-    def _announce(self) -> None:
+    def _announce(self, record: bytes = b"") -> int:
+        """Announce a record by its number, in one step with the record if that is given."""
+        last = self.some_int
+        number = last + 1 if last < INT_MAX else 0
+        atomic.check_atomic(WORD.size + len(record))
         # By the kernel, after the fields: a store through the mapping could be seen before them.
-        os.pwrite(self._descriptor(), b"\1", Word.ready.offset)
+        os.pwrite(self._descriptor(), WORD.pack(number, 1) + record, 0)
+        return number
 
 
 def _reopen(path: Path, declared: Any, readonly: bool) -> Region[Any]:
@@ -560,6 +592,10 @@ def _differs(stored: str, given: Layout) -> bool:
         return Layout(stored) != given
     except LayoutError as error:
         raise LayoutError(f"the stored layout {stored!r}: {error}") from None
+
+
+def _type(field: Field) -> str:
+    return f"{field.kind}{''.join(f'[{count}]' for count in field.shape)}"
 
 
 def _shown(timeout: Timeout) -> str:

@@ -75,6 +75,15 @@ class Sample:
         """Return a field of the layout."""
         return self.fields[name]
 
+    def __repr__(self) -> str:
+        announced = ", announced" if self.announced else ""
+        missed = f", {self.missed} missed" if self.missed else ""
+        fields = f", {self.fields}" if self._layout else ""
+        return (
+            f"<rtshm.Sample {self.tick}: {self.lateness_ns} ns late{missed}{announced}, "
+            f"some_int {self.some_int}{fields}>"
+        )
+
 
 class Reader(Handle):
     """What reads samples from a descriptor that does not block: each once, and in order.
@@ -287,6 +296,11 @@ class Samples(Reader):
     Raises OSError: RegionNotFoundError if there is no such region or it records
     nothing; ClosedError after close(); ValueError for a watermark or a wait
     that no reader can have.
+
+    >>> with Samples("motor", oldest=True) as samples:
+    ...     first = next(samples)
+    ...     first["gain"] >= 0, samples.read_array().dtype.names[-2:]
+    (True, ('speed', 'gain'))
     """
 
     __slots__ = {

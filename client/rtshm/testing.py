@@ -103,6 +103,7 @@ def region(
     ...     motor.tick()
     ...     motor.ready, next(samples)["speed"]
     ...     samples.close()
+    1
     (False, 3.0)
     """
     declared = None if layout is None else as_layout(layout)
@@ -153,15 +154,15 @@ class LocalRegion(Region[T]):
             raise deleted(self.path, "make another one")
         return self._ticker.info()
 
-    def write(self, values: T | Mapping[str, Any], *, announce: bool = False) -> None:
+    def write(self, values: T | Mapping[str, Any], *, announce: bool = False) -> int | None:
         """Store all fields at once: see Region.write()."""
         with self._ticker.lock:
-            super().write(values, announce=announce)
+            return super().write(values, announce=announce)
 
-    def update(self, /, *, announce: bool = False, **values: Any) -> None:
+    def update(self, /, *, announce: bool = False, **values: Any) -> int | None:
         """Store several fields at once: see Region.update()."""
         with self._ticker.lock:
-            super().update(announce=announce, **values)
+            return super().update(announce=announce, **values)
 
     def samples(self, *, oldest: bool = False, watermark: int = 1, wait: Timeout = None) -> Samples:
         """Open the history of the region: see Samples."""

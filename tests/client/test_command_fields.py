@@ -77,7 +77,7 @@ def test_fields_are_completed(region: rtshm.Region) -> None:
 def test_put_announces_when_asked(region: rtshm.Region) -> None:
     region.some_int = 9
     assert done("put", "--announce", "a-motor", "mode=1") == ""
-    assert (region.some_int, region.ready, region.view.mode) == (9, True, 1)
+    assert (region.some_int, region.ready, region.view.mode) == (10, True, 1)
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,7 @@ def test_class_is_made_into_a_region_and_back(control: Control) -> None:
         assert motor.layout.text == control.get("motor").layout == TEXT
         motor.write(RECORD)
         assert motor.read() == RECORD
-        motor.update(gain=0.5, announce=True)
+        assert motor.update(gain=0.5, announce=True) == motor.some_int == 1
         assert (motor.read().gain, motor.ready) == (0.5, True)
         motor.view.speed = 3.0
         motor.view.axes[1] = 7

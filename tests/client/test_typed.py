@@ -141,7 +141,7 @@ def test_layout_that_differs_from_the_stored_one_is_refused_by_name(motor: rtshm
     # Who opens by a path says what lies there.
     with rtshm.open(DEVICES / "motor", other) as region:
         assert region.layout == other
-    with rtshm.open("motor", rtshm.Layout.from_text(TEXT.replace(" ", "  "))) as region:
+    with rtshm.open("motor", rtshm.Layout(TEXT.replace(" ", "  "))) as region:
         assert region.layout.text == TEXT
 
 
@@ -192,7 +192,7 @@ def test_value_out_of_range_raises_and_nothing_is_written(motor: rtshm.Control) 
         ]
         for error, message, values in refused:
             ((name, value),) = values.items()
-            uses = [
+            uses: list[Callable[[], object]] = [
                 partial(region.write, RECORD | values, announce=True),
                 # A good value before the bad one is not written either.
                 partial(region.update, **{"speed": 9.0, "gain": 9.0} | values),
@@ -353,10 +353,10 @@ def test_write_announces_when_asked_alone_whether_it_covers_the_word_or_not(
             partial(region.write, RECORD, announce=True),
             partial(region.update, speed=1.0, gain=2.0, announce=True),
         ):
-            announce()
+            number = announce()
             region.wait_taken(PATIENCE)
             taken += 1
-            assert (region.some_int, ticked()) == (11, taken)
+            assert (number, region.some_int, ticked()) == (11 + taken - 1, 11 + taken - 1, taken)
         for silent in (
             partial(region.write, RECORD),
             partial(region.update, speed=1.0, gain=2.0),
@@ -364,6 +364,28 @@ def test_write_announces_when_asked_alone_whether_it_covers_the_word_or_not(
         ):
             silent()
             assert (region.ready, ticked()) == (False, taken)
+
+
+def test_announcement_names_the_record_that_its_sample_has(control: rtshm.Control) -> None:
+    control.create("numbered", layout=PLAIN, period="500us", record_depth=4096)
+    with rtshm.open("numbered") as region, region.samples() as samples:
+        region.publish(7)
+        sent = {}
+        for value in range(200):
+            record = {"first": value, "rest": [value] * (FIELDS - 2), "last": value}
+            number = region.write(record, announce=True)
+            sent[number] = record
+            if value % 2:
+                region.wait_taken(PATIENCE)
+        array = samples.read_array(wait=False)
+        assert [*sent] == [*range(8, 208)]
+        # No tick has the fields of one record, and the announcement of another.
+        announced = array[array["flags"] == 1]
+        assert len(announced) >= 100
+        assert (announced["some_int"] - 8 == announced["first"]).all()
+        assert (announced["some_int"] - 8 == announced["last"]).all()
+        region.some_int = 2**31 - 1
+        assert region.update(first=1, announce=True) == 0
 
 
 # With C.

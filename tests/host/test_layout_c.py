@@ -13,7 +13,7 @@ from rtshm.layout import Layout
 if TYPE_CHECKING:
     from pathlib import Path
 
-LAYOUT = Layout.from_text(
+LAYOUT = Layout(
     "speed:f64 mode:u8{off=0,on=1} ok:bool bits:u16<run=1,fault=2> _:x4 "
     "points[2](x:i16 tags:bytes[3][2] far:i64{low=-9223372036854775808,high=1})"
 )
@@ -134,7 +134,7 @@ def test_least_and_greatest_values_of_an_enum_are_constants(
 ) -> None:
     bits = int(kind[1:])
     low, high = (0, 2**bits - 1) if kind[0] == "u" else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
-    header = Layout.from_text(f"n:{kind}{{low={low},high={high}}}").declaration("e")
+    header = Layout(f"n:{kind}{{low={low},high={high}}}").declaration("e")
     # (-x - 1), as there is no literal of the least of all.
     least = f"(-{-(low + 1)}LL - 1)" if low else "0"
     main = f'static_assert(E_N_LOW == {least} && E_N_HIGH == {high}ULL, "values");\n'

@@ -30,7 +30,7 @@ CHECKOUT = Path(__file__).parents[2]
     ],
 )
 def test_text_reads_as_it_is_written(text: str) -> None:
-    assert Layout.from_text(text).text == text
+    assert Layout(text).text == text
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_text_reads_as_it_is_written(text: str) -> None:
     ],
 )
 def test_one_layout_has_one_text(text: str, canonical: str) -> None:
-    assert Layout.from_text(text).text == canonical
+    assert Layout(text).text == canonical
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_one_layout_has_one_text(text: str, canonical: str) -> None:
 )
 def test_text_is_refused_with_path_and_column(text: str, reason: str) -> None:
     with pytest.raises(LayoutError) as refused:
-        Layout.from_text(text)
+        Layout(text)
     assert str(refused.value).startswith(reason)
 
 
@@ -101,7 +101,7 @@ def test_every_beginning_of_a_text_is_a_layout_or_refused() -> None:
     layouts = []
     for end in range(len(text) + 1):
         try:
-            layouts.append(Layout.from_text(text[:end]).text)
+            layouts.append(Layout(text[:end]).text)
         except LayoutError as error:
             assert re.match(r"[a-z_.]+: ", str(error))
     assert layouts[-1] == "a:i8{x=-1,y=2}[2] _:x2 t:bytes[4] p[2](b:u8<r=1> c:u8) _:x4 s(d:f64)"

@@ -14,7 +14,7 @@ from rtshm.layout import Layout
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-LAYOUT = Layout.from_text(
+LAYOUT = Layout(
     "speed:f64 gain:f32 mode:u8{off=0,on=1} level:i8 _:x2 axes:i32[3] modes:u8{off=0,on=1}[2] "
     "tag:bytes[2] tags:bytes[2][2] m:i16[2][2] ok:bool bits:u8<run=1,fault=2> _:x2 "
     "pos(x:i16 y:i16) points[2](x:i16 y:i16)"

@@ -434,7 +434,7 @@ def test_list_decodes_an_item_once_and_when_it_is_looked_at() -> None:
     assert [region.name for region in regions[:2]] == ["motor", "pump"]
     with pytest.raises(IndexError):
         regions[3]
-    assert repr(regions[:1]) == repr([INFO])
+    assert repr(regions[:1]) == f"<rtshm.control regions: {INFO.name}>"
 
 
 def test_control_is_imported_without_construct() -> None:

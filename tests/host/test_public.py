@@ -11,10 +11,12 @@ from unittest import mock
 
 import pytest
 import rtshm
-from rtshm.control import Clock, PrintMode, _region
+import rtshm.testing
+from rtshm.control import Clock, PrintMode, _region, _Regions
 from rtshm.durations import nanoseconds, seconds
 
 from tests.host.cli import counters, region
+from tests.host.recordings import made
 
 
 def test_names_are_listed_and_help_has_them() -> None:
@@ -47,6 +49,29 @@ def test_region_is_one_line_and_a_table() -> None:
     page = info._repr_html_()
     html.parser.HTMLParser().feed(page)
     assert "a:f64&lt;b&gt;" in page
+
+
+def test_tables_for_notebooks_are_of_regions_lists_and_recordings() -> None:
+    texts = []
+    with rtshm.testing.region("speed:f64 mode:u8", history=4) as local:
+        local.update(speed=2.5)
+        texts += [local._repr_html_(), local.info._repr_html_()]
+        assert "<td>speed</td><td>f64</td><td>2.5</td>" in texts[0]
+        sample = next(local.samples())
+    texts.append(local._repr_html_())
+    assert "closed" in texts[-1]
+    assert repr(sample).startswith(f"<rtshm.Sample {sample.tick}: {sample.lateness_ns} ns late")
+    assert "{'speed': 2.5, 'mode': 0}" in repr(sample)
+    regions = _Regions([region("motor", layout="a:f64"), region("pump", layout="<b>")])
+    assert repr(regions) == "<rtshm.control regions: motor, pump>"
+    texts.append(regions._repr_html_())
+    assert "&lt;b&gt;" in texts[-1]
+    recording = made("speed:f64", 30)
+    texts.append(recording._repr_html_())
+    assert "<td>motor</td>" in texts[-1]
+    for text in texts:
+        assert text.count("<tr>") == text.count("</tr>")
+        html.parser.HTMLParser().feed(text)
 
 
 def test_values_of_a_newer_module_are_kept_as_text() -> None:

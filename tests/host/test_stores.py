@@ -32,7 +32,7 @@ BOTH_HALVES = 0x1_0000_0001
 
 
 def by_view(memory: mmap.mmap) -> Store:
-    view: Any = Layout.from_text("value:u64").ctypes.from_buffer(memory)
+    view: Any = Layout("value:u64").ctypes.from_buffer(memory)
 
     def store(value: int) -> None:
         view.value = value

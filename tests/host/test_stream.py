@@ -62,7 +62,7 @@ class Record:
     path = Path("/dev/rtshm/motor")
 
     def __init__(self, text: str) -> None:
-        self.layout = Layout.from_text(text)
+        self.layout = Layout(text)
         self.memory = bytearray(self.layout.size)
 
     def read(self) -> dict[str, Any]:

@@ -36,8 +36,8 @@ def test_tick_by_hand_takes_the_announcement_and_runs_the_task() -> None:
     with rtshm.testing.region(Motor, task=chase, history=8, ticking=False) as motor:
         assert isinstance(motor, rtshm.Region)
         assert motor.layout.text == "speed:f64 target:f64"
-        motor.update(target=8.0, announce=True)
-        motor.publish(42)
+        motor.publish(41)
+        assert motor.update(target=8.0, announce=True) == 42
         assert motor.ready
         with motor.samples() as samples:
             motor.tick(3)

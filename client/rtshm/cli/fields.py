@@ -59,7 +59,7 @@ def get(name: str, fields: tuple[str, ...], as_json: bool) -> None:
 @click.argument(
     "assignments", metavar="FIELD=VALUE...", nargs=-1, required=True, shell_complete=field_names
 )
-@click.option("--announce", is_flag=True, help="Set the ready flag after the fields are stored.")
+@click.option("--announce", is_flag=True, help="Announce the record: the value becomes its number.")
 def put(name: str, assignments: tuple[str, ...], announce: bool) -> None:
     """Store fields of a region.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import enum
 import errno
-import html
 import mmap
 import os
 import select
@@ -18,6 +17,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
 
+from rtshm import notebook
 from rtshm.abi import LAYOUT_OFFSET
 from rtshm.control import messages
 from rtshm.control.messages import Command
@@ -176,22 +176,19 @@ class RegionInfo:
 
     def _repr_html_(self) -> str:
         """Return a table of two columns, for notebooks."""
+        counters = self.counters
         rows = {
             "size": f"{self.size} bytes",
             "period": time_text(self.period_ns),
             "layout": self.layout,
             "history": f"{self.record_depth} samples of {self.record_bytes} bytes",
             "users": self.users,
-            "ticks": self.counters.ticks,
-            "missed": self.counters.missed,
-            "lateness": f"mean {self.counters.lateness_mean_ns:.0f} ns, "
-            f"max {self.counters.lateness_max_ns} ns",
+            "ticks": counters.ticks,
+            "missed": counters.missed,
+            "mean lateness": f"{counters.lateness_mean_ns:.0f} ns",
+            "max lateness": f"{counters.lateness_max_ns} ns",
         }
-        cells = "".join(
-            f"<tr><th>{name}</th><td>{html.escape(str(value))}</td></tr>"
-            for name, value in rows.items()
-        )
-        return f"<table><caption>{html.escape(self.name)}</caption>{cells}</table>"
+        return notebook.facts(self.name, rows)
 
     @property
     def period(self) -> timedelta:
@@ -282,6 +279,14 @@ class Control(_Linked):
     The kernel answers at once, so nothing here needs awaiting. Threads may
     share it; a forked child has it closed. It goes on when the module was
     loaded again.
+
+    >>> with Control() as control:
+    ...     made = control.create("pump", period="20ms", layout="flow:f32")
+    ...     control.set("pump", period="10ms").period_ns
+    ...     [region.name for region in control.list()]
+    ...     control.delete("pump")
+    10000000
+    ['default', 'pump']
     """
 
     __slots__ = ()
@@ -605,10 +610,22 @@ class _Regions(Sequence[RegionInfo]):
         return item
 
     def __repr__(self) -> str:
-        return repr(list(self))
+        return f"<rtshm.control regions: {', '.join(region.name for region in self) or 'none'}>"
 
     def _repr_html_(self) -> str:
-        return "".join(region._repr_html_() for region in self)
+        """Return a table of a region a row, for notebooks."""
+        headings = ("name", "size", "period", "layout", "users", "ticks", "missed", "max lateness")
+        return notebook.grid(
+            headings,
+            (
+                (
+                    *(region.name, region.size, time_text(region.period_ns), region.layout),
+                    *(region.users, region.counters.ticks, region.counters.missed),
+                    f"{region.counters.lateness_max_ns} ns",
+                )
+                for region in self
+            ),
+        )
 
 
 def _connect() -> tuple[Link, Family]:

@@ -15,7 +15,7 @@ rtshm_word; offsets count from there. With construct:
 ... )
 >>> layout.text
 'speed:f64 gain:f32 mode:u8{off=0,on=1} _:x3 axes:i32[2]'
->>> layout == Layout.from_text(layout.text)
+>>> layout == Layout(layout.text)
 True
 
 The live view, over any memory that can be written to:
@@ -47,7 +47,7 @@ import ctypes as _ctypes
 import dataclasses
 import sys
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self, TypeAlias, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, dataclass_transform
 
 from rtshm.errors import LayoutError
 from rtshm.layout import c, view
@@ -122,11 +122,6 @@ class Layout:
         object.__setattr__(self, "declared", classes.get(""))
         object.__setattr__(self, "_root", root)
         object.__setattr__(self, "_classes", classes)
-
-    @classmethod
-    def from_text(cls, text: str) -> Self:
-        """The layout that a text describes; LayoutError says at which column it does not."""
-        return cls(text)
 
     def __reduce__(self) -> Any:
         return Layout, (self.declared or self.text,)

@@ -1,8 +1,10 @@
 """Recordings: the history of regions in a file, and what reads it back.
 
->>> run = rtshm.load("run.arrows")                       # doctest: +SKIP
->>> run.array["speed"].max(), run.conditions.ended       # doctest: +SKIP
->>> run.to_pandas()                                      # doctest: +SKIP
+>>> import rtshm
+>>> run = rtshm.record("motor", "run.csv", samples=20)
+>>> run = rtshm.load("run.csv")
+>>> float(run.array["speed"].max()), run.conditions.ended
+(3.0, 'all samples are there')
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from rtshm import notebook
+from rtshm.durations import time_text
 from rtshm.errors import need
 
 if TYPE_CHECKING:
@@ -140,6 +144,22 @@ class Recording:
 
     def __repr__(self) -> str:
         return f"<rtshm.Recording {self.path or ', '.join(self.regions)}>"
+
+    def _repr_html_(self) -> str:
+        """Return a table of a region a row, for notebooks."""
+        headings = ("region", "samples", "lost", "missed", "period", "layout", "kernel", "ended")
+        known = self.done or [conditions for conditions, _ in self._content.values()]
+        return notebook.grid(
+            headings,
+            (
+                (
+                    *(each.region, each.samples, each.lost, each.missed),
+                    *(time_text(each.period_ns), each.layout, each.kernel, each.ended),
+                )
+                for each in known
+            ),
+            repr(self),
+        )
 
 
 def suffix_of(path: str | os.PathLike[str]) -> str:

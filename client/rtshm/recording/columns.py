@@ -196,7 +196,7 @@ def columns(conditions: Conditions) -> tuple[Column, ...]:
 def _layout(conditions: Conditions) -> Layout | None:
     if not conditions.layout or conditions.record_bytes <= LAYOUT_OFFSET:
         return None
-    return Layout.from_text(conditions.layout)
+    return Layout(conditions.layout)
 
 
 def _columns(
