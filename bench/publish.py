@@ -15,11 +15,11 @@ import timeit
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import construct
 import rtshm
-from rtshm.abi import announced
+from rtshm.abi import LAYOUT_OFFSET, announced
 from rtshm.publisher import publisher, publisher_in_python
 
 from bench import bare, bpf
@@ -43,6 +43,7 @@ NEVER = timedelta(hours=1)
 OF_A_STORE = 1.3
 OF_A_SYSCALL = 0.2
 OF_STRUCT = 3.0
+OF_A_FIELD = 3.0
 
 # An attribute that any process may write an int to, any number of times.
 OF_PROC = Path("/proc/self/timerslack_ns")
@@ -50,9 +51,21 @@ OF_PROC = Path("/proc/self/timerslack_ns")
 PUBLISH = "publish"
 WRITE = "write, a record of three fields"
 READ = "read, a record of three fields"
+FIELD = "view.field ="
+BARE = "ctypes field that checks nothing"
 PACKED = "struct's pack_into and pwrite, a record of three fields"
 FINISHED = "ctypes store of a word that is there already"
 COMPOSED = "ctypes store, word put together, unchecked"
+
+
+class Bare(ctypes.Structure):
+    """The fields of LAYOUT."""
+
+    _fields_: ClassVar = [
+        ("speed", ctypes.c_double),
+        ("gain", ctypes.c_float),
+        ("mode", ctypes.c_uint8),
+    ]
 
 
 def ways(region: rtshm.Region, live: mmap.mmap) -> Ways:
@@ -64,6 +77,7 @@ def ways(region: rtshm.Region, live: mmap.mmap) -> Ways:
     record, room = struct.Struct("=dfB3x"), bytearray(16)
     word = announced(VALUE)
     view = region.view
+    unchecked = Bare.from_buffer(live, LAYOUT_OFFSET)
     whole = {"speed": 1.0, "gain": 2.0, "mode": 3}
 
     def store(word: int) -> None:
@@ -81,6 +95,9 @@ def ways(region: rtshm.Region, live: mmap.mmap) -> Ways:
 
     def field(value: int) -> None:
         view.mode = value
+
+    def bare_field(value: int) -> None:
+        unchecked.mode = value
 
     def write(value: int) -> None:
         region.write(whole)
@@ -107,7 +124,8 @@ def ways(region: rtshm.Region, live: mmap.mmap) -> Ways:
         "publish, negative": (region.publish, -VALUE),
         "publish, where nothing is compiled": (publisher_in_python(live)[0], VALUE),
         "some_int = and ready =, two stores": (two_stores, VALUE),
-        "view.field =": (field, VALUE),
+        FIELD: (field, VALUE),
+        BARE: (bare_field, VALUE),
         WRITE: (write, VALUE),
         READ: (read, VALUE),
         PACKED: (packed, VALUE),
@@ -194,5 +212,6 @@ def measure(figures: Figures) -> None:
     fastest = min(peers, key=found.__getitem__)
     name = f"publish / fastest system call ({fastest})"
     figures.add(name, publish / found[fastest], most=OF_A_SYSCALL)
+    figures.add(f"{FIELD} / {BARE}", found[FIELD] / found[BARE], most=OF_A_FIELD)
     for way in (WRITE, READ):
         figures.add(f"{way} / {PACKED}", found[way] / found[PACKED], most=OF_STRUCT)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import enum
 import math
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -143,6 +144,8 @@ def refusals() -> dict[str, tuple[Callable[[Any], None], type[Exception], str]]:
         "integer over": (store("level", 128), OverflowError, "level: 128 is no i8; give -128 to"),
         "integer under": (store("level", -129), OverflowError, "level: -129 is no i8"),
         "no integer": (store("level", 1.0), TypeError, "level: 1.0 is no whole number"),
+        "fraction": (store("level", Fraction(3)), TypeError, "level: Fraction(3, 1) is no whole"),
+        "several": (store("level", numpy.arange(2)), TypeError, "level: array([0, 1]) is no whole"),
         "text for one": (store("level", "1"), TypeError, "level: '1' is no whole number"),
         "no float": (store("speed", "1"), TypeError, "speed: '1' is no number"),
         "float over": (store("gain", 1e39), OverflowError, "gain: 1e+39 is too large for f32"),

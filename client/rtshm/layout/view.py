@@ -38,7 +38,7 @@ class _Place(NamedTuple):
     """None: as ctypes has it."""
     store: Callable[[Any], Any]
     quick: str = ""
-    """Statements that store what needs no encoder in `view.{raw}`, and return."""
+    """Whether `value` needs no encoder, as an expression; "" if any does."""
 
 
 def _setter(raw: str, place: _Place) -> Callable[[Any, Any], None]:
@@ -47,7 +47,14 @@ def _setter(raw: str, place: _Place) -> Callable[[Any, Any], None]:
     It is compiled for each field: by a closure it would take a third longer.
     """
     names: dict[str, Any] = {"store": place.store}
-    exec(f"def put(view, value):\n{place.quick.format(raw=raw)}\n view.{raw} = store(value)", names)
+    store = f"view.{raw} = store(value)"
+    if place.quick:
+        body = f"if {place.quick}:\n   view.{raw} = value\n  else:\n   {store}"
+        # What does not compare is for the encoder to refuse.
+        body = f"try:\n  {body}\n except (TypeError, ValueError):\n  {store}"
+    else:
+        body = store
+    exec(f"def put(view, value):\n {body}", names)
     put: Callable[[Any, Any], None] = names["put"]
     return put
 
@@ -110,19 +117,18 @@ def _writable_place(field: Field, shape: tuple[int, ...], readonly: bool) -> _Pl
 
 
 def _quick(field: Field) -> str:
-    store = " view.{raw} = value\n  return"
     match field.kind:
         case _ if field.enum or field.kind is Kind.BOOL:
             return ""
         case Kind.F64:
-            return f" if value.__class__ is float:\n {store}"
+            return "value.__class__ is float"
         case Kind.F32:
-            span = f"{-_F32_MAX!r} <= value <= {_F32_MAX!r}"
-            return f" if value.__class__ is float and {span}:\n {store}"
+            return f"value.__class__ is float and {-_F32_MAX!r} <= value <= {_F32_MAX!r}"
         case kind:
-            # Python compares integers of one digit of its own in fewer steps.
+            # Python compares integers of one digit of its own in fewer steps. In this range
+            # ctypes itself refuses what is no integer.
             low, high = (max(min(end, _DIGIT), -_DIGIT) for end in limits(kind))
-            return f" if value.__class__ is int and {low} <= value <= {high}:\n {store}"
+            return f"{low} <= value <= {high}"
 
 
 def _values(view: Any, names: tuple[str, ...]) -> str:
