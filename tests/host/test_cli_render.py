@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from rich.console import Console
 from rtshm.cli import render, top
 from rtshm.cli.parameters import CLOCKS, PRINT_MODES
 from rtshm.control import Changed, Clock, Created, Deleted, Overrun, PrintMode, Task
@@ -74,7 +76,8 @@ def test_show_has_every_field_and_the_histogram() -> None:
         "  ticks         501",
         "  missed        7",
         "  published     5",
-        "  lateness      min 600 ns, mean 2.5 us, max 8.0 us",
+        "  lateness      min 600 ns, mean 2.5 us, max 8.0",
+        "                us",
         "",
         "  LATENESS          TICKS",
         "  512 ns .. 1.0 us      1  #",
@@ -228,6 +231,44 @@ def test_top_measures_between_two_looks() -> None:
         "motor        0.0  666.7           -              -       -       0     12",
         "probe          -    2.0           -              -    5 ns       0      0",
     ]
+
+
+def test_no_line_is_wider_than_a_narrow_terminal_and_what_is_left_out_is_named() -> None:
+    long = region(
+        "a-name-as-long-as-names-may-be1",
+        id=3,
+        layout="speed:f64 gain:f32 mode:u8",
+        tasks=(Task("pid", 1000, 1234, 5, False),),
+        print=PrintMode.EVERY_TICK,
+    )
+    regions = [DEFAULT, MOTOR, long]
+    for width in range(30, 120):
+        for lines in (
+            render.region_list(regions, width),
+            top.lines(sight(1.0, *regions), sight(0.0, *regions), width),
+            *([render.region_page(each, width) for each in regions] if width >= 40 else []),
+        ):
+            assert max(map(len, lines)) <= width, "\n".join(lines)
+    assert render.region_list([DEFAULT, MOTOR], 40) == [
+        "NAME     PERIOD  MISSED  LATENESS MAX",
+        "default   500ms       2       12.3 us",
+        "motor     1.5ms       0             -",
+        "(no room for PRINT, USERS, SIZE, TICKS)",
+    ]
+
+
+@pytest.mark.parametrize("size", [(40, 10), (100, 24), (20, 3)])
+def test_picture_of_top_is_as_large_as_the_terminal(size: tuple[int, int]) -> None:
+    width, height = size
+    regions = [region(f"region{number}", id=number) for number in range(30)]
+    console = Console(width=width, height=height, file=io.StringIO(), force_terminal=True)
+    picture = top._picture(sight(1.0, *regions), None, 10**9, width, height)
+    lines = console.render_lines(picture, console.options, pad=False)
+    assert len(lines) <= height
+    text = ["".join(segment.text for segment in line).rstrip() for line in lines]
+    assert max(map(len, text)) <= width
+    assert text[0].startswith("regions: 30 (")
+    assert any(line.startswith("(no room for ") for line in text) is (width < 80)
 
 
 @pytest.mark.parametrize("command", ["list", "show", "events", "top", "save", "load", "set"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import Any
 
 import click
@@ -19,6 +18,7 @@ from rtshm.cli.parameters import (
     settings,
     size_option,
 )
+from rtshm.cli.screen import terminal_width
 from rtshm.cli.units import parse_address, parse_count
 
 
@@ -31,7 +31,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([render.region_json(region) for region in regions], indent=2))
     else:
-        click.echo("\n".join(render.region_list(regions)))
+        click.echo("\n".join(render.region_list(regions, terminal_width())))
 
 
 @click.command()
@@ -47,7 +47,7 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(render.region_json(region), indent=2))
     else:
-        click.echo("\n".join(render.region_page(region, shutil.get_terminal_size().columns)))
+        click.echo("\n".join(render.region_page(region, terminal_width())))
 
 
 @click.command()

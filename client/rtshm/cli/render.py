@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -22,17 +23,74 @@ if TYPE_CHECKING:
 
 # A bar is never narrower: a line too long is easier to read than no bar.
 BAR_MIN = 10
+# Characters of a name that stay in a narrow terminal.
+NAME_MIN = 16
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
-    """Aligned lines, the first with the headings; a column is `<LEFT` or `>RIGHT`."""
+def table(
+    columns: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    width: int | None = None,
+    least: Sequence[str] = (),
+) -> list[str]:
+    """Aligned lines, the first with the headings; a column is `<LEFT` or `>RIGHT`.
+
+    Where they are wider than `width`, columns are left out, the first of `least`
+    first, and a last line names them. Then the first column is cut.
+    """
+    columns, lines, left_out = fit(columns, list(rows), width, least)
+    heads = [column[1:] for column in columns]
+    widths = _widths(columns, lines)
+    forms = [f"{column[0]}{size}" for column, size in zip(columns, widths, strict=True)]
+    drawn = ["  ".join(map(format, line, forms)).rstrip() for line in [heads, *lines]]
+    return drawn + left_out_text(left_out, width)
+
+
+def fit(
+    columns: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    width: int | None,
+    least: Sequence[str],
+) -> tuple[Sequence[str], Sequence[Sequence[str]], list[str]]:
+    """Return the columns and rows that fit, and the headings of those that do not.
+
+    Names are cut before a column is left out, down to NAME_MIN characters.
+    """
+    left_out: list[str] = []
+    widths = _widths(columns, rows)
+    if width is None or _total(widths) <= width:
+        return columns, rows, left_out
+    for heading in least:
+        if _total([min(widths[0], NAME_MIN), *widths[1:]]) <= width:
+            break
+        at = [column[1:] for column in columns].index(heading)
+        columns = [*columns[:at], *columns[at + 1 :]]
+        rows = [[*row[:at], *row[at + 1 :]] for row in rows]
+        widths = [*widths[:at], *widths[at + 1 :]]
+        left_out.append(heading)
+    most = max(width - _total(widths) + widths[0], NAME_MIN // 2)
+    return columns, [[_cut(row[0], most), *row[1:]] for row in rows], left_out
+
+
+def left_out_text(left_out: Sequence[str], width: int | None) -> list[str]:
+    """Return the lines that name what there was no room for."""
+    return textwrap.wrap(f"(no room for {', '.join(left_out)})", width or 80) if left_out else []
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + 2 * (len(widths) - 1)
+
+
+def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
     lines = [[column[1:] for column in columns], *rows]
-    widths = [max(map(len, cells)) for cells in zip(*lines, strict=True)]
-    forms = [f"{column[0]}{width}" for column, width in zip(columns, widths, strict=True)]
-    return ["  ".join(map(format, line, forms)).rstrip() for line in lines]
+    return [max(map(len, cells)) for cells in zip(*lines, strict=True)]
 
 
-def region_list(regions: Iterable[RegionInfo]) -> list[str]:
+def _cut(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[: most - 2]}.."
+
+
+def region_list(regions: Iterable[RegionInfo], width: int | None = None) -> list[str]:
     columns = "<NAME >SIZE >PERIOD <PRINT >USERS >TICKS >MISSED".split()
     rows = [
         [
@@ -47,11 +105,12 @@ def region_list(regions: Iterable[RegionInfo]) -> list[str]:
         ]
         for region in regions
     ]
-    return table([*columns, ">LATENESS MAX"], rows)
+    least = ("PRINT", "USERS", "SIZE", "TICKS", "LATENESS MAX", "MISSED", "PERIOD")
+    return table([*columns, ">LATENESS MAX"], rows, width, least)
 
 
-def region_page(region: RegionInfo, width: int) -> list[str]:
-    """All that is known of a region, its histogram `width` columns wide."""
+def region_page(region: RegionInfo, width: int | None = None) -> list[str]:
+    """All that is known of a region, in lines of `width` columns at most."""
     counters = region.counters
     lateness = "no tick yet"
     if counters.ticks:
@@ -80,12 +139,26 @@ def region_page(region: RegionInfo, width: int) -> list[str]:
         "published": counters.published,
         "lateness": lateness,
     }
-    lines = [region.name, *(f"  {name:<14}{value}" for name, value in facts.items())]
+    lines = [region.name]
+    for name, value in facts.items():
+        lines += _folded(f"  {name:<14}", str(value), width)
     if region.tasks:
-        lines += ["", *(f"  {line}" for line in task_list(region))]
+        lines += ["", *(f"  {line}" for line in task_list(region, width and width - 2))]
     if counters.ticks:
-        lines += ["", *(f"  {line}" for line in histogram(counters.lateness_histogram, width - 2))]
+        lines += [
+            "",
+            *(f"  {line}" for line in histogram(counters.lateness_histogram, (width or 80) - 2)),
+        ]
     return lines
+
+
+def _folded(name: str, value: str, width: int | None) -> list[str]:
+    """A line, or several where it is wider; the value is below itself."""
+    if width is None:
+        return [f"{name}{value}"]
+    room = max(width - len(name), BAR_MIN)
+    first, *more = textwrap.wrap(value, room) or [""]
+    return [f"{name}{first}", *(" " * len(name) + each for each in more)]
 
 
 def _raw_memory(region: RegionInfo) -> str:
@@ -116,7 +189,7 @@ def _grid(region: RegionInfo) -> str:
     return f"{region.clock}, {since}{lead}"
 
 
-def task_list(region: RegionInfo) -> list[str]:
+def task_list(region: RegionInfo, width: int | None = None) -> list[str]:
     columns = "<TASK >TICKS >LONGEST >OVERRUNS <STATE".split()
     budget = f"of {time_text(region.task_budget_ns)}" if region.task_budget_ns else "no budget"
     rows = [
@@ -129,7 +202,7 @@ def task_list(region: RegionInfo) -> list[str]:
         ]
         for task in region.tasks
     ]
-    return table(columns, rows)
+    return table(columns, rows, width, ("TICKS", "OVERRUNS", "LONGEST"))
 
 
 def histogram(bins: Sequence[int], width: int) -> list[str]:

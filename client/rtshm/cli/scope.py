@@ -5,12 +5,8 @@ from __future__ import annotations
 import os
 import re
 import select
-import signal
 import sys
-import termios
 import time
-import tty
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +14,10 @@ import click
 
 import rtshm
 from rtshm.cli.parameters import name_argument
+from rtshm.cli.screen import keys
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import numpy
     from rich.text import Text
@@ -194,7 +191,7 @@ def watch(samples: Samples, sweeper: Sweeper, picture: Picture) -> None:
     sweeps = 0
     held = False
     ended = False
-    with _keys() as key, Live(console=console, screen=True, auto_refresh=False) as live:
+    with keys() as key, Live(console=console, screen=True, auto_refresh=False) as live:
         painted = 0.0
         fresh = True
         while not ended:
@@ -243,35 +240,3 @@ def _wait(samples: Samples, seconds: float) -> bool:
     """For samples, or a key; whether there are samples."""
     readable, _, _ = select.select([samples.fileno(), sys.stdin.fileno()], [], [], seconds)
     return samples.fileno() in readable
-
-
-@contextmanager
-def _keys() -> Iterator[Callable[[], str]]:
-    """The keys that were pressed since, without waiting; the terminal is as it was afterwards."""
-    caught: list[int] = []
-
-    def pressed() -> str:
-        # Not in the handler: plotext catches what is raised within it, whatever it is.
-        if caught:
-            sys.exit(128 + caught[0])
-        keys = b""
-        while select.select([fd], [], [], 0)[0]:
-            read = os.read(fd, 64)
-            if not read:
-                sys.exit(128 + signal.SIGHUP)
-            keys += read
-        return keys.decode("ascii", "ignore")
-
-    fd = sys.stdin.fileno()
-    modes = termios.tcgetattr(fd)
-    handlers = {
-        number: signal.signal(number, lambda number, frame: caught.append(number))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        tty.setcbreak(fd)
-        yield pressed
-    finally:
-        termios.tcsetattr(fd, termios.TCSADRAIN, modes)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import json
+import select
 import sys
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 import rtshm
 from rtshm.cli.opened import opened
 from rtshm.cli.parameters import json_option, parsed
-from rtshm.cli.render import table
+from rtshm.cli.render import fit, left_out_text, table
+from rtshm.cli.screen import keys, terminal_width
 from rtshm.cli.units import measured, parse_time, time_text
 
 if TYPE_CHECKING:
     import curses
     from collections.abc import Callable, Mapping, Sequence
 
+    from rich.console import Group
+
     from rtshm.control import Control, RegionInfo
+
+# Until a terminal of another size is seen.
+_GLANCE_SECONDS = 0.2
 
 COLUMNS = (
     "<NAME",
@@ -34,6 +42,8 @@ COLUMNS = (
     ">MISSED",
     ">USERS",
 )
+# The first of these is left out first where a terminal is narrow.
+LEAST = ("USERS", "SET", "LATENESS MEAN", "MISSED", "VALUE", "MAX", "TICKS/S")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,16 +97,20 @@ def figures(now: Sight, before: Sight | None) -> list[dict[str, Any]]:
     return found
 
 
-def lines(now: Sight, before: Sight | None) -> list[str]:
-    """A table of the figures."""
+def cells(now: Sight, before: Sight | None) -> list[list[str]]:
+    """The figures as text, a row a region."""
     forms: tuple[Callable[[Any], str], ...] = (
         *(str, "{:.1f}".format, "{:.1f}".format, str, measured, measured, str, str),
     )
-    rows = [
+    return [
         ["-" if value is None else form(value) for form, value in zip(forms, row, strict=True)]
         for row in (each.values() for each in figures(now, before))
     ]
-    return table(COLUMNS, rows)
+
+
+def lines(now: Sight, before: Sight | None, width: int | None = None) -> list[str]:
+    """A table of the figures."""
+    return table(COLUMNS, cells(now, before), width, LEAST)
 
 
 @click.command()
@@ -128,11 +142,18 @@ def top(interval_ns: int, count: int | None, as_json: bool) -> None:
         if as_json:
             _print(control, interval_ns, count, _json)
         elif count is None and _has_screen():
-            import curses
+            if importlib.util.find_spec("rich"):
+                _watch_rich(control, interval_ns)
+            else:
+                import curses
 
-            curses.wrapper(_watch, control, interval_ns)
+                curses.wrapper(_watch, control, interval_ns)
         else:
-            _print(control, interval_ns, count, lambda now, before: "\n".join(lines(now, before)))
+            _print(control, interval_ns, count, _text)
+
+
+def _text(now: Sight, before: Sight) -> str:
+    return "\n".join(lines(now, before, terminal_width()))
 
 
 def _json(now: Sight, before: Sight) -> str:
@@ -169,6 +190,48 @@ def _has_screen() -> bool:
         return False
 
 
+def _watch_rich(control: Control, interval_ns: int) -> None:
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    with keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
+        before, now = None, look(control)
+        size = None
+        while True:
+            due = now.seconds + interval_ns / 1e9
+            while (left := due - time.monotonic()) > 0:
+                if console.size != size:
+                    size = console.size
+                    live.update(_picture(now, before, interval_ns, *size), refresh=True)
+                select.select([sys.stdin], [], [], min(left, _GLANCE_SECONDS))
+                if "q" in pressed():
+                    return
+            before, now, size = now, look(control), None
+
+
+def _picture(now: Sight, before: Sight | None, interval_ns: int, width: int, height: int) -> Group:
+    """The table as rich paints it, no larger than the terminal."""
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    columns, rows, left_out = fit(COLUMNS, cells(now, before), width, LEAST)
+    drawn = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
+    for column in columns:
+        justify: Literal["left", "right"] = "left" if column[0] == "<" else "right"
+        drawn.add_column(Text(column[1:]), justify=justify, no_wrap=True, header_style="bold")
+    # A line is the title's, and one the headings'.
+    below = left_out_text(left_out, width)[: max(height - 2, 0)]
+    room = max(height - 2 - len(below), 0)
+    shown = f" ({room} shown)" if room < len(rows) else ""
+    for row in rows[:room]:
+        missed = dict(zip(columns, row, strict=True)).get(">MISSED", "0")
+        drawn.add_row(*map(Text, row), style=None if missed == "0" else "yellow")
+    title = f"regions: {len(rows)}{shown}   every {time_text(interval_ns)}   q leaves"
+    return Group(Text(title[:width]), drawn, *map(Text, below))
+
+
 def _watch(screen: curses.window, control: Control, interval_ns: int) -> None:
     import curses
 
@@ -185,7 +248,7 @@ def _watch(screen: curses.window, control: Control, interval_ns: int) -> None:
         key = curses.KEY_RESIZE
         # Any key but q paints again, KEY_RESIZE with cause; -1 is that the time has passed.
         while key >= 0:
-            _paint(screen, [title, "", *lines(now, before)])
+            _paint(screen, [title, "", *lines(now, before, screen.getmaxyx()[1] - 1)])
             screen.timeout(max(0, min(int((due - time.monotonic()) * 1000), 2**31 - 1)))
             key = screen.getch()
             if key == ord("q"):
