@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import errno
 import grp
 import gzip
@@ -16,7 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtshm._version import __version__
+from rtshm.findings import Finding, Level
 from rtshm.kernel_files import file_text, lockdown
+from rtshm.lateness import timing
 from rtshm.paths import CLASS, DEVICES, MODULE
 from rtshm.recording.conditions import Machine
 
@@ -30,11 +31,6 @@ KEYS = Path("/proc/keys")
 
 GROUP = "rtshm"
 NETLINK_FAMILY = "rtshm"
-# A read of others is a call into hardware, or as coarse as the scheduler's tick.
-GOOD_CLOCKS = {"tsc", "kvm-clock", "hyperv_clocksource_tsc_page", "arch_sys_counter"}
-LATE_MODELS = {"none", "voluntary", "none or voluntary"}
-# PREEMPT_DYNAMIC says what can be set, and not what is.
-GOOD_MODELS = {"full", "lazy", "PREEMPT", "PREEMPT_RT"}
 
 _DOCS = "see docs/installing.md"
 _DKMS = f"dkms install rtshm/{__version__}"
@@ -43,28 +39,6 @@ _OPENERS: dict[str, Callable[[Path], bytes]] = {
     ".gz": lambda path: gzip.decompress(path.read_bytes()),
     ".xz": lambda path: lzma.decompress(path.read_bytes()),
 }
-
-
-class Level(enum.Enum):
-    """How bad it is."""
-
-    OK = "ok"
-    UNKNOWN = "-"
-    """Cannot be told, by this user or before something else is right."""
-    WARNING = "warning"
-    """Works, but not for all, not after the next kernel, or later than it could."""
-    ERROR = "error"
-    """Does not work."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What was found of one piece, and what to do about it; "" if there is nothing to do."""
-
-    check: str
-    level: Level
-    text: str
-    remedy: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,55 +288,6 @@ def _netlink(module: _Module) -> Finding:
         name = errno.errorcode.get(error.errno or 0, "no errno")
         return Finding("netlink", Level.ERROR, f"{error.strerror} ({name})", remedy)
     return Finding("netlink", Level.OK, f"generic netlink family {family.id}")
-
-
-def timing(machine: Machine) -> list[Finding]:
-    """What makes ticks, or their readers, late."""
-    return [
-        _preemption(machine.preemption)
-        or _judged(
-            "preemption",
-            machine.preemption,
-            machine.preemption not in LATE_MODELS,
-            "ticks are in time, and readers wake milliseconds late at times",
-            "boot with preempt=full, or a kernel with PREEMPT_RT",
-        ),
-        _judged(
-            "clocksource",
-            machine.clocksource,
-            machine.clocksource in GOOD_CLOCKS,
-            "slow to read, or coarse",
-            "sudo dmesg | grep -i clocksource says why it is not tsc",
-        ),
-        _judged(
-            "governor",
-            machine.governor,
-            machine.governor in ("none", "performance"),
-            "a cpu that slowed down is late at first",
-            "sudo cpupower frequency-set -g performance",
-        ),
-        _judged(
-            "virtualised",
-            machine.virtualization,
-            machine.virtualization == "none",
-            "ticks are as late as the host lets them be",
-            "measure on the machine itself",
-        ),
-    ]
-
-
-def _preemption(model: str) -> Finding | None:
-    """A model that is neither good nor bad, because it cannot be told which it is."""
-    if model in LATE_MODELS | GOOD_MODELS | {"unknown"}:
-        return None
-    text = f"{model}: only root can read which model is set (/sys/kernel/debug/sched/preempt)"
-    return Finding("preemption", Level.UNKNOWN, text, "sudo rtshm doctor")
-
-
-def _judged(check: str, value: str, good: bool, why: str, remedy: str) -> Finding:
-    if good or value == "unknown":
-        return Finding(check, Level.OK if good else Level.UNKNOWN, value)
-    return Finding(check, Level.WARNING, f"{value}: {why}", remedy)
 
 
 def _modinfo(file: Path, field: str) -> str | None:

@@ -21,13 +21,14 @@ CLIENT = Path(__file__).parents[2] / "client"
 # From the lowest to the highest: modules and sub-packages of rtshm, "" the package itself.
 LAYERS = (
     "_version abi durations notebook paths",
-    "_publish errors",
+    "_publish errors findings",
     "device handle kernel_files kmsg publisher",
     "layout",
     "atomic",
     "control",
     "devmem region samples",
     "recording testing",
+    "lateness",
     "doctor",
     "",
     "__main__ cli",

@@ -3,27 +3,149 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import shutil
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
-from rtshm.doctor import Level, timing
+from rtshm.findings import Level
+from rtshm.lateness import cpus_of, timing
 from rtshm.recording.conditions import Machine
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtshm.findings import Finding
+
 BARE = Machine(preemption="full", clocksource="tsc", virtualization="none", governor="performance")
+CPUS = "sys/devices/system/cpu"
 
 
-def levels(machine: Machine) -> dict[str, Level]:
-    return {finding.check: finding.level for finding in timing(machine)}
+def put(root: Path, path: str, text: str | bytes) -> None:
+    file = root / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(text if isinstance(text, bytes) else text.encode())
 
 
-def test_bare_machine_that_is_set_up_for_it_has_nothing_to_say() -> None:
-    assert set(levels(BARE).values()) == {Level.OK}
-    assert not [finding.remedy for finding in timing(BARE) if finding.remedy]
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """The /proc, /sys and /dev of a machine of four cpus that is set up for its ticks."""
+    put(tmp_path, f"{CPUS}/online", "0-3\n")
+    put(tmp_path, f"{CPUS}/isolated", "2-3\n")
+    put(tmp_path, f"{CPUS}/nohz_full", "2-3\n")
+    for number, (depth, latency) in enumerate([("POLL", 0), ("C1", 2), ("C6", 133)]):
+        state = f"{CPUS}/cpu2/cpuidle/state{number}"
+        put(tmp_path, f"{state}/name", f"{depth}\n")
+        put(tmp_path, f"{state}/latency", f"{latency}\n")
+        put(tmp_path, f"{state}/disable", f"{int(depth == 'C6')}\n")
+    put(tmp_path, "proc/irq/24/effective_affinity_list", "0\n")
+    (tmp_path / "proc/irq/24/nvme0q0").mkdir()
+    # Of no device.
+    put(tmp_path, "proc/irq/7/smp_affinity_list", "0-3\n")
+    put(tmp_path, "dev/cpu_dma_latency", struct.pack("=i", 2_000_000_000))
+    return tmp_path
+
+
+def found(root: Path, machine: Machine = BARE) -> dict[str, Finding]:
+    return {finding.check: finding for finding in timing(machine, root)}
+
+
+def levels(machine: Machine, root: Path) -> dict[str, Level]:
+    return {finding.check: finding.level for finding in timing(machine, root)}
+
+
+def test_bare_machine_that_is_set_up_for_it_has_nothing_to_say(root: Path) -> None:
+    assert set(levels(BARE, root).values()) == {Level.OK}
+    assert not [finding.remedy for finding in timing(BARE, root) if finding.remedy]
+    assert len(found(root)) == 8
 
 
 @pytest.mark.parametrize("governor", ["powersave", "schedutil", "performance, powersave"])
-def test_governor_that_slows_a_cpu_down_is_warned_of(governor: str) -> None:
+def test_governor_that_slows_a_cpu_down_is_warned_of(root: Path, governor: str) -> None:
     machine = dataclasses.replace(BARE, governor=governor)
-    found = {finding.check: finding for finding in timing(machine)}
-    assert found["governor"].level is Level.WARNING
-    assert "cpupower" in found["governor"].remedy
-    assert set(levels(machine).values()) == {Level.OK, Level.WARNING}
+    assert found(root, machine)["governor"].level is Level.WARNING
+    assert "cpupower" in found(root, machine)["governor"].remedy
+    assert set(levels(machine, root).values()) == {Level.OK, Level.WARNING}
+
+
+def without(*paths: str) -> Callable[[Path], None]:
+    def change(root: Path) -> None:
+        for path in paths:
+            if (root / path).is_dir():
+                shutil.rmtree(root / path)
+            else:
+                (root / path).unlink()
+
+    return change
+
+
+def written(path: str, text: str | bytes) -> Callable[[Path], None]:
+    return lambda root: put(root, path, text)
+
+
+@pytest.mark.parametrize(
+    ("check", "change", "words"),
+    [
+        ("isolcpus", written(f"{CPUS}/isolated", "\n"), "no cpu is isolated: other tasks share"),
+        ("nohz_full", written(f"{CPUS}/nohz_full", "(null)\n"), "no cpu: the scheduler ticks"),
+        ("nohz_full", without(f"{CPUS}/nohz_full"), "not in this kernel: the scheduler ticks"),
+        (
+            "interrupts",
+            written("proc/irq/24/effective_affinity_list", "0,3\n"),
+            "interrupts 24 may come on an isolated cpu: a tick there waits",
+        ),
+        ("interrupts", written(f"{CPUS}/isolated", "\n"), "no cpu is kept free of the 1 inter"),
+        (
+            "c-states",
+            written(f"{CPUS}/cpu2/cpuidle/state2/disable", "0\n"),
+            "a cpu that sleeps in C6 takes 133 us to wake up, and its tick is that late",
+        ),
+    ],
+)
+def test_what_makes_ticks_late_is_said_in_words_with_a_remedy(
+    root: Path, check: str, change: Callable[[Path], None], words: str
+) -> None:
+    change(root)
+    finding = found(root)[check]
+    assert finding.level is Level.WARNING
+    assert finding.text.startswith(words)
+    assert finding.remedy
+
+
+def test_program_that_keeps_cpus_awake_is_seen(root: Path) -> None:
+    put(root, f"{CPUS}/cpu2/cpuidle/state2/disable", "0\n")
+    put(root, "dev/cpu_dma_latency", struct.pack("=i", 0))
+    finding = found(root)["c-states"]
+    assert (finding.level, finding.text.endswith("is held at 0")) == (Level.OK, True)
+
+
+@pytest.mark.parametrize(
+    ("check", "change"),
+    [
+        ("isolcpus", without(f"{CPUS}/isolated")),
+        ("interrupts", without(f"{CPUS}/isolated")),
+        ("interrupts", without("proc")),
+        ("interrupts", without("proc/irq/24/effective_affinity_list")),
+        ("c-states", without(f"{CPUS}/cpu2")),
+        ("c-states", without(f"{CPUS}/cpu2/cpuidle/state1/disable")),
+        *((check, without("sys", "proc")) for check in ("isolcpus", "nohz_full", "c-states")),
+    ],
+)
+def test_what_could_not_be_looked_at_is_not_well(
+    root: Path, check: str, change: Callable[[Path], None]
+) -> None:
+    change(root)
+    assert found(root)[check].level is Level.UNKNOWN
+
+
+def test_lists_of_cpus() -> None:
+    assert cpus_of("0-2,5\n") == {0, 1, 2, 5}
+    assert cpus_of("(null)\n") == cpus_of("\n") == set()
+
+
+def test_this_machine_is_judged_and_nothing_raises() -> None:
+    here = {finding.check: finding.level for finding in timing(Machine.now())}
+    assert [*here] == [*found(Path("/"))]
+    assert os.path.exists(f"/{CPUS}/isolated") is (here["isolcpus"] is not Level.UNKNOWN)

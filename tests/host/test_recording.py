@@ -26,7 +26,7 @@ from mcap.reader import make_reader
 from rtshm import Conditions, ExtraError, Recorder, Recording
 from rtshm.recording import conditions as module
 from rtshm.recording.columns import columns
-from rtshm.recording.conditions import preemption, virtualization
+from rtshm.recording.conditions import Machine, preemption, virtualization
 
 from tests.host.cli import run
 from tests.host.recordings import COLUMNS, TEXT, begun, made, written
@@ -714,6 +714,11 @@ def test_preemption_model(realtime: str, debug: str, version: str, model: str) -
 def test_virtual_machine(flags: str, vendor: str, product: str, machine: str) -> None:
     cpuinfo = f"processor\t: 0\nmodel name\t: hypervisor?\nflags\t\t: {flags}\nbugs\t: none\n"
     assert virtualization(cpuinfo, vendor, product) == machine
+
+
+def test_machine_that_cannot_be_looked_at_is_unknown(tmp_path: Path) -> None:
+    machine = Machine.now(tmp_path)
+    assert machine.clocksource == machine.virtualization == machine.governor == "unknown"
 
 
 def test_conditions_are_those_of_this_machine() -> None:

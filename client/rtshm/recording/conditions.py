@@ -29,21 +29,23 @@ class Machine:
     governor: str
 
     @classmethod
-    def now(cls) -> Self:
-        clocksource = file_text("/sys/devices/system/clocksource/clocksource0/current_clocksource")
+    def now(cls, root: Path = Path("/")) -> Self:
+        """Look at the machine whose /proc and /sys are in `root`."""
+        devices = root / "sys/devices/system"
+        clocksource = file_text(devices / "clocksource/clocksource0/current_clocksource")
         return cls(
             preemption=preemption(
-                file_text("/sys/kernel/realtime"),
-                file_text("/sys/kernel/debug/sched/preempt"),
+                file_text(root / "sys/kernel/realtime"),
+                file_text(root / "sys/kernel/debug/sched/preempt"),
                 os.uname().version,
             ),
             clocksource=clocksource or "unknown",
             virtualization=virtualization(
-                file_text("/proc/cpuinfo"),
-                file_text("/sys/class/dmi/id/sys_vendor"),
-                file_text("/sys/class/dmi/id/product_name"),
+                file_text(root / "proc/cpuinfo"),
+                file_text(root / "sys/class/dmi/id/sys_vendor"),
+                file_text(root / "sys/class/dmi/id/product_name"),
             ),
-            governor=_governor(),
+            governor=_governor(devices / "cpu"),
         )
 
 
@@ -72,10 +74,11 @@ class Conditions:
     """Of /sys/devices/system/clocksource/clocksource0/current_clocksource."""
     virtualization: str
     """"none", or the machine's vendor and product of /sys/class/dmi/id if a cpu of /proc/cpuinfo
-    has the flag `hypervisor` or the vendor is QEMU; "yes" if they have no name."""
+    has the flag `hypervisor` or the vendor is QEMU; "yes" if they have no name, "unknown" if
+    neither can be read."""
     governor: str
     """Of all cpus, of /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor; "none" where the
-    kernel does not set the frequency."""
+    kernel does not set the frequency, "unknown" if that cannot be read."""
     version: str
     """Of this package."""
     fields: tuple[str, ...] = ()
@@ -144,9 +147,12 @@ def virtualization(cpuinfo: str, vendor: str, product: str) -> str:
     flags = re.search(r"^flags\s*:(.*)$", cpuinfo, re.MULTILINE)
     if (flags and "hypervisor" in flags[1].split()) or vendor == "QEMU":
         return " ".join(filter(None, (vendor, product))) or "yes"
-    return "none"
+    return "none" if flags or vendor else "unknown"
 
 
-def _governor() -> str:
-    files = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/cpufreq/scaling_governor")
-    return ", ".join(sorted({file_text(file) for file in files} - {""})) or "none"
+def _governor(cpus: Path) -> str:
+    if not cpus.is_dir():
+        return "unknown"
+    files = [*cpus.glob("cpu[0-9]*/cpufreq/scaling_governor")]
+    found = {file_text(file) for file in files}
+    return "unknown" if "" in found else ", ".join(sorted(found)) or "none"
