@@ -7,7 +7,6 @@ import grp
 import gzip
 import lzma
 import os
-import re
 import subprocess
 import zlib
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from rtshm._version import __version__
 from rtshm.findings import Finding, Level
+from rtshm.holders import deleted_regions
 from rtshm.kernel_files import file_text, lockdown
 from rtshm.lateness import timing
 from rtshm.paths import CLASS, DEVICES, MODULE
@@ -217,36 +217,13 @@ def _held(module: _Module) -> Finding:
     """Regions that were deleted and are open or mapped somewhere: they hold the module."""
     if not module.loaded:
         return Finding("held", Level.UNKNOWN, "nothing before the module is loaded")
-    holders, hidden = [], False
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            links = [*(process / "fd").iterdir(), *(process / "map_files").iterdir()]
-            names = {Path(target).name for link in links if (target := _deleted(link))}
-        except PermissionError:
-            hidden = True
-            continue
-        except OSError:
-            # It is over.
-            continue
-        if names:
-            regions = ", ".join(sorted(name.partition(" ")[0] for name in names))
-            who = file_text(process / "comm")
-            holders.append(f"{regions} by process {process.name} ({who})")
+    holders, hidden = deleted_regions()
     if holders:
-        text = f"deleted regions are in use: {'; '.join(sorted(holders))}"
+        text = f"deleted regions are in use: {'; '.join(holders)}"
         return Finding("held", Level.WARNING, text, "end these processes to unload the module")
     if hidden:
         return Finding("held", Level.UNKNOWN, "only root can see the files of all processes")
     return Finding("held", Level.OK, "no deleted region is in use")
-
-
-def _deleted(link: Path) -> str:
-    """The node that an open file or a mapping had, if it was deleted."""
-    try:
-        target = os.readlink(link)
-    except FileNotFoundError:
-        return ""
-    return target if re.fullmatch(rf"{DEVICES}/[^/]* \(deleted\)", target) else ""
 
 
 def _group(module: _Module) -> Finding:

@@ -7,6 +7,7 @@ import errno
 import mmap
 import os
 import select
+import weakref
 from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast, overload
@@ -137,6 +138,7 @@ def create(
     layout: type[T],
     *,
     exist_ok: bool = False,
+    temporary: bool = False,
     history: int | None = None,
     **settings: Unpack[Settings],
 ) -> Region[T]: ...
@@ -146,6 +148,7 @@ def create(
     layout: Declared | None = None,
     *,
     exist_ok: bool = False,
+    temporary: bool = False,
     history: int | None = None,
     **settings: Unpack[Settings],
 ) -> Region[Any]: ...
@@ -154,6 +157,7 @@ def create(
     layout: Declared | type[Any] | None = None,
     *,
     exist_ok: bool = False,
+    temporary: bool = False,
     history: int | None = None,
     **settings: Unpack[Settings],
 ) -> Region[Any]:
@@ -163,6 +167,11 @@ def create(
     or timedelta; `history` is the number of samples that are kept, its
     record_depth. With `exist_ok`, a region of this name is opened as it is: its
     layout must agree, and no setting of it is changed.
+
+    A region that this call made `temporary` is deleted when the object is
+    closed or forgotten, or the interpreter ends. Others that have it open keep
+    its memory, without ticks. If a signal kills the process (SIGKILL, SIGTERM
+    without a handler), the region stays, as any other: `rtshm delete NAME`.
 
     Raises RegionExistsError, and what Control.create() and open() raise.
 
@@ -182,13 +191,34 @@ def create(
     for what in ("period", "phase", "task_budget", "lead"):
         if isinstance(settings.get(what), int | float):
             raise TypeError(f"{what}: {settings[what]!r} has no unit; give a text as '1ms'")
+    made = None
     with Control() as control:
         try:
-            control.create(name, layout=layout, record_depth=history, **settings)
+            made = control.create(name, layout=layout, record_depth=history, **settings)
         except RegionExistsError:
             if not exist_ok:
                 raise
-    return open(name, layout) if layout is not None else open(name)
+    delete = partial(_delete, name, made.id, os.getpid()) if made and temporary else None
+    try:
+        region = open(name, layout) if layout is not None else open(name)
+    except BaseException:
+        if delete:
+            delete()
+        raise
+    if delete:
+        region._delete = weakref.finalize(region, delete)
+    return region
+
+
+def _delete(name: str, number: int, maker: int) -> None:
+    """Delete a temporary region, if it is still there, in the process that made it."""
+    from rtshm.control import Control
+
+    # A forked child has its own copy of the object.
+    if os.getpid() == maker:
+        with suppress(FileNotFoundError), Control() as control:
+            if control.get(name).id == number:
+                control.delete(name)
 
 
 class Mapped(Handle):
@@ -311,13 +341,14 @@ class Region(Mapped, Generic[T]):
     It can be pickled and copied: the copy opens the region of the same name.
     """
 
-    __slots__ = ("_file", "_layout", "_node", "_quick", "_view")
+    __slots__ = ("_delete", "_file", "_layout", "_node", "_quick", "_view")
 
     def __init__(self, path: Path, *, readonly: bool = False) -> None:
         super().__init__(path, readonly)
         self._layout: Layout | None = None
         self._quick: tuple[Callable[[Any], Any], Callable[[Any], bytes], int] | None = None
         self._view: Any = None
+        self._delete: Callable[[], object] | None = None
         self._file: FileIO | None = None
         self._node: NodeInfo
         try:
@@ -552,6 +583,8 @@ class Region(Mapped, Generic[T]):
         super()._release()
         if self._file:
             self._file.close()
+        if self._delete:
+            self._delete()
 
     def _replaced(self) -> Exception:
         return deleted(self.path, "open the region that has its name now")

@@ -10,6 +10,7 @@ import subprocess
 import termios
 import time
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pexpect
@@ -24,7 +25,6 @@ from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
     from tests.lib.fixtures import Load
 
@@ -212,6 +212,23 @@ def test_unprivileged_user_lists_and_is_refused_the_rest(load: Load) -> None:
     heading, line = watched.stdout.splitlines()
     assert heading.split() == "NAME TICKS/S SET VALUE LATENESS MEAN MAX MISSED USERS".split()
     assert re.match(r"default +\d+\.\d +50\.0 +- +\d", line)
+
+
+def test_list_names_to_root_who_has_a_deleted_region_open(load: Load) -> None:
+    load(print=0)
+    assert run("list").stderr == ""
+    with Control() as control:
+        control.create("motor")
+        with rtshm.open("motor"):
+            control.delete("motor")
+            listed = run("list")
+            who = Path(f"/proc/{os.getpid()}/comm").read_text().strip()
+            said = f"rtshm: deleted and still open: motor by process {os.getpid()} ({who})\n"
+            # The command is forked here, and may have the file as well.
+            assert said in listed.stderr
+            assert "motor" not in listed.stdout
+            assert run("list", user=NOBODY).stderr == ""
+    assert run("list").stderr == ""
 
 
 def test_top_prints_json_lines(load: Load) -> None:

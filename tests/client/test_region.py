@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import enum
 import errno
+import gc
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Annotated
 
@@ -189,3 +192,57 @@ def test_network_namespace_of_its_own_has_fields_and_history(control: Control) -
         assert "struct region_motor {" in done("header", "motor")
 
     assert child.status_of(use) == 0
+
+
+# Temporary.
+
+
+def names(control: Control) -> list[str]:
+    return [region.name for region in control.list()]
+
+
+def test_temporary_region_goes_with_the_object(control: Control) -> None:
+    with rtshm.create("scratch", temporary=True) as scratch:
+        assert "scratch" in names(control)
+        kept = rtshm.open("scratch")
+    assert "scratch" not in names(control)
+    assert kept.deleted
+    kept.close()
+    scratch.close()
+    with pytest.warns(ResourceWarning, match="unclosed <rtshm.Region /dev/rtshm/scratch>"):
+        rtshm.create("scratch", temporary=True)
+        gc.collect()
+    assert "scratch" not in names(control)
+
+
+def test_region_of_the_same_name_is_not_deleted_in_its_place(control: Control) -> None:
+    with rtshm.create("scratch", temporary=True):
+        control.delete("scratch")
+        control.create("scratch")
+    assert "scratch" in names(control)
+    with rtshm.create("scratch", temporary=True, exist_ok=True):
+        pass
+    assert "scratch" in names(control)
+    # What cannot be opened is not left behind.
+    control.delete("scratch")
+    with pytest.raises(rtshm.LayoutError):
+        rtshm.create("scratch", numpy.dtype([("n", ">u8")]), temporary=True)
+    assert "scratch" not in names(control)
+
+
+@pytest.mark.parametrize(
+    ("end", "stays"),
+    [("pass", False), ("raise SystemExit(3)", False), ("os.kill(os.getpid(), 9)", True)],
+)
+def test_temporary_region_goes_with_the_interpreter(
+    control: Control, end: str, stays: bool
+) -> None:
+    code = f"import os, rtshm\nkept = rtshm.create('scratch', temporary=True)\n{end}"
+    subprocess.run([sys.executable, "-c", code])
+    assert ("scratch" in names(control)) is stays
+
+
+def test_forked_child_does_not_delete_a_temporary_region(control: Control) -> None:
+    with rtshm.create("scratch", temporary=True) as scratch:
+        assert child.status_of(scratch.close) == 0
+        assert "scratch" in names(control)

@@ -23,6 +23,7 @@ LAYERS = (
     "_version abi durations notebook paths",
     "_publish errors findings",
     "device handle kernel_files kmsg publisher",
+    "holders",
     "layout",
     "atomic",
     "control",

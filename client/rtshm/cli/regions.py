@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from typing import Any
 
 import click
@@ -20,14 +21,21 @@ from rtshm.cli.parameters import (
 )
 from rtshm.cli.screen import terminal_width
 from rtshm.cli.units import parse_address, parse_count
+from rtshm.holders import deleted_regions, more_than
 
 
 @click.command("list")
 @json_option("A list of objects with every field, named as in the netlink spec.")
 def list_(as_json: bool) -> None:
-    """List the regions."""
+    """List the regions.
+
+    Root is told, on standard error, which processes have deleted regions open.
+    """
     with opened() as control:
         regions = control.list()
+    if os.geteuid() == 0 and more_than(sum(region.users for region in regions)):
+        for holder in deleted_regions()[0]:
+            click.echo(f"rtshm: deleted and still open: {holder}", err=True)
     if as_json:
         click.echo(json.dumps([render.region_json(region) for region in regions], indent=2))
     else:
