@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tarfile
 import zipfile
 from pathlib import Path
 
@@ -82,21 +83,89 @@ def test_make_install_takes_all_sources_and_headers(tmp_path: Path) -> None:
     assert [line for line in settings if not line.startswith("#")] == ["options rtshm print=2"]
 
 
-@pytest.mark.parametrize("compiler", ["cc", "false"])
-def test_client_is_built_with_its_c_and_without_a_compiler(tmp_path: Path, compiler: str) -> None:
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """client/ as it is in a checkout, without what was built there."""
     for name in listed("client"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(CHECKOUT / name, tmp_path / name)
+    return tmp_path / "client"
+
+
+def wheel_of(source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Make a wheel beside the source."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "-q", "--no-deps"]
-    command = [*pip, "-w", str(tmp_path), str(tmp_path / "client")]
-    subprocess.run(command, env={**os.environ, "CC": compiler}, check=True)
+    command = [*pip, "-w", str(source.parent), str(source)]
+    return subprocess.run(
+        command,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def test_source_and_wheel_pass_the_checks_of_an_index(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "dist"
+    build = [sys.executable, "-m", "build", "--outdir", str(out), str(source)]
+    environment = {**os.environ, "RTSHM_RELEASE": "1"}
+    done = subprocess.run(build, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    check = [sys.executable, "-m", "twine", "check", "--strict", *map(str, out.iterdir())]
+    done = subprocess.run(check, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+    assert done.stdout.count("PASSED") == 2
+    (archive,) = out.glob("*.tar.gz")
+    with tarfile.open(archive) as file:
+        base = f"rtshm-{rtshm.__version__}"
+        for name in ("LICENSE", "README.md", "rtshm/_publish.c", "rtshm/py.typed"):
+            assert file.getmember(f"{base}/{name}").isreg(), name
+        license = file.extractfile(f"{base}/LICENSE")
+        assert license and license.read() == (CHECKOUT / "LICENSE").read_bytes()
+    (wheel,) = out.glob("*.whl")
+    with zipfile.ZipFile(wheel) as file:
+        names = file.namelist()
+        (metadata,) = (name for name in names if name.endswith(".dist-info/METADATA"))
+        text = file.read(metadata).decode()
+    assert [name for name in names if name.endswith("/LICENSE")]
+    assert [name for name in names if name.endswith((".c", ".h", ".o"))] == []
+    assert {"rtshm/py.typed", "rtshm/_publish.abi3.so", "rtshm/_publish.pyi"} <= {*names}
+    assert "License: GPL-2.0-only" in text or "License-Expression: GPL-2.0-only" in text
+    assert "rtshm.testing.region()" in text
+
+
+def test_release_fails_where_its_c_did_not_build(source: Path, tmp_path: Path) -> None:
+    done = wheel_of(source, CC="false", RTSHM_RELEASE="1")
+    assert done.returncode != 0
+    assert not [*tmp_path.glob("*.whl")]
+
+
+def test_wheels_are_of_two_architectures_and_one_python() -> None:
+    for machine in ("x86_64", "aarch64"):
+        command = [
+            *(sys.executable, "-m", "cibuildwheel", "--print-build-identifiers"),
+            *("--platform", "linux", "--archs", machine, str(CHECKOUT / "client")),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, check=True)
+        assert done.stdout.split() == [f"cp311-manylinux_{machine}"]
+
+
+@pytest.mark.parametrize("compiler", ["cc", "false"])
+def test_client_is_built_with_its_c_and_without_a_compiler(
+    source: Path, tmp_path: Path, compiler: str
+) -> None:
+    done = wheel_of(source, CC=compiler)
+    assert done.returncode == 0, done.stdout
+    # pip itself may have something to say; the package has not.
+    assert not re.search("rtshm|publish|error|fail", done.stdout, re.IGNORECASE)
     (wheel,) = tmp_path.glob("*.whl")
     # For every later Python.
     assert wheel.name.startswith(f"rtshm-{rtshm.__version__}-cp311-abi3-linux_")
     with zipfile.ZipFile(wheel) as file:
         names = {name for name in file.namelist() if name.startswith("rtshm/")}
     compiled = {"rtshm/_publish.abi3.so"} if compiler == "cc" else set()
-    assert names == {name.removeprefix("client/") for name in listed("client/rtshm")} | compiled
+    sources = {name.removeprefix("client/") for name in listed("client/rtshm")}
+    assert names == {name for name in sources if not name.endswith(".c")} | compiled
 
     venv = tmp_path / "venv"
     subprocess.run([sys.executable, "-m", "venv", str(venv)], check=True)

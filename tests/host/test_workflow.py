@@ -10,6 +10,7 @@ import os
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -159,3 +160,26 @@ def test_cache_key_is_of_files_that_exist() -> None:
     assert found
     for pattern in re.findall(r"'!?([^']+)'", found[1]):
         assert list(CHECKOUT.glob(pattern)), pattern
+
+
+def test_package_is_tested_on_every_python_that_it_is_for() -> None:
+    jobs: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text())["jobs"]
+    matrix = jobs["python"]["strategy"]["matrix"]
+    project = tomllib.loads((CHECKOUT / "client/pyproject.toml").read_text())["project"]
+    said = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    assert matrix["python"] == said
+    assert project["requires-python"] == f">={said[0]}"
+    (free,) = matrix["include"]
+    assert free["python"] == f"{said[-1]}t"
+    left_out = free["leave-out"].split()[1::2]
+    for path in (*left_out, free["requirements"], *matrix["requirements"]):
+        assert (CHECKOUT / path).exists(), path
+
+
+def test_wheels_are_built_for_both_machines_and_checked() -> None:
+    job: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text())["jobs"]["wheel"]
+    machines = [each["machine"] for each in job["strategy"]["matrix"]["include"]]
+    assert machines == ["x86_64", "aarch64"]
+    commands = " ".join(step.get("run", "") for step in job["steps"])
+    assert "cibuildwheel --output-dir dist client" in commands
+    assert "twine check --strict dist/*" in commands
