@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import pkgutil
+from pathlib import Path
 
 import rtshm
 
@@ -16,12 +16,11 @@ GUEST = ("rtshm", "rtshm.control", "rtshm.region", "rtshm.samples", "rtshm.recor
 
 def with_examples() -> set[str]:
     """Return the names of all modules of the package whose docstrings have an example."""
-    finder = doctest.DocTestFinder(exclude_empty=True)
-    names = [name for _, name, _ in pkgutil.walk_packages(rtshm.__path__, "rtshm.")]
+    package = Path(rtshm.__file__).parent
     return {
-        name
-        for name in ["rtshm", *(name for name in names if not name.endswith("__main__"))]
-        if any(test.examples for test in finder.find(importlib.import_module(name)))
+        ".".join(path.relative_to(package.parent).with_suffix("").parts).removesuffix(".__init__")
+        for path in package.rglob("*.py")
+        if ">>> " in path.read_text()
     }
 
 
