@@ -142,12 +142,7 @@ def top(interval_ns: int, count: int | None, as_json: bool) -> None:
         if as_json:
             _print(control, interval_ns, count, _json)
         elif count is None and _has_screen():
-            if importlib.util.find_spec("rich"):
-                _watch_rich(control, interval_ns)
-            else:
-                import curses
-
-                curses.wrapper(_watch, control, interval_ns)
+            watch(control, interval_ns)
         else:
             _print(control, interval_ns, count, _text)
 
@@ -190,7 +185,17 @@ def _has_screen() -> bool:
         return False
 
 
-def _watch_rich(control: Control, interval_ns: int) -> None:
+def watch(control: Control, interval_ns: int) -> None:
+    """Paint the table until q is pressed."""
+    if importlib.util.find_spec("rich"):
+        _watch_by_rich(control, interval_ns)
+    else:
+        import curses
+
+        curses.wrapper(_watch_by_curses, control, interval_ns)
+
+
+def _watch_by_rich(control: Control, interval_ns: int) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -232,7 +237,7 @@ def _picture(now: Sight, before: Sight | None, interval_ns: int, width: int, hei
     return Group(Text(title[:width]), drawn, *map(Text, below))
 
 
-def _watch(screen: curses.window, control: Control, interval_ns: int) -> None:
+def _watch_by_curses(screen: curses.window, control: Control, interval_ns: int) -> None:
     import curses
 
     # A terminal may have neither.
