@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy
 from rtshm.layout import Layout
 from rtshm.recording import Recording
-from rtshm.recording.columns import dtype_of
+from rtshm.recording.columns import columns, dtype_of
 from rtshm.recording.conditions import Conditions
 from rtshm.recording.recorder import Recorder
 
@@ -84,3 +84,17 @@ def written(recording: Recording, path: Path, parts: int = 3) -> Conditions:
             recorder.write(part)
             recorder.flush()
         return recorder.finish(recording.conditions.ended)[0]
+
+
+def values(conditions: Conditions, array: Any) -> dict[str, list[Any]]:
+    return {column.name: column.of(array).tolist() for column in columns(conditions)}
+
+
+def is_beginning(part: Recording, of: Recording) -> bool:
+    """Whether it has the first samples of a recording, and counts what is in them."""
+    count = len(part.array)
+    whole = Recording.of(of.conditions, of.array[:count])
+    return (
+        values(part.conditions, part.array) == values(whole.conditions, whole.array)
+        and part.conditions.samples == count
+    )

@@ -25,11 +25,10 @@ import rtshm
 from mcap.reader import make_reader
 from rtshm import Conditions, ExtraError, Recorder, Recording
 from rtshm.recording import conditions as module
-from rtshm.recording.columns import columns
 from rtshm.recording.conditions import Machine, preemption, virtualization
 
 from tests.host.cli import run
-from tests.host.recordings import COLUMNS, TEXT, begun, made, written
+from tests.host.recordings import COLUMNS, TEXT, begun, is_beginning, made, values, written
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,24 +37,10 @@ SUFFIXES = pytest.mark.parametrize("suffix", [".arrows", ".mcap", ".csv"])
 FILE = "run.arrows"
 
 
-def values(conditions: Conditions, array: Any) -> dict[str, list[Any]]:
-    return {column.name: column.of(array).tolist() for column in columns(conditions)}
-
-
 def same(one: Recording, other: Recording) -> bool:
     """Whether all values are the same, and the conditions."""
     return one.conditions == other.conditions and values(one.conditions, one.array) == values(
         other.conditions, other.array
-    )
-
-
-def is_beginning(part: Recording, of: Recording) -> bool:
-    """Whether it has the first samples of a recording, and counts what is in them."""
-    count = len(part.array)
-    whole = Recording.of(of.conditions, of.array[:count])
-    return (
-        values(part.conditions, part.array) == values(whole.conditions, whole.array)
-        and part.conditions.samples == count
     )
 
 

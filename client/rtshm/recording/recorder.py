@@ -188,25 +188,33 @@ class Recorder:
     def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
         if not self._open:
             return
-        why = "the program left off"
+        if error is None:
+            with self:
+                self.finish("the program left off")
+            return
         if isinstance(error, OSError):
             why = error.strerror or str(error)
-        elif error:
+        else:
             why = ": ".join(filter(None, (type(error).__name__, str(error))))
-        try:
-            kept = self._salvage(why)
-        finally:
-            self._close()
+        note = f"{self.path} has the samples that the disk took"
+        # The error that came first says more.
+        with suppress(OSError):
+            try:
+                ended = self._salvage(why)
+            finally:
+                self._close()
+            if ended:
+                note = f"the {self.samples} samples so far are in {self.path}"
         if isinstance(error, OSError) and self._regular:
             error.filename = error.filename or str(self.path)
-            error.add_note(f"the {kept} samples so far are in {self.path}")
+            error.add_note(note)
 
-    def _salvage(self, why: str) -> int:
-        """End the file where its last whole chunk ends, or the one before; the samples in it."""
+    def _salvage(self, why: str) -> bool:
+        """End the file where its last whole chunk ends, or the one before; whether it took that."""
         try:
             self.flush()
             self._end(why)
-            return self.samples
+            return True
         except OSError:
             self._pending = []
         # Without room for the end, the last chunk makes it.
@@ -217,10 +225,10 @@ class Recorder:
             try:
                 os.ftruncate(self._fd, end)
                 self._end(why)
-                break
+                return True
             except OSError:
                 continue
-        return self.samples
+        return False
 
     def _end(self, ended: str) -> list[Conditions]:
         conditions = [
@@ -264,7 +272,13 @@ class Recorder:
         try:
             if self._regular:
                 self._thread.join()
+                # The kernel tells one of the two only.
+                if self._synced:
+                    raise self._synced
                 os.fsync(self._fd)
+        except OSError as error:
+            error.filename = str(self.path)
+            raise
         finally:
             os.close(self._fd)
 
