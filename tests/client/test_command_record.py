@@ -43,6 +43,7 @@ RECORDS = [
     for number in range(5)
 ]
 MS = timedelta(milliseconds=1)
+SUFFIXES = pytest.mark.parametrize("suffix", [".arrows", ".mcap", ".csv"])
 
 # A process has much to import before its first sample, in an emulated guest for ten seconds.
 BEGIN = 3 * PATIENCE
@@ -96,12 +97,14 @@ def recording(name: str, file: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def wait_written(file: Path, size: int) -> int:
-    """Wait until the file has samples, and is larger; how large it is."""
+    """Wait until the file has grown by a chunk, and is larger; how large it is."""
     deadline = time.monotonic() + BEGIN
-    while not file.exists() or file.read_bytes().count(b"\n") < 2 or file.stat().st_size <= size:
+    begun = 0
+    while (now := file.stat().st_size if file.exists() else 0) <= max(begun, size) or not begun:
+        begun = begun or now
         assert time.monotonic() < deadline, f"{file} has not grown beyond {size} bytes"
         time.sleep(0.02)
-    return file.stat().st_size
+    return now
 
 
 def ends(process: subprocess.Popen[str]) -> str:
@@ -111,10 +114,11 @@ def ends(process: subprocess.Popen[str]) -> str:
     return said
 
 
+@SUFFIXES
 def test_recording_has_every_tick_with_the_fields_it_saw(
-    control: Control, tmp_path: Path, rtshm_here: Run
+    control: Control, tmp_path: Path, suffix: str, rtshm_here: Run
 ) -> None:
-    file = tmp_path / "run.csv"
+    file = tmp_path / f"run{suffix}"
     # All there were so far, and some that come.
     count = control.get("motor").counters.ticks + 300
     done = rtshm_here("record", "motor", "-o", str(file), "--samples", str(count), "--oldest")
@@ -241,12 +245,15 @@ def test_progress_shows_on_a_terminal_and_control_c_ends_it_well(
     assert sorted(os.listdir(tmp_path)) == ["run.csv", "run.csv.json"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize(
+    ("suffix", "number"),
+    [(".arrows", signal.SIGTERM), (".mcap", signal.SIGHUP), (".csv", signal.SIGQUIT)],
+)
 def test_signal_ends_it_well_and_what_was_lost_is_the_gaps_in_the_ticks(
-    control: Control, tmp_path: Path, number: signal.Signals
+    control: Control, tmp_path: Path, suffix: str, number: signal.Signals
 ) -> None:
     control.create("a", period=timedelta(microseconds=200), record_depth=64)
-    file = tmp_path / "run.csv"
+    file = tmp_path / f"run{suffix}"
     with recording("a", file) as process:
         # Too slow by many times what is kept.
         process.send_signal(signal.SIGSTOP)
@@ -254,7 +261,7 @@ def test_signal_ends_it_well_and_what_was_lost_is_the_gaps_in_the_ticks(
         deadline = time.monotonic() + PATIENCE
         while control.get("a").counters.ticks < begin + 1000:
             assert time.monotonic() < deadline
-        size = wait_written(file, 0)
+        size = file.stat().st_size
         process.send_signal(signal.SIGCONT)
         wait_written(file, size)
         process.send_signal(number)
@@ -287,8 +294,11 @@ def test_deleted_region_ends_it_well(control: Control, tmp_path: Path, rtshm_her
     assert said.endswith("; the region was deleted\n")
 
 
-def test_killed_recording_has_all_but_its_last_second(control: Control, tmp_path: Path) -> None:
-    file = tmp_path / "run.csv"
+@SUFFIXES
+def test_killed_recording_has_all_but_its_last_second(
+    control: Control, tmp_path: Path, suffix: str
+) -> None:
+    file = tmp_path / f"run{suffix}"
     with recording("motor", file) as process:
         process.kill()
         process.wait()
@@ -299,12 +309,15 @@ def test_killed_recording_has_all_but_its_last_second(control: Control, tmp_path
     assert control.get("motor").counters.ticks - ticks[-1] < PATIENCE * 1000
 
 
-def test_full_disk_keeps_what_it_took(control: Control, tmp_path: Path, rtshm_here: Run) -> None:
+@SUFFIXES
+def test_full_disk_keeps_what_it_took(
+    control: Control, tmp_path: Path, suffix: str, rtshm_here: Run
+) -> None:
     subprocess.run(
         ["mount", "-t", "tmpfs", "-o", "size=64k", "none", tmp_path], check=True, timeout=PATIENCE
     )
     try:
-        file = tmp_path / "run.csv"
+        file = tmp_path / f"run{suffix}"
         status, _, said = rtshm_here("record", "motor", "-o", str(file), "--oldest")
         assert status == 1
         recorded = rtshm.load(file)

@@ -40,9 +40,18 @@ SPACE = kernels.UserSpace(
         "python3-yaml",
         "sparse",
     ),
+    # mcap needs lz4 and zstandard.
     wheels="""\
+lz4==4.4.5 \\
+    --hash=sha256:451039b609b9a88a934800b5fc6ee401c89ad9c175abf2f4d9f8b2e4ef1afc64
+mcap==1.6.0 \\
+    --hash=sha256:7cd37fba2cf51d033f2139ca837d2ed3024dcec3cd9f8ecdf3d4d15930df6e17
 plotext==5.3.2 \\
     --hash=sha256:394362349c1ddbf319548cfac17ca65e6d5dfc03200c40dfdc0503b3e95a2283
+pyarrow==26.0.1 \\
+    --hash=sha256:f71221bbc7707e3fad920d0478db9350791d4714ec445299ee0d56559fbc156c
+zstandard==0.25.0 \\
+    --hash=sha256:8e735494da3db08694d26480f1493ad2cf86e99bdd53e8e9771b2752a5c0246a
 """,
     # What the command `rtshm` imports before it does anything, and what pyroute2 does for it.
     imports=("click", "construct", "dataclasses", "json", "pyroute2", "tomli_w"),

@@ -160,9 +160,10 @@ def guest_image(table: Table) -> Path:
     # In the place of the headers' sources, on the file system that hides them.
     script += ["mkdir usr/src/linux", f"cp -R {shlex.quote(str(linux))}/. usr/src/linux"]
     if table.space.wheels:
-        wheels = pypi.tree(table.space.wheels)
+        python = (source.tree / "usr/bin/python3").readlink().name
+        wheels = pypi.tree(table.space.wheels, python.removeprefix("python"))
         script += [
-            "local=usr/local/lib/$(basename $(readlink usr/bin/python3))/dist-packages",
+            f"local=usr/local/lib/{python}/dist-packages",
             f"mkdir -p $local && cp -R {shlex.quote(str(wheels))}/. $local",
         ]
     made_of = [source.path.name, linux.name, table.space.wheels, GUEST_FREE_MIB, 3]

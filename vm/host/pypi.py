@@ -1,4 +1,4 @@
-"""Packages of PyPI for the guest that Debian does not have: pure Python, and pinned."""
+"""Wheels of PyPI for the guest that Debian does not have, pinned by their hashes."""
 
 from __future__ import annotations
 
@@ -12,8 +12,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def tree(wanted: str) -> Path:
-    """A directory to put on Python's path, with the packages of the requirements file `wanted`."""
+# A wheel with compiled code is built for one of these; pip takes the first that there is.
+PLATFORMS = ("manylinux_2_28_x86_64", "manylinux2014_x86_64")
+
+
+def tree(wanted: str, version: str) -> Path:
+    """A directory to put on Python's path, with the packages of the requirements file `wanted`.
+
+    `version` is that of the guest's Python: 3.13.
+    """
 
     def build(path: Path) -> None:
         requirements = path / "requirements.txt"
@@ -21,7 +28,8 @@ def tree(wanted: str) -> Path:
         log = cache.root() / "pypi.log"
         venv = path / "venv"
         install = ["install", "-q", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-        with step("getting packages of PyPI for the guest", "10 s"):
+        install += [f"--python-version={version}", *(f"--platform={each}" for each in PLATFORMS)]
+        with step("getting packages of PyPI for the guest", "20 s"):
             run_logged([sys.executable, "-m", "venv", str(venv)], log, "venv")
             run_logged(
                 [
@@ -33,4 +41,4 @@ def tree(wanted: str) -> Path:
             )
         cache.discard(venv)
 
-    return cache.artefact("pypi", wanted, build) / "packages"
+    return cache.artefact("pypi", [wanted, version], build) / "packages"
