@@ -71,6 +71,7 @@ if TYPE_CHECKING:
         phys: int | None
         keep: bool
         lead: Duration | None
+        cpu_latency: Duration | None
 else:
     from typing import TypeVar
 
@@ -188,7 +189,7 @@ def create(
     """
     from rtshm.control import Control
 
-    for what in ("period", "phase", "task_budget", "lead"):
+    for what in ("period", "phase", "task_budget", "lead", "cpu_latency"):
         if isinstance(settings.get(what), int | float):
             raise TypeError(f"{what}: {settings[what]!r} has no unit; give a text as '1ms'")
     made = None

@@ -18,14 +18,13 @@ import errno
 import tomllib
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 import rtshm
-from rtshm.cli import units
+from rtshm.cli.attributes import ATTRIBUTES
 from rtshm.cli.values import find, parse_value, value_text
-from rtshm.control import Clock, PrintMode
 from rtshm.errors import AccessError
 from rtshm.layout import Layout
 
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
 
     from rtshm.control import Control, RegionInfo
 
-T = TypeVar("T")
-
 HEADING = "# rtshm load makes these regions, or sets those that are there.\n\n"
 
 
@@ -43,115 +40,7 @@ class DescriptionError(ValueError):
     """What cannot be loaded, a line for each reason, each with region and key."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key(Generic[T]):
-    """A key of a region's table."""
-
-    field: str
-    """RegionInfo's name of it."""
-    argument: str
-    """Control's name of it."""
-    parse: Callable[[Any], T]
-    """A value from what TOML has. Raises ValueError that says what is right."""
-    text: Callable[[T], str | int]
-    settable: bool = False
-    """Whether it can be changed of a region that is there; to None it cannot, nor back."""
-
-
-def _text(value: object) -> str:
-    if not isinstance(value, str):
-        raise ValueError(f"{value!r} is not text; put it in quotes")
-    if "\0" in value:
-        raise ValueError(f"{value!r} has a NUL in it, which would end it")
-    return value
-
-
-def _number(value: object) -> int:
-    # True is an int, too.
-    if type(value) is not int:
-        raise ValueError(f"{value!r} is not a number")
-    return units.parse_number(str(value))
-
-
-def _size(value: object) -> int:
-    return units.parse_size(str(value) if type(value) is int else _text(value))
-
-
-def _id(parse: Callable[[str], int]) -> Callable[[object], int]:
-    return lambda value: _number(value) if type(value) is int else parse(_text(value))
-
-
-def _print(value: object) -> PrintMode:
-    try:
-        return PrintMode(_text(value))
-    except ValueError:
-        raise ValueError(f"{value!r} is not one of {', '.join(PrintMode)}") from None
-
-
-def _clock(value: object) -> Clock:
-    try:
-        return Clock(_text(value))
-    except ValueError:
-        raise ValueError(f"{value!r} is not one of {', '.join(Clock)}") from None
-
-
-def _bool(value: object) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError(f"{value!r} is neither true nor false")
-    return value
-
-
-def _phys(value: object) -> int | None:
-    return None if value == "none" else units.parse_address(_text(value))
-
-
-def _time(value: object) -> int:
-    return units.parse_time(_text(value))
-
-
-def _phase(value: object) -> int | None:
-    return None if value == "none" else _time(value)
-
-
-def _cpu(value: object) -> int | None:
-    return None if value == "any" else _number(value)
-
-
-KEYS: Mapping[str, Key[Any]] = {
-    "size": Key("size", "size", _size, units.size_text),
-    "period": Key("period_ns", "period", _time, units.time_text, settable=True),
-    "print": Key("print", "print", _print, str, settable=True),
-    "depth": Key("record_depth", "record_depth", _number, int, settable=True),
-    "record-bytes": Key("record_bytes", "record_bytes", _number, int, settable=True),
-    "layout": Key("layout", "layout", _text, str),
-    "mode": Key(
-        "mode", "mode", lambda value: units.parse_mode(_text(value)), units.mode_text, settable=True
-    ),
-    "owner": Key("uid", "uid", _id(units.parse_user), units.user_text, settable=True),
-    "group": Key("gid", "gid", _id(units.parse_group), units.group_text, settable=True),
-    "cpu": Key("cpu", "cpu", _cpu, lambda cpu: "any" if cpu is None else cpu, settable=True),
-    "clock": Key("clock", "clock", _clock, str),
-    "phase": Key(
-        "phase_ns",
-        "phase",
-        _phase,
-        lambda phase: "none" if phase is None else units.time_text(phase),
-        settable=True,
-    ),
-    "lead": Key("lead_ns", "lead", _time, units.time_text, settable=True),
-    "cpu-latency": Key("cpu_latency_ns", "cpu_latency", _time, units.time_text, settable=True),
-    "phys": Key(
-        "phys",
-        "phys",
-        _phys,
-        lambda phys: "none" if phys is None else units.address_text(phys),
-    ),
-    "keep": Key("keep", "keep", _bool, bool),
-    "task-budget": Key("task_budget_ns", "task_budget", _time, units.time_text, settable=True),
-    "task-long-max": Key("task_long_max", "task_long_max", _number, int, settable=True),
-}
-
-
+KEYS = {attribute.option: attribute for attribute in ATTRIBUTES}
 ACCESS = ("mode", "owner", "group")
 VALUES = "values"
 
@@ -167,7 +56,7 @@ def save(regions: Sequence[RegionInfo], *, values: bool = False) -> str:
     for region in regions:
         _demand_phys(region)
         table = tables[region.name] = {
-            name: key.text(getattr(region, key.field))
+            name: key.shown(getattr(region, key.field))
             for name, key in KEYS.items()
             # Given, they would keep the udev rule from the region that is made of it.
             if not (region.access_default and name in ACCESS)
@@ -298,7 +187,7 @@ def plan(
         values = dict(values)
         fields = _fields(name, values, regions.get(name), wrong)
         if name not in regions:
-            arguments = {KEYS[key].argument: value for key, value in values.items()}
+            arguments = {KEYS[key].keyword: value for key, value in values.items()}
             steps.append(Step(name, arguments, True, f"{name}: created", values=fields))
             continue
         arguments, before = {}, {}
@@ -310,12 +199,12 @@ def plan(
             # What is in raw memory already is kept in any case.
             if value == old or key == "keep":
                 continue
-            texts = f"{KEYS[key].text(old)!r}", f"{KEYS[key].text(value)!r}"
+            texts = f"{KEYS[key].shown(old)!r}", f"{KEYS[key].shown(value)!r}"
             # What could not be undone is not done: see run().
             undone = old is not None and not (key in ACCESS and regions[name].access_default)
             if KEYS[key].settable and value is not None and undone:
-                arguments[KEYS[key].argument] = value
-                before[KEYS[key].argument] = old
+                arguments[KEYS[key].keyword] = value
+                before[KEYS[key].keyword] = old
                 changes.append(f"{key} {texts[0]} -> {texts[1]}")
             else:
                 wrong.append(

@@ -9,18 +9,16 @@ from typing import Any
 import click
 
 from rtshm.cli import render
+from rtshm.cli.attributes import create_options, set_options
 from rtshm.cli.opened import opened
 from rtshm.cli.parameters import (
-    clock_option,
     json_option,
     name_argument,
     parsed,
     region_names,
-    settings,
-    size_option,
 )
 from rtshm.cli.screen import terminal_width
-from rtshm.cli.units import parse_address, parse_count
+from rtshm.cli.units import parse_count
 from rtshm.holders import deleted_regions, more_than
 
 
@@ -77,23 +75,13 @@ def events(as_json: bool) -> None:
 
 @click.command()
 @click.argument("name")
-@size_option
-@settings
-@click.option("--layout", metavar="TEXT", help="The fields, for example 'speed:f64 gain:f32'.")
-@clock_option
+@create_options
 @click.option(
     "--start-ns",
     metavar="NS",
     callback=parsed(parse_count),
-    help="When the first tick is due, on the clock; at once if not given.",
+    help="When the first tick is due, on the clock; default: at once.",
 )
-@click.option(
-    "--phys",
-    metavar="ADDRESS",
-    callback=parsed(parse_address),
-    help="Raw memory at this physical address, as 0x40000000, set aside at boot with memmap=.",
-)
-@click.option("--keep", is_flag=True, help="Keep what the raw memory has; zeroes if not given.")
 def create(name: str, **settings: Any) -> None:
     """Make a region.
 
@@ -108,7 +96,7 @@ def create(name: str, **settings: Any) -> None:
 
 @click.command("set")
 @name_argument
-@settings
+@set_options
 @click.option(
     "--reset-counters",
     is_flag=True,

@@ -1,0 +1,230 @@
+"""The settings of a region, once: options of create and set, keys of what save writes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import click
+
+from rtshm.cli import units
+from rtshm.cli.parameters import CLOCKS, PRINT_MODES, parsed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
+
+
+class Form(NamedTuple):
+    """How values of one kind are typed, and shown again."""
+
+    metavar: str
+    parse: Callable[[str], Any]
+    """A value of a text. Raises ValueError that says what is right."""
+    text: Callable[[Any], str | int]
+    numbers: bool = False
+    """Whether a number of TOML is one, too."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A setting of a region."""
+
+    option: str
+    """Its option, and its key in what save writes."""
+    field: str
+    """RegionInfo's name of it."""
+    form: Form
+    help: str
+    argument: str = ""
+    """Control's name of it, if that is not the field's without its unit."""
+    settable: bool = False
+    """Whether set can change it; to None it cannot, nor back."""
+    none: str = ""
+    """What is written for None, where that can be."""
+
+    @property
+    def keyword(self) -> str:
+        return self.argument or self.field.removesuffix("_ns")
+
+    def shown(self, value: Any) -> str | int:
+        return self.none if value is None else self.form.text(value)
+
+    def parse(self, value: object) -> Any:
+        """Return the value of what TOML has. Raise ValueError that says what is right."""
+        form = self.form
+        if self.none and value == self.none:
+            return None
+        if form is FLAG:
+            if not isinstance(value, bool):
+                raise ValueError(f"{value!r} is neither true nor false")
+            return value
+        # True is an int, too.
+        if form.numbers and type(value) is int:
+            return form.parse(str(value))
+        if form is NUMBER:
+            raise ValueError(f"{value!r} is not a number")
+        if not isinstance(value, str) and form not in CHOICES:
+            raise ValueError(f"{value!r} is not text; put it in quotes")
+        return form.parse(value)  # type: ignore[arg-type]
+
+    def add_option(self, command: Callable[..., Any]) -> Callable[..., Any]:
+        names = (f"--{self.option}", self.keyword)
+        if self.form is FLAG:
+            return click.option(*names, is_flag=True, help=self.help)(command)
+        choices = CHOICES.get(self.form)
+        return click.option(
+            *names,
+            metavar=None if choices else self.form.metavar,
+            type=click.Choice(choices) if choices else None,
+            callback=parsed(self.form.parse),
+            help=self.help,
+        )(command)
+
+
+def _print_mode(text: str) -> Any:
+    from rtshm.control import PrintMode
+
+    return PrintMode(_one_of(text, PRINT_MODES))
+
+
+def _clock(text: str) -> Any:
+    from rtshm.control import Clock
+
+    return Clock(_one_of(text, CLOCKS))
+
+
+def _one_of(text: str, known: tuple[str, ...]) -> str:
+    if text not in known:
+        raise ValueError(f"{text!r} is not one of {', '.join(known)}")
+    return text
+
+
+def _line(text: str) -> str:
+    if "\0" in text:
+        raise ValueError(f"{text!r} has a NUL in it, which would end it")
+    return text
+
+
+ADDRESS = Form("ADDRESS", units.parse_address, units.address_text)
+CLOCK = Form("CLOCK", _clock, str)
+FLAG = Form("", bool, bool)
+GROUP = Form("GROUP", units.parse_group, units.group_text, numbers=True)
+MODE = Form("MODE", units.parse_mode, units.mode_text)
+NUMBER = Form("N", units.parse_number, int, numbers=True)
+PRINT = Form("MODE", _print_mode, str)
+SIZE = Form("BYTES", units.parse_size, units.size_text, numbers=True)
+TEXT = Form("TEXT", _line, str)
+TIME = Form("TIME", units.parse_time, units.time_text)
+USER = Form("USER", units.parse_user, units.user_text, numbers=True)
+
+CHOICES = {PRINT: PRINT_MODES, CLOCK: CLOCKS}
+
+ATTRIBUTES = (
+    Attribute(
+        *("size", "size", SIZE),
+        help="4096, 64K, 1M, 1G: a multiple of the page size; default: one page.",
+    ),
+    Attribute(
+        *("period", "period_ns", TIME),
+        help="Period of the tick: 2s, 500ms, 100us, 1500000ns.",
+        settable=True,
+    ),
+    Attribute(
+        *("print", "print", PRINT),
+        help="When a tick prints the value in the kernel log.",
+        settable=True,
+    ),
+    Attribute(
+        *("depth", "record_depth", NUMBER),
+        help="Samples kept of the history; 0 for none.",
+        settable=True,
+    ),
+    Attribute(
+        *("record-bytes", "record_bytes", NUMBER),
+        help="Bytes from the beginning that a sample keeps, a multiple of 8.",
+        settable=True,
+    ),
+    Attribute(
+        *("layout", "layout", TEXT),
+        help="The fields, for example 'speed:f64 gain:f32'.",
+    ),
+    Attribute(
+        *("mode", "mode", MODE),
+        help="Access mode of the device node, as 0660; default: 0600.",
+        settable=True,
+    ),
+    Attribute(
+        *("owner", "uid", USER),
+        help="Owner of the device node, a name or a number; default: root.",
+        settable=True,
+    ),
+    Attribute(
+        *("group", "gid", GROUP),
+        help="Group of the device node, a name or a number; default: root.",
+        settable=True,
+    ),
+    Attribute(
+        *("cpu", "cpu", NUMBER),
+        help="The cpu that the timer runs on; default: one that the kernel chooses, not isolated.",
+        settable=True,
+        none="any",
+    ),
+    Attribute(
+        *("clock", "clock", CLOCK),
+        help="The clock of --phase and --start-ns; default: monotonic.",
+    ),
+    Attribute(
+        *("phase", "phase_ns", TIME),
+        help="Tick at the multiples of the period on the clock, and this much later.",
+        settable=True,
+        none="none",
+    ),
+    Attribute(
+        *("lead", "lead_ns", TIME),
+        help="Busy-wait this long before each deadline, so that less makes a tick late; "
+        "default: 0ns.",
+        settable=True,
+    ),
+    Attribute(
+        *("cpu-latency", "cpu_latency_ns", TIME),
+        help="Keep the timer's cpu out of idle states that take longer to leave; default: 0ns, "
+        "for any.",
+        settable=True,
+    ),
+    Attribute(
+        *("phys", "phys", ADDRESS),
+        help="Raw memory at this physical address, as 0x40000000, set aside at boot with memmap=.",
+        none="none",
+    ),
+    Attribute(
+        *("keep", "keep", FLAG),
+        help="Keep what the raw memory has; default: zero it.",
+    ),
+    Attribute(
+        *("task-budget", "task_budget_ns", TIME),
+        help="A task that takes longer in a tick has an overrun.",
+        settable=True,
+    ),
+    Attribute(
+        *("task-long-max", "task_long_max", NUMBER),
+        help="Stop a task that takes longer than half the period in this many ticks in a row.",
+        settable=True,
+    ),
+)
+
+
+def create_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of create."""
+    for attribute in reversed(ATTRIBUTES):
+        command = attribute.add_option(command)
+    return command
+
+
+def set_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options of set."""
+    for attribute in reversed(ATTRIBUTES):
+        if attribute.settable:
+            command = attribute.add_option(command)
+    return command
