@@ -373,10 +373,10 @@ class Region(Mapped, Generic[T]):
             return notebook.facts(repr(self), {})
         rows = [("some_int", "i32", self.some_int), ("ready", "bool", self.ready)]
         with suppress(LayoutError):
-            values = self.layout.parse(
-                os.pread(self._descriptor(), self.layout.size, LAYOUT_OFFSET)
-            )
-            rows += [(field.name, _type(field), values[field.name]) for field in self.layout.fields]
+            layout = self.layout
+            atomic.check_atomic(layout.size)
+            values = layout.parse(os.pread(self._descriptor(), layout.size, LAYOUT_OFFSET))
+            rows += [(field.name, _type(field), values[field.name]) for field in layout.fields]
         return notebook.grid(("field", "type", "value"), rows, repr(self))
 
     @property

@@ -62,6 +62,8 @@ def test_tables_for_notebooks_are_of_regions_lists_and_recordings() -> None:
     assert "closed" in texts[-1]
     assert repr(sample).startswith(f"<rtshm.Sample {sample.tick}: {sample.lateness_ns} ns late")
     assert "{'speed': 2.5, 'mode': 0}" in repr(sample)
+    with rtshm.testing.region("speed:f64 large:u8[8000]", size=8192) as local:
+        assert "speed" not in local._repr_html_()
     regions = _Regions([region("motor", layout="a:f64"), region("pump", layout="<b>")])
     assert repr(regions) == "<rtshm.control regions: motor, pump>"
     texts.append(regions._repr_html_())
