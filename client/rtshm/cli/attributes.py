@@ -177,20 +177,20 @@ ATTRIBUTES = (
     ),
     Attribute(
         *("phase", "phase_ns", TIME),
-        help="Tick at the multiples of the period on the clock, and this much later.",
+        help="Tick at multiples of the period on the clock, plus this offset.",
         settable=True,
         none="none",
     ),
     Attribute(
         *("lead", "lead_ns", TIME),
-        help="Busy-wait this long before each deadline, so that less makes a tick late; "
-        "default: 0ns.",
+        help="Busy-wait this long before each deadline, so that an interrupt that comes late by "
+        "less does not make the tick late; default: 0ns.",
         settable=True,
     ),
     Attribute(
         *("cpu-latency", "cpu_latency_ns", TIME),
-        help="Keep the timer's cpu out of idle states that take longer to leave; default: 0ns, "
-        "for any.",
+        help="Keep the timer's cpu out of idle states that take longer than this to leave; "
+        "default: 0ns, no limit.",
         settable=True,
     ),
     Attribute(
