@@ -44,6 +44,7 @@ RECORDING = 1.5
 OF_BARE = 1.5
 OF_BPF = 0.7
 EMPTY_TASK = 60
+SAMPLE = 83
 
 
 def loop() -> None:
@@ -153,5 +154,6 @@ def measure(figures: Figures) -> None:
     figures.add("an idle tick / a BPF timer's", idle / of_a_bpf_timer, most=OF_BPF)
     figures.add("an idle tick / one of BPF on perf's cpu-clock", idle / of_perf)
     figures.add("a tick that records / one that does not", recording / idle, most=RECORDING)
+    figures.add("a sample of 24 bytes, more", recording - idle, "instructions", most=SAMPLE)
     figures.add("  with 8 readers / one that does not", watched / idle, most=RECORDING)
     figures.add("an empty task, more", task - idle, "instructions", most=EMPTY_TASK)
