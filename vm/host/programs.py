@@ -39,6 +39,8 @@ class Program:
     headers: tuple[str, ...] = ()
     """Patterns of what the sources include from elsewhere in the checkout."""
     package: str = ""
+    root: tuple[str, ...] = ()
+    """The packages of a root of its own to compile in, in place of the guest's."""
 
 
 def of(table: Table, source: Path, programs: Iterable[Program]) -> dict[str, bytes]:
@@ -55,7 +57,12 @@ def of(table: Table, source: Path, programs: Iterable[Program]) -> dict[str, byt
 
 
 def compiled(table: Table, texts: Mapping[str, str], program: Program) -> bytes:
-    root = image.root(table, table.space.suite)
+    suite = table.space.suite
+    root = (
+        image.plain_root("compilers", suite, program.root)
+        if program.root
+        else image.root(table, suite)
+    )
 
     def build(path: Path) -> None:
         write(path, texts)
