@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     outcome = machine.run(
         payload.TABLE,
         kernel,
-        payload.of(payload.CHECKOUT, kernel),
+        payload.of(payload.CHECKOUT, kernel, tasks=False),
         "sh demo/value.sh",
         icount=arguments.icount,
         warm=not arguments.cold,

@@ -57,11 +57,12 @@ def made(of: click.Command, parent: click.Context | None) -> click.Context:
 
 
 def described(context: click.Context) -> Iterator[str]:
-    """The subsection of a command."""
+    """The subsection of a command; those of its own commands follow."""
     of = context.command
-    yield f".Ss {of.name}"
+    path = context.command_path.partition(" ")[2]
+    yield f".Ss {path}"
     yield ".Nm"
-    yield f".Cm {of.name}"
+    yield f".Cm {path}"
     for piece in of.collect_usage_pieces(context):
         name = piece.removesuffix("...")
         optional = "Op " if name.startswith("[") else ""
@@ -77,6 +78,9 @@ def described(context: click.Context) -> Iterator[str]:
             yield f".It {' '.join(map(argument, words))}"
             yield from text(help)
         yield ".El"
+    if isinstance(of, click.Group):
+        for name in of.list_commands(context):
+            yield from described(made(of.commands[name], context))
 
 
 def argument(word: str) -> str:

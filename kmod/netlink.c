@@ -24,7 +24,7 @@ static struct genl_family rtshm_nl_family;
 static bool rtshm_nl_up;
 
 /* Returns the text of a string attribute, NULL if more follows its end. */
-static const char *rtshm_nl_text(const struct nlattr *attr)
+const char *rtshm_nl_text(const struct nlattr *attr)
 {
 	const char *text = nla_data(attr);
 

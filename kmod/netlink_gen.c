@@ -63,8 +63,30 @@ const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_CPU_LATENCY_NS
 	[RTSHM_A_REGION_RESET_COUNTERS] = { .type = NLA_FLAG, },
 };
 
+/* RTSHM_CMD_TASK_NEW - do */
+const struct nla_policy rtshm_task_new_nl_policy[RTSHM_A_TASK_REQUEST_UNBOUNDED + 1] = {
+	[RTSHM_A_TASK_REQUEST_REGION] = { .type = NLA_NUL_STRING, },
+	[RTSHM_A_TASK_REQUEST_NAME] = { .type = NLA_NUL_STRING, },
+	[RTSHM_A_TASK_REQUEST_PROG_FD] = { .type = NLA_U32, },
+	[RTSHM_A_TASK_REQUEST_UNBOUNDED] = { .type = NLA_FLAG, },
+};
+
+/* RTSHM_CMD_TASK_SET - do */
+const struct nla_policy rtshm_task_set_nl_policy[RTSHM_A_TASK_REQUEST_UNBOUNDED + 1] = {
+	[RTSHM_A_TASK_REQUEST_REGION] = { .type = NLA_NUL_STRING, },
+	[RTSHM_A_TASK_REQUEST_NAME] = { .type = NLA_NUL_STRING, },
+	[RTSHM_A_TASK_REQUEST_PROG_FD] = { .type = NLA_U32, },
+	[RTSHM_A_TASK_REQUEST_UNBOUNDED] = { .type = NLA_FLAG, },
+};
+
+/* RTSHM_CMD_TASK_DEL - do */
+const struct nla_policy rtshm_task_del_nl_policy[RTSHM_A_TASK_REQUEST_NAME + 1] = {
+	[RTSHM_A_TASK_REQUEST_REGION] = { .type = NLA_NUL_STRING, },
+	[RTSHM_A_TASK_REQUEST_NAME] = { .type = NLA_NUL_STRING, },
+};
+
 /* Ops table for rtshm */
-const struct genl_ops rtshm_nl_ops[4] = {
+const struct genl_ops rtshm_nl_ops[7] = {
 	{
 		.cmd		= RTSHM_CMD_REGION_GET,
 		.doit		= rtshm_nl_region_get_doit,
@@ -89,6 +111,24 @@ const struct genl_ops rtshm_nl_ops[4] = {
 		.doit		= rtshm_nl_region_set_doit,
 		.policy		= rtshm_region_set_nl_policy,
 		.maxattr	= RTSHM_A_REGION_CPU_LATENCY_NS,
+	},
+	{
+		.cmd		= RTSHM_CMD_TASK_NEW,
+		.doit		= rtshm_nl_task_new_doit,
+		.policy		= rtshm_task_new_nl_policy,
+		.maxattr	= RTSHM_A_TASK_REQUEST_UNBOUNDED,
+	},
+	{
+		.cmd		= RTSHM_CMD_TASK_SET,
+		.doit		= rtshm_nl_task_set_doit,
+		.policy		= rtshm_task_set_nl_policy,
+		.maxattr	= RTSHM_A_TASK_REQUEST_UNBOUNDED,
+	},
+	{
+		.cmd		= RTSHM_CMD_TASK_DEL,
+		.doit		= rtshm_nl_task_del_doit,
+		.policy		= rtshm_task_del_nl_policy,
+		.maxattr	= RTSHM_A_TASK_REQUEST_NAME,
 	},
 };
 

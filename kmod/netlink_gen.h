@@ -19,8 +19,14 @@ extern const struct nla_policy rtshm_region_del_nl_policy[RTSHM_A_REGION_NAME + 
 
 extern const struct nla_policy rtshm_region_set_nl_policy[RTSHM_A_REGION_CPU_LATENCY_NS + 1];
 
+extern const struct nla_policy rtshm_task_new_nl_policy[RTSHM_A_TASK_REQUEST_UNBOUNDED + 1];
+
+extern const struct nla_policy rtshm_task_set_nl_policy[RTSHM_A_TASK_REQUEST_UNBOUNDED + 1];
+
+extern const struct nla_policy rtshm_task_del_nl_policy[RTSHM_A_TASK_REQUEST_NAME + 1];
+
 /* Ops table for rtshm */
-extern const struct genl_ops rtshm_nl_ops[4];
+extern const struct genl_ops rtshm_nl_ops[7];
 
 int rtshm_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info);
 int rtshm_nl_region_get_dumpit(struct sk_buff *skb,
@@ -28,6 +34,9 @@ int rtshm_nl_region_get_dumpit(struct sk_buff *skb,
 int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info);
 int rtshm_nl_region_del_doit(struct sk_buff *skb, struct genl_info *info);
 int rtshm_nl_region_set_doit(struct sk_buff *skb, struct genl_info *info);
+int rtshm_nl_task_new_doit(struct sk_buff *skb, struct genl_info *info);
+int rtshm_nl_task_set_doit(struct sk_buff *skb, struct genl_info *info);
+int rtshm_nl_task_del_doit(struct sk_buff *skb, struct genl_info *info);
 
 enum {
 	RTSHM_NLGRP_REGIONS,

@@ -54,7 +54,11 @@ static int rtshm_nl_fill_tasks(struct sk_buff *skb, struct rtshm_region *region)
 		    rtshm_nl_put_u64(skb, RTSHM_A_TASK_TICKS, now.ticks) ||
 		    rtshm_nl_put_u64(skb, RTSHM_A_TASK_TIME_MAX_NS, now.time_max_ns) ||
 		    rtshm_nl_put_u64(skb, RTSHM_A_TASK_OVERRUNS, now.overruns) ||
-		    nla_put_u8(skb, RTSHM_A_TASK_STOPPED, now.stopped))
+		    nla_put_u8(skb, RTSHM_A_TASK_STOPPED, now.stopped) ||
+		    nla_put_u32(skb, RTSHM_A_TASK_RECORD_BYTES, now.layout_bytes) ||
+		    (now.prog_id && nla_put_u32(skb, RTSHM_A_TASK_PROG_ID, now.prog_id)) ||
+		    (now.insns_max &&
+		     nla_put_u32(skb, RTSHM_A_TASK_INSNS_MAX, now.insns_max)))
 			return -EMSGSIZE;
 		nla_nest_end(skb, nest);
 	}

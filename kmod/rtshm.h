@@ -14,7 +14,9 @@
  *     region.c     one region: device nodes, bring-up, tear-down
  *     state_dev.c  /dev/rtshm/<name>     samples.c  /dev/rtshm/<name>.samples
  *     registry.c   all regions: find, make, change, remove
+ *     bpf.c        BPF programs as tasks
  *     netlink.c    the control plane     netlink_message.c  what it tells of a region
+ *     netlink_task.c  the requests about tasks
  *     main.c       module parameters, order of loading and unloading
  */
 #ifndef RTSHM_H

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from rtshm.control import Overrun as Overrun
     from rtshm.control import PrintMode as PrintMode
     from rtshm.control import RegionInfo as RegionInfo
-    from rtshm.control import Task as Task
+    from rtshm.control import TaskInfo as TaskInfo
     from rtshm.devmem import DevMem as DevMem
     from rtshm.devmem import open_devmem as open_devmem
     from rtshm.errors import AccessError as AccessError
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from rtshm.errors import IncompatibleError as IncompatibleError
     from rtshm.errors import LayoutError as LayoutError
     from rtshm.errors import ModuleNotLoadedError as ModuleNotLoadedError
+    from rtshm.errors import ProgramError as ProgramError
     from rtshm.errors import RefusedError as RefusedError
     from rtshm.errors import RegionDeletedError as RegionDeletedError
     from rtshm.errors import RegionExistsError as RegionExistsError
@@ -65,16 +66,20 @@ if TYPE_CHECKING:
     from rtshm.region import open as open
     from rtshm.samples import Sample as Sample
     from rtshm.samples import Samples as Samples
+    from rtshm.task import Task as Task
 
 # Each name is imported when it is first used. This and the imports inside functions of the
 # package are for the heavy libraries, pyroute2, construct, numpy and those that draw: to import
 # pyroute2 takes longer than most programs and commands without it, two seconds under emulation.
 _HOMES = {
-    "control": ("Changed Clock Control Counters Created Deleted Overrun PrintMode RegionInfo Task"),
+    "control": (
+        "Changed Clock Control Counters Created Deleted Overrun PrintMode RegionInfo TaskInfo"
+    ),
     "devmem": "DevMem open_devmem",
     "errors": (
         "AccessError ClosedError ExtraError IncompatibleError LayoutError ModuleNotLoadedError "
-        "RefusedError RegionDeletedError RegionExistsError RegionNotFoundError RtshmError"
+        "ProgramError RefusedError RegionDeletedError RegionExistsError RegionNotFoundError "
+        "RtshmError"
     ),
     "layout": "Layout struct",
     "layout.types": "Array bool8 f32 f64 i8 i16 i32 i64 u8 u16 u32 u64",
@@ -84,6 +89,7 @@ _HOMES = {
     "recording.recorder": "Recorder",
     "region": "Region create open",
     "samples": "Sample Samples",
+    "task": "Task",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}
 __all__ = sorted(_HOME)

@@ -74,6 +74,10 @@ class LayoutError(RtshmError, ValueError):
     """A layout that cannot be mapped in place; the message names the field and the reason."""
 
 
+class ProgramError(RtshmError, ValueError):
+    """A BPF program that the compiler or the verifier refused; str() has what they said."""
+
+
 class ExtraError(RtshmError, ImportError):
     """A library that one of the package's extras brings is missing; the message says which."""
 

@@ -101,6 +101,8 @@ struct rtshm_task {
 	u64			time_max_ns;
 	u64			overruns;
 	u32			long_in_row;
+	u32			prog_id;	/* see bpf.c */
+	u32			insns_max;
 	bool			stopped;
 	bool			told;
 };

@@ -11,7 +11,7 @@ import yaml
 from rich.console import Console
 from rtshm.cli import render, top
 from rtshm.cli.parameters import CLOCKS, PRINT_MODES
-from rtshm.control import Changed, Clock, Created, Deleted, Overrun, PrintMode, Task
+from rtshm.control import Changed, Clock, Created, Deleted, Overrun, PrintMode, TaskInfo
 
 from tests.host.cli import counters, region
 
@@ -127,18 +127,21 @@ def test_show_says_where_raw_memory_is(phys: int, keep: bool, memory: str) -> No
 
 
 def test_show_has_the_tasks_and_the_grid() -> None:
-    tasks = (Task("pid", 1000, 1234, 5, False), Task("log", 3, 600_000, 3, True))
+    tasks = (
+        TaskInfo("pid", 1000, 1234, 5, False, 24, 7, 120),
+        TaskInfo("log", 3, 600_000, 3, True),
+    )
     page = render.region_page(region(tasks=tasks, task_budget_ns=20_000, phase_ns=0), 80)
     assert "  grid          monotonic, phase 0ns" in page
     assert page[-3:] == [
-        "  TASK  TICKS   LONGEST     OVERRUNS  STATE",
-        "  pid    1000    1.2 us  5 (of 20us)  runs",
-        "  log       3  600.0 us  3 (of 20us)  stopped",
+        "  TASK  TICKS   LONGEST     OVERRUNS              MOST  STATE",
+        "  pid    1000    1.2 us  5 (of 20us)  120 instructions  runs",
+        "  log       3  600.0 us  3 (of 20us)                 -  stopped",
     ]
-    start = region(clock=Clock.TAI, start_ns=7, tasks=(Task("pid", 0, 0, 0, False),))
+    start = region(clock=Clock.TAI, start_ns=7, tasks=(TaskInfo("pid", 0, 0, 0, False),))
     page = render.region_page(start, 80)
     assert "  grid          tai, from 7 ns on" in page
-    assert page[-1].split() == ["pid", "0", "-", "0", "(no", "budget)", "runs"]
+    assert page[-1].split() == ["pid", "0", "-", "0", "(no", "budget)", "-", "runs"]
     page = render.region_page(region(lead_ns=12_500), 80)
     assert "  grid          monotonic, from the first tick on, waited for 12.5us" in page
 
@@ -238,7 +241,7 @@ def test_no_line_is_wider_than_a_narrow_terminal_and_what_is_left_out_is_named()
         "a-name-as-long-as-names-may-be1",
         id=3,
         layout="speed:f64 gain:f32 mode:u8",
-        tasks=(Task("pid", 1000, 1234, 5, False),),
+        tasks=(TaskInfo("pid", 1000, 1234, 5, False),),
         print=PrintMode.EVERY_TICK,
     )
     regions = [DEFAULT, MOTOR, long]

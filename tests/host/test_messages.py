@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from rtshm import control
-from rtshm.control import Clock, Control, Counters, PrintMode, RegionInfo, Task, messages
+from rtshm.control import Clock, Control, Counters, PrintMode, RegionInfo, TaskInfo, messages
 from rtshm.control.messages import Command, decode, encode
 
 from tests.lib import spec as ynl
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 NESTED = 0x8000
+SETS = ("region", "counters", "task", "task-request")
 
 
 # What the spec and the declared messages say, in the same words.
@@ -34,7 +35,7 @@ def of_spec(spec: dict[str, Any]) -> dict[str, Any]:
         "operations": ynl.numbers(spec["operations"]["list"], 1),
         "print modes": ynl.numbers(ynl.definition(spec, "print-mode")["entries"], 0),
         "bins": ynl.definition(spec, "lateness-bins")["value"],
-        **{name: _attributes_of_spec(spec, name) for name in ("region", "counters", "task")},
+        **{name: _attributes_of_spec(spec, name) for name in SETS},
         "clocks": ynl.numbers(ynl.definition(spec, "clock")["entries"], 0),
     }
 
@@ -61,6 +62,7 @@ def of_messages() -> dict[str, Any]:
         "region": _attributes_of(messages.region),
         "counters": _attributes_of(messages.counters),
         "task": _attributes_of(messages.task),
+        "task-request": _attributes_of(messages.task_request),
         "clocks": {name: number for number, name in messages.CLOCKS.items()},
     }
 
@@ -173,6 +175,18 @@ def test_control_takes_what_the_requests_of_the_spec_take() -> None:
         assert taken == ynl.operation(spec, name)["do"]["request"]["attributes"]
 
 
+def test_control_takes_what_the_requests_about_tasks_take() -> None:
+    spec = ynl.load()
+    for name, method in {
+        "task-new": Control.add_task,
+        "task-set": Control.replace_task,
+        "task-del": Control.remove_task,
+    }.items():
+        _, *parameters = inspect.signature(method).parameters
+        asked = ynl.operation(spec, name)["do"]["request"]["attributes"]
+        assert [_dashed(name) for name in parameters] == asked
+
+
 def test_region_info_has_what_the_replies_of_the_spec_have() -> None:
     spec = ynl.load()
     for name in ("region-get", "region-new", "region-set"):
@@ -181,7 +195,7 @@ def test_region_info_has_what_the_replies_of_the_spec_have() -> None:
     counters = [entry["name"] for entry in ynl.attributes(spec, "counters")]
     assert ["pad", *(_dashed(field.name) for field in fields(Counters))] == counters
     task = [entry["name"] for entry in ynl.attributes(spec, "task")]
-    assert ["pad", *(_dashed(field.name) for field in fields(Task))] == task
+    assert ["pad", *(_dashed(field.name) for field in fields(TaskInfo))] == task
     assert [str(mode) for mode in PrintMode] == list(messages.PRINT_MODES.values())
     assert [str(clock) for clock in Clock] == list(messages.CLOCKS.values())
 
@@ -223,6 +237,7 @@ TASKS = [
         attribute(2, b"log\0"),
         *(attribute(3 + i, u64(2**64 - 1)) for i in range(3)),
         attribute(6, b"\1"),
+        *(attribute(7 + i, u32(2**32 - 1 - i)) for i in range(3)),
     ),
 ]
 REGION = (
@@ -272,7 +287,10 @@ INFO = RegionInfo(
     start_ns=6,
     task_budget_ns=7,
     task_long_max=8,
-    tasks=(Task("pid", 0, 1, 2, False), Task("log", 2**64 - 1, 2**64 - 1, 2**64 - 1, True)),
+    tasks=(
+        TaskInfo("pid", 0, 1, 2, False),
+        TaskInfo("log", *[2**64 - 1] * 3, True, 2**32 - 1, 2**32 - 2, 2**32 - 3),
+    ),
     phys=2**40,
     keep=True,
     lead_ns=9,
@@ -310,6 +328,20 @@ def test_request_is_the_bytes_built_by_hand() -> None:
     )
     assert every == message(2, REGION[0], *REGION[2:12], *REGION[14:22])
     assert encode(Command.REGION_SET, reset_counters=True) == message(4, attribute(27, b""))
+
+
+def test_request_about_a_task_is_the_bytes_built_by_hand() -> None:
+    named = attribute(1, b"motor\0"), attribute(2, b"pid\0")
+    task = {"region": "motor", "name": "pid"}
+    assert encode(Command.TASK_DEL, **task) == message(10, *named)
+    for command in (Command.TASK_NEW, Command.TASK_SET):
+        program = attribute(3, u32(7))
+        made = encode(command, **task, prog_fd=7, unbounded=None)
+        assert made == message(command, *named, program)
+        made = encode(command, **task, prog_fd=7, unbounded=True)
+        assert made == message(command, *named, program, attribute(4, b""))
+    with pytest.raises(OverflowError, match="prog-fd: -1 is no u32"):
+        encode(Command.TASK_NEW, **task, prog_fd=-1)
 
 
 def test_reply_built_by_hand_is_the_region() -> None:

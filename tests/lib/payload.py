@@ -79,6 +79,26 @@ BPF = (
 UAPI = (f"{HEADERS}/linux/*.h",)
 STREAMS = "tests/lib/streams.h"
 
+# BPF programs for the tick, compiled as client/rtshm/bpf.py does it: see there.
+TASK = (
+    *("clang", "-O2", "-g", "-Wall", "-Werror", "-target", "bpf", "-mcpu=v3", "-c"),
+    *("-I", "/build/client/examples", "-idirafter", "/usr/include/x86_64-linux-gnu"),
+)
+TASK_ROOT = ("clang", "libbpf-dev", "python3-construct")
+TASK_HEADER = "client/examples/rtshm_region.h"
+TASKS = [
+    programs.Program(
+        str(path.parent.relative_to(CHECKOUT)),
+        path.with_suffix(".o").name,
+        path.name,
+        TASK,
+        (TASK_HEADER, "tests/module/tasks/*.h"),
+        root=TASK_ROOT,
+    )
+    for folder in ("client/examples", "tests/module/tasks")
+    for path in sorted((CHECKOUT / folder).glob("*.bpf.c"))
+]
+
 PROGRAMS = (
     programs.Program("client/rtshm", "_publish.abi3.so", "_publish.c", EXTENSION, UAPI),
     programs.Program("tests/stress", "stress", "*.[ch]", CC, (*UAPI, STREAMS)),
@@ -131,16 +151,18 @@ def of(
     table: Table = TABLE,
     variables: Sequence[str] = (),
     symbols: bool = False,
+    tasks: bool = True,
     extra: Mapping[str, bytes] | None = None,
 ) -> Payload:
     """A checkout with its modules, built with kbuild's `variables`, and its programs.
 
-    `extra` are further files for the guest's copy, by path.
+    `tasks` are those in BPF, which take a clang; `extra` are further files for the guest's
+    copy, by path.
     """
 
     def made() -> Files:
         return {
-            **programs.of(table, source, PROGRAMS),
+            **programs.of(table, source, [*PROGRAMS, *(TASKS if tasks else ())]),
             **programs.bytecode(table, source, "client/rtshm"),
             **(extra or {}),
         }

@@ -174,7 +174,7 @@ def test_long_task_overruns_its_budget_and_is_stopped_when_asked(
     run("add 1 long")
     (PARAMETERS / "spin_ns").write_text("6000000")
 
-    def task() -> rtshm.Task:
+    def task() -> rtshm.TaskInfo:
         return control.get("long").tasks[0]
 
     wait_until(lambda: task().overruns > 2, "overruns of the budget")
@@ -206,7 +206,8 @@ def test_reset_counters_are_those_of_tasks_too(control: rtshm.Control) -> None:
     wait_until(lambda: control.get("r").tasks[0].overruns > 2, "overruns of the budget")
     control.set("r", period=3_600_000_000_000)
     time.sleep(0.1)
-    assert control.set("r", reset_counters=True).tasks == (rtshm.Task("probe0", 0, 0, 0, False),)
+    reset = rtshm.TaskInfo("probe0", 0, 0, 0, False, AT_MADE + 8 * WORDS - 8)
+    assert control.set("r", reset_counters=True).tasks == (reset,)
 
 
 def test_task_and_write_see_each_other_whole(control: rtshm.Control) -> None:

@@ -9,7 +9,7 @@ import sys
 from typing import NoReturn
 
 from rtshm.durations import time_text
-from rtshm.errors import ExtraError, LayoutError, RefusedError
+from rtshm.errors import ExtraError, LayoutError, ProgramError, RefusedError
 
 
 def main() -> NoReturn:
@@ -28,7 +28,7 @@ def main() -> NoReturn:
         sys.exit(_refusal(error))
     except MemoryError:
         sys.exit("rtshm: not enough memory (ulimit -v, or the cgroup's memory.max)")
-    except (LayoutError, ExtraError) as error:
+    except (LayoutError, ExtraError, ProgramError) as error:
         sys.exit(_lines(str(error), error))
 
 

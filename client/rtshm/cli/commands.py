@@ -25,6 +25,7 @@ from rtshm.cli.save import load, save
 from rtshm.cli.scope import scope
 from rtshm.cli.state import read, write
 from rtshm.cli.stream import stream
+from rtshm.cli.task import task
 from rtshm.cli.top import top
 from rtshm.kernel_files import module_version
 
@@ -64,6 +65,7 @@ for command in (
     *(list_, show, top, scope, stream, events),
     *(record, recover, play, plot),
     *(create, set_, delete),
+    task,
     *(save, load),
     *(log, doctor, completion),
 ):

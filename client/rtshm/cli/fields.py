@@ -101,14 +101,15 @@ def _overlap(one: Place, other: Place) -> bool:
 
 @click.command()
 @name_argument
-def header(name: str) -> None:
+@click.option("--bpf", is_flag=True, help="For BPF programs that run in its ticks: see task.")
+def header(name: str, bpf: bool) -> None:
     """Print a C header that declares the fields of a region.
 
     As struct region_NAME, which begins right after struct rtshm_word.
     """
     with _usage():
         layout = _stored(name)
-    click.echo(layout.declaration(f"region_{name.replace('-', '_')}"), nl=False)
+    click.echo(layout.declaration(f"region_{name.replace('-', '_')}", bpf=bpf), nl=False)
 
 
 def _stored(name: str) -> rtshm.Layout:

@@ -19,7 +19,7 @@ from rtshm.cli.units import (
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rtshm.control import Event, RegionInfo
+    from rtshm.control import Event, RegionInfo, TaskInfo
 
 # A bar is never narrower: a line too long is easier to read than no bar.
 BAR_MIN = 10
@@ -84,6 +84,10 @@ def _total(widths: Sequence[int]) -> int:
 def _widths(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> list[int]:
     lines = [[column[1:] for column in columns], *rows]
     return [max(map(len, cells)) for cells in zip(*lines, strict=True)]
+
+
+TASK_COLUMNS = "<TASK >TICKS >LONGEST >OVERRUNS >MOST <STATE".split()
+TASK_LEAST = ("TICKS", "OVERRUNS", "MOST", "LONGEST")
 
 
 def _cut(text: str, most: int) -> str:
@@ -190,19 +194,50 @@ def _grid(region: RegionInfo) -> str:
 
 
 def task_list(region: RegionInfo, width: int | None = None) -> list[str]:
-    columns = "<TASK >TICKS >LONGEST >OVERRUNS <STATE".split()
-    budget = f"of {time_text(region.task_budget_ns)}" if region.task_budget_ns else "no budget"
+    rows = [_task_cells(region, task) for task in region.tasks]
+    return table(TASK_COLUMNS, rows, width, TASK_LEAST)
+
+
+def all_tasks(regions: Iterable[RegionInfo], width: int | None = None) -> list[str]:
     rows = [
-        [
-            task.name,
-            str(task.ticks),
-            measured(task.time_max_ns) if task.ticks else "-",
-            f"{task.overruns} ({budget})",
-            "stopped" if task.stopped else "runs",
-        ]
-        for task in region.tasks
+        [region.name, *_task_cells(region, task)] for region in regions for task in region.tasks
     ]
-    return table(columns, rows, width, ("TICKS", "OVERRUNS", "LONGEST"))
+    return table(["<REGION", *TASK_COLUMNS], rows, width, TASK_LEAST)
+
+
+def _task_cells(region: RegionInfo, task: TaskInfo) -> list[str]:
+    budget = f"of {time_text(region.task_budget_ns)}" if region.task_budget_ns else "no budget"
+    return [
+        task.name,
+        str(task.ticks),
+        measured(task.time_max_ns) if task.ticks else "-",
+        f"{task.overruns} ({budget})",
+        _most(task),
+        "stopped" if task.stopped else "runs",
+    ]
+
+
+def _most(task: TaskInfo) -> str:
+    """What a BPF program runs in a tick at most."""
+    if task.prog_id is None:
+        return "-"
+    return "no bound" if task.insns_max is None else f"{task.insns_max} instructions"
+
+
+def task_page(region: RegionInfo, task: TaskInfo) -> list[str]:
+    """All that is known of a task."""
+    headings = (column[1:].lower() for column in TASK_COLUMNS)
+    facts = dict(zip(headings, _task_cells(region, task), strict=True))
+    facts["record"] = f"its first {task.record_bytes} bytes"
+    facts["program"] = "of a module" if task.prog_id is None else f"BPF, id {task.prog_id}"
+    name = facts.pop("task")
+    lines = [f"{region.name}: {name}", *(f"  {key:<14}{value}" for key, value in facts.items())]
+    return lines
+
+
+def task_json(region: RegionInfo, task: TaskInfo) -> dict[str, Any]:
+    """Every field, and the name of the region."""
+    return {"region": region.name, **_dashes(asdict(task))}
 
 
 def histogram(bins: Sequence[int], width: int) -> list[str]:

@@ -63,11 +63,11 @@ class Clock(enum.StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """Code of another module that the ticks of a region run, and what they counted of it."""
+class TaskInfo:
+    """Code that the ticks of a region run, of another module or in BPF, and what they counted."""
 
     name: str
-    """As its module gave it."""
+    """No other task of the region has it."""
     ticks: int
     """How often it ran since it was added, or the counters were reset."""
     time_max_ns: int
@@ -76,6 +76,13 @@ class Task:
     """How often it took longer than the region's task_budget_ns."""
     stopped: bool
     """Whether it was stopped for its length, by task_long_max."""
+    record_bytes: int = 0
+    """Bytes of the record, from its beginning, within which it stays."""
+    prog_id: int | None = None
+    """Id of the BPF program, as bpftool shows it; None for a task of a module."""
+    insns_max: int | None = None
+    """Most BPF instructions that it runs in a tick, a call of a helper being one; None if there is
+    no bound."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +156,7 @@ class RegionInfo:
     """A task that takes more ns in a tick has an overrun; 0: there is no budget."""
     task_long_max: int = 0
     """A task that takes longer than half the period so many ticks in a row is stopped; 0: never."""
-    tasks: tuple[Task, ...] = ()
+    tasks: tuple[TaskInfo, ...] = ()
     """In the order of running."""
     phys: int | None = None
     """Physical address of its raw memory; 0 for who has not CAP_SYS_RAWIO, and in events. None:
@@ -456,6 +463,32 @@ class Control(_Linked):
             self._ask(lambda: self._link.dump(self._family.id, messages.encode(Command.REGION_GET)))
         )
 
+    def add_task(self, region: str, name: str, prog_fd: int, *, unbounded: bool = False) -> None:
+        """Run a loaded BPF program in each tick of a region: rtshm.Task loads it, too.
+
+        `prog_fd` is the descriptor of a program of the type raw_tracepoint_writable; the task
+        holds the program, so the descriptor may be closed. `unbounded` accepts one although
+        nothing bounds its instructions, in a region that has a task_long_max. Raises OSError:
+        EEXIST, ENOENT, ENOSPC, EINVAL, ERANGE, EOPNOTSUPP for a map of another type, EPERM.
+        """
+        self._task(Command.TASK_NEW, region, name, prog_fd=prog_fd, unbounded=unbounded or None)
+
+    def replace_task(
+        self, region: str, name: str, prog_fd: int, *, unbounded: bool = False
+    ) -> None:
+        """Replace the program of a BPF task: each tick runs the old one or the new one.
+
+        Raises OSError: ESRCH if the region has no BPF task of the name, and as add_task().
+        """
+        self._task(Command.TASK_SET, region, name, prog_fd=prog_fd, unbounded=unbounded or None)
+
+    def remove_task(self, region: str, name: str) -> None:
+        """Remove a BPF task; it does not run any more on return.
+
+        Raises OSError: ENOENT, ESRCH if the region has no BPF task of the name, EPERM.
+        """
+        self._task(Command.TASK_DEL, region, name)
+
     def watch(self, timeout: Timeout = None) -> Watch:
         """What happens to regions from now on, for `timeout` (seconds if a number; None: ever)."""
         self._check_open()
@@ -466,11 +499,17 @@ class Control(_Linked):
         return _region(messages.decode(reply)[1])
 
     def _request(self, command: Command, name: str, **values: object) -> Sequence[bytes]:
-        message = messages.encode(command, name=name, **values)
+        return self._send(name, messages.encode(command, name=name, **values))
+
+    def _task(self, command: Command, region: str, name: str, **values: object) -> None:
+        message = messages.encode(command, region=region, name=name, **values)
+        self._send(f"{region}: {name}", message)
+
+    def _send(self, where: str, message: bytearray) -> Sequence[bytes]:
         try:
             return self._ask(lambda: self._link.request(self._family.id, message))
         except OSError as error:
-            raise refused(error, name, control_remedy(error.errno)) from None
+            raise refused(error, where, control_remedy(error.errno)) from None
 
     def _ask(self, ask: Callable[[], Sequence[bytes]]) -> Sequence[bytes]:
         self._check_open()
@@ -654,7 +693,9 @@ def _region(values: dict[str, Any]) -> RegionInfo:
     values["counters"] = Counters(**values["counters"])
     values["clock"] = _known(Clock, values["clock"])
     tasks = values.get("tasks", [])
-    values["tasks"] = tuple(Task(**{**task, "stopped": bool(task["stopped"])}) for task in tasks)
+    values["tasks"] = tuple(
+        TaskInfo(**{**task, "stopped": bool(task["stopped"])}) for task in tasks
+    )
     return RegionInfo(**{"cpu": None, **values})
 
 

@@ -37,6 +37,9 @@ class Command(enum.IntEnum):
     REGION_NEW_NTF = 5
     REGION_DEL_NTF = 6
     REGION_SET_NTF = 7
+    TASK_NEW = 8
+    TASK_SET = 9
+    TASK_DEL = 10
 
 
 class counters(nla):
@@ -69,6 +72,9 @@ class task(nla):
         ("RTSHM_A_TASK_TIME_MAX_NS", "uint64"),
         ("RTSHM_A_TASK_OVERRUNS", "uint64"),
         ("RTSHM_A_TASK_STOPPED", "uint8"),
+        ("RTSHM_A_TASK_RECORD_BYTES", "uint32"),
+        ("RTSHM_A_TASK_PROG_ID", "uint32"),
+        ("RTSHM_A_TASK_INSNS_MAX", "uint32"),
     )
 
 
@@ -119,10 +125,22 @@ class region(genlmsg):
         value_map = CLOCKS
 
 
+class task_request(genlmsg):
+    prefix = "RTSHM_A_TASK_REQUEST_"
+    nla_map = (
+        ("RTSHM_A_TASK_REQUEST_UNSPEC", "none"),
+        ("RTSHM_A_TASK_REQUEST_REGION", "asciiz"),
+        ("RTSHM_A_TASK_REQUEST_NAME", "asciiz"),
+        ("RTSHM_A_TASK_REQUEST_PROG_FD", "uint32"),
+        ("RTSHM_A_TASK_REQUEST_UNBOUNDED", "flag"),
+    )
+
+
 # Attributes that come once for each of what they tell of.
 MULTIPLE = {"tasks"}
 
-_KINDS: dict[str, str] = dict(region.nla_map)
+_OF_TASKS = {Command.TASK_NEW, Command.TASK_SET, Command.TASK_DEL}
+_KINDS: dict[str, str] = dict((*region.nla_map, *task_request.nla_map))
 
 
 def encode(command: Command, **values: object) -> bytearray:
@@ -131,12 +149,12 @@ def encode(command: Command, **values: object) -> bytearray:
     Only what the wire cannot carry is refused: OverflowError for a number,
     ValueError for a text, TypeError. Limits are the kernel's.
     """
-    message = region()
+    message = task_request() if command in _OF_TASKS else region()
     message["cmd"] = command
     message["version"] = VERSION
     for field, value in values.items():
         if value is not None:
-            name = region.name2nla(field)
+            name = message.name2nla(field)
             message["attrs"].append((name, _checked(field.replace("_", "-"), _KINDS[name], value)))
     message.encode()
     encoded: bytearray = message.data

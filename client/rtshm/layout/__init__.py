@@ -172,14 +172,15 @@ class Layout:
         made: numpy.dtype[numpy.void] = numpy.dtype(_dtype(self._root))
         return made
 
-    def declaration(self, name: str) -> str:
+    def declaration(self, name: str, *, bpf: bool = False) -> str:
         """A C header that declares `struct <name>`, for user space (C and C++) and the kernel.
 
         It asserts sizes and offsets. The values of enums are constants
         <NAME>_<FIELD>_<ENTRY>; what a field is beyond its C type is in a
-        comment.
+        comment. `bpf` makes it one for BPF programs, with RECORD(tick) to get at
+        the record and struct rtshm_tick; it needs no other header.
         """
-        return c.declaration(name, self._root, self.text)
+        return c.declaration(name, self._root, self.text, bpf=bpf)
 
     @property
     def build(self) -> Callable[[Any], bytes]:

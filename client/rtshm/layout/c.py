@@ -51,12 +51,68 @@ _HEADER = """\
 """
 
 
-def declaration(name: str, struct: Field, text: str) -> str:
+_BPF_HEADER = """\
+/* For BPF programs in the tick of a region, whose record, after its first 8 bytes, is:
+ * {text}
+ */
+#ifndef _{guard}_BPF_H
+#define _{guard}_BPF_H
+
+typedef signed char __s8;
+typedef unsigned char __u8;
+typedef short __s16;
+typedef unsigned short __u16;
+typedef int __s32;
+typedef unsigned int __u32;
+typedef long long __s64;
+typedef unsigned long long __u64;
+
+#ifndef static_assert
+#define static_assert _Static_assert
+#endif
+#ifndef offsetof
+#define offsetof(type, member) __builtin_offsetof(type, member)
+#endif
+
+{declarations}
+
+/* What a program gets: a tick, as its tasks see it. */
+struct rtshm_tick {{
+	__u64 record;	/* see RECORD() */
+	__u64 number;	/* of the tick, from 1 */
+	__u64 time_ns;	/* CLOCK_MONOTONIC when it ran */
+	__u64 lateness_ns;
+	__u64 period_ns;
+	__u64 missed;	/* periods without a tick since the tick before */
+	__s64 some_int;	/* the value of the region's word, as this tick saw it */
+	__u64 announced;	/* whether this tick took it */
+}};
+
+/* The record: RECORD(tick)->field loads or stores the field once. The verifier does not
+ * know a pointer to it any more that the compiler has put on the stack: so it is loaded
+ * anew each time. An index must be a constant.
+ */
+#define RECORD(tick) ((volatile struct {name} *)*(volatile __u64 *)&(tick)->record)
+
+/* RTSHM_TASK int controller(struct rtshm_tick *tick) {{ ...; return 0; }} */
+#define RTSHM_TASK __attribute__((section("raw_tp.w"), used))
+
+/* RTSHM_LICENSE("GPL"); most helpers of the kernel are for GPL programs. */
+#define RTSHM_LICENSE(text) char _license[] __attribute__((section("license"), used)) = text
+
+#endif
+"""
+
+
+def declaration(name: str, struct: Field, text: str, *, bpf: bool = False) -> str:
     """A header with `struct <name>`, asserted to lie as the layout says."""
     if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) or name in RESERVED:
         raise LayoutError(f"{name!r} is no name for a C struct; give letters, digits and _ inside")
-    return _HEADER.format(
-        guard=name.upper(), text=text, declarations="\n\n".join(_declarations(name, struct))
+    return (_BPF_HEADER if bpf else _HEADER).format(
+        name=name,
+        guard=name.upper(),
+        text=text,
+        declarations="\n\n".join(_declarations(name, struct)),
     )
 
 

@@ -1,0 +1,206 @@
+"""BPF programs: compiled by clang, loaded by libbpf, or pinned or loaded by somebody else."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import operator
+import os
+import shutil
+import subprocess
+import sysconfig
+import tempfile
+import threading
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rtshm.errors import ProgramError, refused
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+HEADER = "rtshm_region.h"
+"""What a source includes: the declarations of the region that it is compiled for."""
+SECTION = "raw_tp.w"
+"""That of a program which is to be a task."""
+
+_TYPE = 24  # BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE of <linux/bpf.h>
+_MULTIARCH = Path("/usr/include", sysconfig.get_config_var("MULTIARCH") or "")
+# -g: the verifier shows the lines of the source. -mcpu=v3 is in every kernel from 5.1 on.
+_CLANG = ("clang", "-O2", "-g", "-Wall", "-target", "bpf", "-mcpu=v3")
+_INCLUDE = ("-idirafter", str(_MULTIARCH))
+_REMEDY = "loading a BPF program takes CAP_BPF and CAP_PERFMON: use sudo, outside of containers"
+
+_Print = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
+# libbpf has one function for all that it prints.
+_printing = threading.Lock()
+
+
+def compiled(source: Path, header: str) -> bytes:
+    """Compile a source that includes <rtshm_region.h>, whose text is `header`: the object.
+
+    Raises ProgramError with what clang says of it, or if there is no clang.
+    """
+    if not shutil.which(_CLANG[0]):
+        raise ProgramError(
+            f"{source}: there is no clang to compile it: apt-get install clang; or compile it "
+            "elsewhere, and give the object file"
+        )
+    with tempfile.TemporaryDirectory(prefix="rtshm-") as folder:
+        (Path(folder) / HEADER).write_text(header, encoding="utf-8")
+        made = Path(folder) / "program.o"
+        command = [*_CLANG, "-I", folder, *_INCLUDE, "-c", "-o", str(made), str(source)]
+        done = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
+        )
+        if done.returncode:
+            raise ProgramError(f"{source}: clang refuses it:\n{done.stderr.strip()}")
+        return made.read_bytes()
+
+
+@contextmanager
+def loaded(program: bytes, file: str, name: str) -> Iterator[int]:
+    """Load an object's program for the task `name`: its descriptor, in the context.
+
+    Of several programs it is the function of that name, and the others are not loaded.
+    Raises ProgramError with the verifier's words.
+    """
+    lib = _libbpf()
+    with _said(lib) as said:
+        handle = lib.bpf_object__open_mem(program, len(program), None)
+        number = ctypes.get_errno()
+    if not handle:
+        words = f"{file}: libbpf cannot read it ({os.strerror(number)})"
+        raise ProgramError("\n".join(filter(None, (words, _text(said)))))
+    try:
+        wanted = _chosen(lib, handle, file, name)
+        with _said(lib) as said:
+            error = -lib.bpf_object__load(handle)
+        # Without the rights the verifier is not asked.
+        if error == errno.EPERM:
+            raise refused(OSError(error, "the kernel does not load it"), file, _REMEDY)
+        if error:
+            words = _verifier(_text(said))
+            raise ProgramError(f"{file}: not loaded ({os.strerror(error)}):\n{words}")
+        yield lib.bpf_program__fd(wanted)
+    finally:
+        lib.bpf_object__close(handle)
+
+
+@contextmanager
+def descriptor(program: Any, name: str) -> Iterator[int]:
+    """The descriptor of a program for the task `name`, in the context.
+
+    `program` is an object file, a path where one is pinned, what has fileno() or
+    file_descriptor, or a number.
+    """
+    if isinstance(program, (str, os.PathLike)):
+        path = Path(program)
+        try:
+            data = path.read_bytes()
+        except OSError as error:
+            # So the BPF file system answers for what is pinned.
+            if error.errno != errno.EIO:
+                raise
+            fd = _pinned(path)
+            try:
+                yield fd
+            finally:
+                os.close(fd)
+            return
+        with loaded(data, str(path), name) as fd:
+            yield fd
+        return
+    number = getattr(program, "file_descriptor", None)
+    if number is None:
+        number = program.fileno() if hasattr(program, "fileno") else program
+    yield operator.index(number)
+
+
+def _pinned(path: Path) -> int:
+    fd: int = _libbpf().bpf_obj_get(os.fsencode(path))
+    if fd < 0:
+        raise refused(OSError(ctypes.get_errno(), ""), path, _REMEDY)
+    return fd
+
+
+def _chosen(lib: Any, handle: int, file: str, name: str) -> int:
+    """The program for a task, the only one of the object that will be loaded."""
+    programs: dict[str, int] = {}
+    found = lib.bpf_object__next_program(handle, None)
+    while found:
+        lib.bpf_program__set_autoload(found, False)
+        if lib.bpf_program__type(found) == _TYPE:
+            programs[lib.bpf_program__name(found).decode()] = found
+        found = lib.bpf_object__next_program(handle, found)
+    if not programs:
+        raise ProgramError(
+            f'{file}: no function of it is in the section "{SECTION}", as RTSHM_TASK of '
+            f"{HEADER} puts it"
+        )
+    wanted = name.replace("-", "_")
+    if len(programs) > 1 and wanted not in programs:
+        raise ProgramError(f"{file}: there is no program {wanted}; there are {', '.join(programs)}")
+    chosen = programs.get(wanted) or next(iter(programs.values()))
+    lib.bpf_program__set_autoload(chosen, True)
+    return chosen
+
+
+@cache
+def _libbpf() -> Any:
+    try:
+        lib = ctypes.CDLL("libbpf.so.1", use_errno=True)
+    except OSError:
+        raise ProgramError(
+            "there is no libbpf.so.1 to load it with: apt-get install libbpf1"
+        ) from None
+    pointer, text = ctypes.c_void_p, ctypes.c_char_p
+    for function, result, *arguments in (
+        ("bpf_object__open_mem", pointer, text, ctypes.c_size_t, pointer),
+        ("bpf_object__load", ctypes.c_int, pointer),
+        ("bpf_object__close", None, pointer),
+        ("bpf_object__next_program", pointer, pointer, pointer),
+        ("bpf_program__type", ctypes.c_int, pointer),
+        ("bpf_program__fd", ctypes.c_int, pointer),
+        ("bpf_program__name", text, pointer),
+        ("bpf_program__set_autoload", ctypes.c_int, pointer, ctypes.c_bool),
+        ("bpf_obj_get", ctypes.c_int, text),
+        ("libbpf_set_print", pointer, pointer),
+    ):
+        getattr(lib, function).restype = result
+        getattr(lib, function).argtypes = arguments
+    return lib
+
+
+@contextmanager
+def _said(lib: Any) -> Iterator[list[bytes]]:
+    """What libbpf prints in the context."""
+    said: list[bytes] = []
+    libc = ctypes.CDLL(None)
+
+    def keep(level: int, form: bytes, arguments: int) -> int:
+        text = ctypes.c_char_p()
+        if level < 2 and libc.vasprintf(ctypes.byref(text), form, ctypes.c_void_p(arguments)) >= 0:
+            said.append(text.value or b"")
+            libc.free(text)
+        return 0
+
+    callback = _Print(keep)
+    with _printing:
+        before = lib.libbpf_set_print(ctypes.cast(callback, ctypes.c_void_p))
+        try:
+            yield said
+        finally:
+            lib.libbpf_set_print(before)
+
+
+def _text(said: list[bytes]) -> str:
+    return b"".join(said).decode(errors="replace").strip()
+
+
+def _verifier(text: str) -> str:
+    """The verifier's words, or if there are none all that libbpf said."""
+    _, begin, rest = text.partition("-- BEGIN PROG LOAD LOG --\n")
+    return rest.partition("-- END PROG LOAD LOG --")[0].strip() if begin else text

@@ -1,0 +1,142 @@
+"""rtshm task: BPF programs in the tick of a region."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import click
+from click.shell_completion import CompletionItem
+
+from rtshm.cli import render
+from rtshm.cli.opened import opened
+from rtshm.cli.parameters import json_option, region_names
+from rtshm.cli.screen import terminal_width
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from rtshm.control import RegionInfo
+
+region_argument = click.argument("region", shell_complete=region_names)
+
+
+def task_names(
+    context: click.Context, _param: click.Parameter, incomplete: str
+) -> list[CompletionItem]:
+    """The tasks that begin as typed, of the region before it."""
+    try:
+        with opened() as control:
+            tasks = control.get(context.params["region"]).tasks
+    except (OSError, KeyError):
+        return []
+    return [CompletionItem(task.name) for task in tasks if task.name.startswith(incomplete)]
+
+
+task_argument = click.argument("task", shell_complete=task_names)
+
+
+def program_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    for option in (
+        click.argument("program", type=click.Path(exists=True, dir_okay=False)),
+        click.option(
+            "--name",
+            metavar="TASK",
+            help="Its name; that of the file, to its first dot, if not given.",
+        ),
+        click.option(
+            "--unbounded",
+            is_flag=True,
+            help="Run it although nothing bounds its instructions; the region needs a "
+            "--task-long-max.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+def _given(program: str) -> dict[str, str]:
+    return {"source" if program.endswith(".c") else "program": program}
+
+
+@click.group(subcommand_metavar="COMMAND...")
+def task() -> None:
+    """Run a BPF program in each tick of a region.
+
+    It runs in the hard interrupt, and cannot crash the kernel. A C source includes
+    <rtshm_region.h>, which is what `rtshm header --bpf` prints. Loading a program
+    takes CAP_BPF and CAP_PERFMON.
+    """
+
+
+@task.command()
+@region_argument
+@program_options
+def add(region: str, program: str, name: str | None, unbounded: bool) -> None:
+    """Add a task.
+
+    PROGRAM is a C source, which is compiled by clang, an object file, or a
+    program that is pinned in the BPF file system. It runs after the tasks that
+    the region has, until it is removed or the region is deleted.
+    """
+    from rtshm.task import Task
+
+    Task(region, **_given(program), name=name, unbounded=unbounded)
+
+
+@task.command()
+@region_argument
+@program_options
+def replace(region: str, program: str, name: str | None, unbounded: bool) -> None:
+    """Replace the program of a task.
+
+    Each tick runs the old program or the new one. If the new one is refused,
+    the old one runs on.
+    """
+    from rtshm.task import Task, file_name
+
+    Task.of(region, name or file_name(program)).replace(**_given(program), unbounded=unbounded)
+
+
+@task.command()
+@region_argument
+@click.argument("tasks", metavar="TASK...", nargs=-1, required=True, shell_complete=task_names)
+def remove(region: str, tasks: tuple[str, ...]) -> None:
+    """Remove tasks, one after the other, up to the first that is refused."""
+    with opened() as control:
+        for name in tasks:
+            control.remove_task(region, name)
+
+
+@task.command("list")
+@click.argument("region", required=False, shell_complete=region_names)
+@json_option("A list of objects with every field, named as in the netlink spec.")
+def list_(region: str | None, as_json: bool) -> None:
+    """List the tasks of a region, or of all."""
+    with opened() as control:
+        regions = [control.get(region)] if region else list(control.list())
+    if as_json:
+        tasks = [render.task_json(found, task) for found in regions for task in found.tasks]
+        click.echo(json.dumps(tasks, indent=2))
+        return
+    click.echo("\n".join(render.all_tasks(regions, terminal_width())))
+
+
+@task.command()
+@region_argument
+@task_argument
+@json_option("An object with every field, named as in the netlink spec.")
+def show(region: str, task: str, as_json: bool) -> None:
+    """Show all of a task."""
+    with opened() as control:
+        found = control.get(region)
+    (shown,) = [each for each in found.tasks if each.name == task] or [_missing(found, task)]
+    if as_json:
+        click.echo(json.dumps(render.task_json(found, shown), indent=2))
+    else:
+        click.echo("\n".join(render.task_page(found, shown)))
+
+
+def _missing(region: RegionInfo, task: str) -> Any:
+    names = ", ".join(each.name for each in region.tasks) or "none"
+    raise click.ClickException(f"{region.name}: there is no task {task}; there are: {names}")

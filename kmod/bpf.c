@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * BPF programs as tasks: a loaded program of the type RAW_TRACEPOINT_WRITABLE runs in
+ * each tick of a region.
+ *
+ * The verifier checks programs of this type for any context, hard interrupts included:
+ * they cannot sleep, and have no timers and no spin locks. Their first argument is a
+ * buffer of which the verifier reports how far the program reaches into it. Here it is
+ * the record.
+ *
+ * BPF tasks are added, replaced and removed by who has claimed the region, and removed
+ * when it ends, which takes a claim too. So a task that is found under a claim stays.
+ */
+
+#include <linux/bpf.h>
+#include <linux/filter.h>
+#include <linux/slab.h>
+
+#include "bpf.h"
+#include "rtshm.h"
+
+struct rtshm_bpf_task {
+	struct rtshm_task	task;
+	struct bpf_prog		*prog;		/* under region->lock */
+	char			name[RTSHM_NAME_MAX + 1];
+};
+
+/*
+ * Hard interrupt, region->lock held. Calls the program in the way of __bpf_trace_run().
+ * That one also has a guard against recursion: a tick is not interrupted by a tick.
+ */
+static void rtshm_bpf_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
+{
+	struct rtshm_bpf_task *bpf = container_of(task, typeof(*bpf), task);
+	/* The verifier lets a program load all; client/rtshm/layout/bpf.py names them. */
+	u64 words[MAX_BPF_FUNC_ARGS] = {
+		(__force unsigned long)tick->record,
+		tick->number,
+		tick->time_ns,
+		tick->lateness_ns,
+		tick->period_ns,
+		tick->missed,
+		tick->some_int,
+		tick->announced,
+	};
+	struct bpf_trace_run_ctx run_ctx = {};
+	struct bpf_run_ctx *before;
+
+	before = bpf_set_run_ctx(&run_ctx.run_ctx);
+	rcu_read_lock();
+	bpf_prog_run(bpf->prog, words);
+	rcu_read_unlock();
+	bpf_reset_run_ctx(before);
+}
+
+static void rtshm_bpf_free(struct rtshm_bpf_task *bpf)
+{
+	bpf_prog_put(bpf->prog);
+	kfree(bpf);
+}
+
+/* rtshm_regions_lock held. */
+static void rtshm_bpf_gone(struct rtshm_task *task)
+{
+	rtshm_bpf_free(container_of(task, struct rtshm_bpf_task, task));
+}
+
+/*
+ * The types whose operations take raw locks only, on PREEMPT_RT too. An LPM trie takes
+ * a sleeping one there. Tail calls and map-in-map would reach what is not checked here.
+ */
+static bool rtshm_bpf_map_ok(const struct bpf_map *map)
+{
+	switch (map->map_type) {
+	case BPF_MAP_TYPE_ARRAY:
+	case BPF_MAP_TYPE_PERCPU_ARRAY:
+	case BPF_MAP_TYPE_HASH:
+	case BPF_MAP_TYPE_PERCPU_HASH:
+	case BPF_MAP_TYPE_LRU_HASH:
+	case BPF_MAP_TYPE_LRU_PERCPU_HASH:
+	case BPF_MAP_TYPE_QUEUE:
+	case BPF_MAP_TYPE_STACK:
+	case BPF_MAP_TYPE_BLOOM_FILTER:
+	case BPF_MAP_TYPE_RINGBUF:
+	case BPF_MAP_TYPE_PERF_EVENT_ARRAY:
+		return true;
+	default:
+		return false;
+	}
+}
+
+static int rtshm_bpf_check_maps(const struct bpf_prog *prog, struct netlink_ext_ack *extack)
+{
+	guard(mutex)(&prog->aux->used_maps_mutex);
+	for (u32 i = 0; i < prog->aux->used_map_cnt; i++) {
+		const struct bpf_map *map = prog->aux->used_maps[i];
+
+		if (!rtshm_bpf_map_ok(map))
+			return rtshm_refuse(extack, -EOPNOTSUPP,
+					    "prog-fd: map %s: type %u is not for hard interrupts",
+					    map->name, map->map_type);
+	}
+	return 0;
+}
+
+/* Whether the instruction is one of may_goto, as the verifier rewrites it (6.9 and later). */
+static bool rtshm_bpf_may_goto(const struct bpf_insn *insn)
+{
+	return insn->code == (BPF_LDX | BPF_MEM | BPF_DW) &&
+	       insn->dst_reg == BPF_REG_AX && insn->src_reg == BPF_REG_10;
+}
+
+/*
+ * Returns the most instructions that a run takes, or 0 if nothing bounds them.
+ *
+ * The verifier walks a loop turn by turn, and prunes a path only where it meets a state
+ * whose paths are walked to their ends. So each run follows states that it walked, none
+ * twice, and takes no more instructions than it did. This does not hold for callbacks
+ * and global functions, which are functions of their own, nor for iterators, which are
+ * calls of the kernel, nor for may_goto.
+ */
+static u32 rtshm_bpf_insns_max(const struct bpf_prog *prog)
+{
+	if (prog->aux->func_cnt)
+		return 0;
+	for (u32 i = 0; i < prog->len; i++) {
+		const struct bpf_insn *insn = &prog->insnsi[i];
+		bool kfunc = insn->code == (BPF_JMP | BPF_CALL) &&
+			     insn->src_reg == BPF_PSEUDO_KFUNC_CALL;
+
+		if (kfunc || rtshm_bpf_may_goto(insn))
+			return 0;
+	}
+	return prog->aux->verified_insns;
+}
+
+/* The region is claimed. Returns the program of a descriptor of the caller's, or an ERR_PTR. */
+static struct bpf_prog *rtshm_bpf_get(const struct rtshm_region *region, u32 fd, bool unbounded,
+				      struct netlink_ext_ack *extack)
+{
+	u64 room = region->config.size - sizeof(struct rtshm_word);
+	struct bpf_prog *prog;
+	int err;
+
+	prog = bpf_prog_get_type_dev(fd, BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE, false);
+	if (IS_ERR(prog)) {
+		rtshm_refuse(extack, 0,
+			     "prog-fd: not a BPF program of type raw_tracepoint_writable");
+		return prog;
+	}
+	if (prog->aux->max_tp_access > room) {
+		err = rtshm_refuse(extack, -ERANGE,
+				   "prog-fd: it reaches %u bytes of the record, which has %llu",
+				   prog->aux->max_tp_access, room);
+		goto err_put;
+	}
+	err = rtshm_bpf_check_maps(prog, extack);
+	if (err)
+		goto err_put;
+	if (rtshm_bpf_insns_max(prog))
+		return prog;
+	if (!unbounded)
+		err = rtshm_refuse(extack, -EINVAL,
+				   "prog-fd: no bound on its instructions: give unbounded to run it");
+	else if (!region->config.set.task_long_max)
+		err = rtshm_refuse(extack, -EINVAL,
+				   "unbounded: the region needs a task-long-max that stops long tasks");
+	if (err)
+		goto err_put;
+	return prog;
+
+err_put:
+	bpf_prog_put(prog);
+	return ERR_PTR(err);
+}
+
+/* The task does not run: it is not added yet, or region->lock is held. */
+static void rtshm_bpf_assign(struct rtshm_bpf_task *bpf, struct bpf_prog *prog, u32 insns_max)
+{
+	bpf->prog = prog;
+	bpf->task.layout_bytes = prog->aux->max_tp_access;
+	bpf->task.prog_id = prog->aux->id;
+	bpf->task.insns_max = insns_max;
+}
+
+/*
+ * Process context, the region claimed. Adds a task that runs the program of a descriptor
+ * of the caller's.
+ */
+int rtshm_bpf_new(struct rtshm_region *region, const char *name, u32 fd, bool unbounded,
+		  struct netlink_ext_ack *extack)
+{
+	struct rtshm_bpf_task *bpf;
+	struct bpf_prog *prog;
+	int err;
+
+	if (!rtshm_name_ok(name))
+		return rtshm_refuse(extack, -EINVAL,
+				    "name: give [a-z0-9][a-z0-9_-]*, at most %u characters",
+				    RTSHM_NAME_MAX);
+	bpf = kzalloc(sizeof(*bpf), GFP_KERNEL_ACCOUNT);
+	if (!bpf)
+		return -ENOMEM;
+	prog = rtshm_bpf_get(region, fd, unbounded, extack);
+	if (IS_ERR(prog)) {
+		kfree(bpf);
+		return PTR_ERR(prog);
+	}
+	strscpy(bpf->name, name, sizeof(bpf->name));
+	bpf->task.name = bpf->name;
+	bpf->task.tick = rtshm_bpf_tick;
+	bpf->task.gone = rtshm_bpf_gone;
+	rtshm_bpf_assign(bpf, prog, rtshm_bpf_insns_max(prog));
+	err = rtshm_task_add(rtshm_name(region), &bpf->task);
+	if (!err)
+		return 0;
+	rtshm_bpf_free(bpf);
+	if (err == -EEXIST)
+		return rtshm_refuse(extack, err, "name: the region has a task of this name");
+	return rtshm_refuse(extack, err, "name: the region has as many tasks as it may");
+}
+
+/* rtshm_regions_lock held, the region claimed. Returns a BPF task of the region, or NULL. */
+static struct rtshm_bpf_task *rtshm_bpf_find(const struct rtshm_region *region, const char *name,
+					     struct netlink_ext_ack *extack)
+{
+	struct rtshm_task *task;
+
+	list_for_each_entry(task, &region->tasks, list)
+		if (task->tick == rtshm_bpf_tick && !strcmp(task->name, name))
+			return container_of(task, struct rtshm_bpf_task, task);
+	rtshm_refuse(extack, 0, "name: the region has no BPF task of this name");
+	return NULL;
+}
+
+/* rtshm_regions_lock held. The next tick runs the new program; returns the old one. */
+static struct bpf_prog *rtshm_bpf_exchange(struct rtshm_bpf_task *bpf, struct bpf_prog *prog,
+					   u32 insns_max)
+{
+	struct rtshm_region *region = bpf->task.region;
+	struct bpf_prog *before = bpf->prog;
+
+	scoped_guard(raw_spinlock_irq, &region->lock) {
+		rtshm_bpf_assign(bpf, prog, insns_max);
+		bpf->task.time_max_ns = 0;
+		bpf->task.overruns = 0;
+		bpf->task.long_in_row = 0;
+		bpf->task.stopped = false;
+		bpf->task.told = false;
+	}
+	rtshm_regions_changed();
+	rtshm_netlink_notify(region, RTSHM_CMD_REGION_SET_NTF);
+	return before;
+}
+
+/* Process context, the region claimed. Replaces the program of a task between two ticks. */
+int rtshm_bpf_set(struct rtshm_region *region, const char *name, u32 fd, bool unbounded,
+		  struct netlink_ext_ack *extack)
+{
+	struct rtshm_bpf_task *bpf;
+	struct bpf_prog *prog;
+	u32 insns_max;
+
+	prog = rtshm_bpf_get(region, fd, unbounded, extack);
+	if (IS_ERR(prog))
+		return PTR_ERR(prog);
+	/* Without the locks: it takes a while for a program of a million instructions. */
+	insns_max = rtshm_bpf_insns_max(prog);
+	scoped_guard(mutex, &rtshm_regions_lock) {
+		bpf = rtshm_bpf_find(region, name, extack);
+		if (bpf)
+			prog = rtshm_bpf_exchange(bpf, prog, insns_max);
+	}
+	bpf_prog_put(prog);
+	return bpf ? 0 : -ESRCH;
+}
+
+/* Process context, the region claimed. Removes a task; it does not run afterwards. */
+int rtshm_bpf_del(struct rtshm_region *region, const char *name, struct netlink_ext_ack *extack)
+{
+	struct rtshm_bpf_task *bpf;
+
+	scoped_guard(mutex, &rtshm_regions_lock)
+		bpf = rtshm_bpf_find(region, name, extack);
+	if (!bpf)
+		return -ESRCH;
+	rtshm_task_remove(&bpf->task);
+	rtshm_bpf_free(bpf);
+	return 0;
+}

@@ -1,0 +1,95 @@
+"""Compiling BPF programs for a region: the header of its layout, and what clang says."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+import rtshm
+from rtshm import bpf
+from rtshm.layout import Layout
+
+from tests.lib.payload import CHECKOUT, TASK_ROOT
+from vm.host import debian, image
+
+EXAMPLES = CHECKOUT / "client/examples"
+PI = "setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32"
+EVERY_KIND = (
+    "on:bool mode:u8{OFF=0,ON=1} small:i16 word:u32 wide:i64 half:f32 whole:f64 axes:i32[3] "
+    "raw:bytes[8] pos(x:i32 y:i32)"
+)
+
+# Runs in the root with clang. A source, and the layout of the region that it is for.
+COMPILE = """
+import sys
+from pathlib import Path
+from rtshm import bpf
+from rtshm.layout import Layout
+
+source = Path("/tmp/program.bpf.c")
+source.write_text(sys.argv[1])
+header = Layout(sys.argv[2]).declaration("region_r", bpf=True)
+try:
+    print(bpf.compiled(source, header)[:4])
+except bpf.ProgramError as error:
+    print(error)
+"""
+
+
+def compiled(source: str, layout: str) -> str:
+    root = image.plain_root("compilers", "trixie", TASK_ROOT)
+    command = ["env", "PYTHONPATH=/build/client", "python3", "-B", "-c", COMPILE, source, layout]
+    done = subprocess.run(
+        debian.inside(root.tree, command, binds={CHECKOUT: "/build"}),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def test_header_beside_the_example_is_that_of_its_layout() -> None:
+    header = (EXAMPLES / bpf.HEADER).read_text()
+    assert header == Layout(PI).declaration("region_pi", bpf=True)
+
+
+def test_source_is_compiled_with_the_header_of_its_region() -> None:
+    assert compiled((EXAMPLES / "pi.bpf.c").read_text(), PI) == "b'\\x7fELF'\n"
+
+
+def test_header_compiles_with_fields_of_every_kind_beside_the_kernels_headers() -> None:
+    source = """
+        #include <linux/bpf.h>
+        #include <bpf/bpf_helpers.h>
+        #include <stddef.h>
+        #include <rtshm_region.h>
+
+        RTSHM_LICENSE("GPL");
+        RTSHM_TASK int program(struct rtshm_tick *tick)
+        {
+            RECORD(tick)->axes[2] = RECORD(tick)->pos.y + RECORD(tick)->mode;
+            return 0;
+        }
+    """
+    assert compiled(source, EVERY_KIND) == "b'\\x7fELF'\n"
+
+
+def test_refusal_of_the_compiler_has_its_words_with_the_line() -> None:
+    said = compiled("#include <rtshm_region.h>\nint x = missing;\n", PI)
+    assert said.startswith("/tmp/program.bpf.c: clang refuses it:\n/tmp/program.bpf.c:2:9: error:")
+
+
+def test_without_a_compiler_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(rtshm.ProgramError, match="there is no clang to compile it: apt-get"):
+        bpf.compiled(Path("a.bpf.c"), "")
+
+
+def test_program_without_a_path_needs_a_name() -> None:
+    with pytest.raises(TypeError, match="a program without a path needs a name"):
+        rtshm.Task("r", 3)
+    for arguments in ({}, {"program": 3, "source": "a.bpf.c"}):
+        with pytest.raises(TypeError, match="give either a program or a source"):
+            rtshm.Task("r", name="a", **arguments)  # type: ignore[arg-type]
