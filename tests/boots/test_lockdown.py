@@ -13,3 +13,7 @@ def test_locked_down_kernel_gives_no_raw_memory_and_the_error_says_so(
     guest_program: Program,
 ) -> None:
     guest_program("lockdown", warm=True)
+
+
+def test_locked_down_kernel_takes_bpf_tasks(guest_program: Program) -> None:
+    guest_program("lockdown_tasks", warm=True)

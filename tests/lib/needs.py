@@ -6,6 +6,7 @@ The guest of vm/ has all of it.
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,13 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
     "untainted": (
         lambda: not int(Path("/proc/sys/kernel/tainted").read_text()) & ~module.TAINT,
         "this kernel is tainted by something else",
+    ),
+    "bpf": (
+        lambda: (
+            bool(shutil.which("bpftool"))
+            and (module.CHECKOUT / "client/examples/pi.bpf.o").exists()
+        ),
+        "there is no bpftool, or no programs that were compiled for `make vm`",
     ),
     "disk": (Path("/dev/vda").exists, "there is no /dev/vda"),
     # Others on this machine rely on these.
