@@ -18,7 +18,9 @@ import rtshm
 
 from bench import bare, bpf
 from bench.figures import INSTRUCTION_NS
+from tests.lib import module
 from tests.lib.ftrace import EVENT
+from tests.lib.module import CHECKOUT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,6 +47,11 @@ OF_BARE = 1.5
 OF_BPF = 0.7
 EMPTY_TASK = 60
 SAMPLE = 83
+EMPTY_PROGRAM = 160
+
+PROGRAM = CHECKOUT / "tests/module/tasks/empty.bpf.o"
+CONTROLLER = CHECKOUT / "client/examples/pi.bpf.o"
+CONTROLLER_MODULE = CHECKOUT / "kmod/examples/pi/rtshm_pi.ko"
 
 
 def loop() -> None:
@@ -90,6 +97,7 @@ def of_rtshm(
     depth: int = 0,
     readers: int = 0,
     task: bool = False,
+    program: Path | None = None,
     lead: timedelta | None = None,
 ) -> Callable[[], AbstractContextManager[Callable[[], int]]]:
     @contextmanager
@@ -99,6 +107,8 @@ def of_rtshm(
         )
         if task:
             PROBE.write_text("add 9 loop")
+        if program:
+            rtshm.Task("loop", program)
         files = [rtshm.Samples("loop") for _ in range(readers)]
         try:
             yield lambda: control.get("loop").counters.ticks
@@ -109,6 +119,23 @@ def of_rtshm(
             control.delete("loop")
         # Where time is the host's, ticks that it does not give are not counted.
         assert found.missed < found.ticks / 100, f"{found.missed} ticks missed"
+
+    return ticking
+
+
+def of_controller(
+    control: rtshm.Control,
+) -> Callable[[], AbstractContextManager[Callable[[], int]]]:
+    """The module that client/examples/pi.bpf.c is the like of."""
+
+    @contextmanager
+    def ticking() -> Iterator[Callable[[], int]]:
+        with of_rtshm(control)() as ticks:
+            module.insert(CONTROLLER_MODULE, region="loop")
+            try:
+                yield ticks
+            finally:
+                module.remove("rtshm_pi")
 
     return ticking
 
@@ -144,6 +171,9 @@ def measure(figures: Figures) -> None:
             of_rtshm(control, depth=DEPTH, readers=8),
         )
         task = add("a tick with an empty task", of_rtshm(control, task=True))
+        program = add("a tick with an empty BPF task", of_rtshm(control, program=PROGRAM))
+        add("a tick with the PI controller in C", of_controller(control))
+        add("a tick with the PI controller in BPF", of_rtshm(control, program=CONTROLLER))
         add("a tick that is waited for 5 us", of_rtshm(control, lead=LEAD))
         (EVENT / "enable").write_text("1")
         add("a tick with the tracepoint on", of_rtshm(control))
@@ -157,3 +187,4 @@ def measure(figures: Figures) -> None:
     figures.add("a sample of 24 bytes, more", recording - idle, "instructions", most=SAMPLE)
     figures.add("  with 8 readers / one that does not", watched / idle, most=RECORDING)
     figures.add("an empty task, more", task - idle, "instructions", most=EMPTY_TASK)
+    figures.add("an empty BPF task, more", program - idle, "instructions", most=EMPTY_PROGRAM)
