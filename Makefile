@@ -17,7 +17,7 @@ SETUP := vm/setup.sh tools/requires.sh
 # As typed, like CMD of vm/vm.mk.
 export T := $(value T)
 
-.PHONY: all install install-files uninstall demo demo-pi
+.PHONY: all install install-files uninstall demo demo-pi demo-task
 .PHONY: test test-host test-vm test-all test-here test-vagrant coverage lint ynl docs man kernels bench clean distclean help
 .DELETE_ON_ERROR:
 
@@ -68,6 +68,12 @@ demo:
 demo-pi: $(VENV)/stamp
 	@vm/setup.sh
 	@ICOUNT=1 vm/run 'sh demo/pi.sh' >step.npz
+	@$(PYTHON) client/examples/pi.py --from step.npz step.png
+	@echo "step.png: the step and the lateness of the ticks"
+
+demo-task: $(VENV)/stamp
+	@vm/setup.sh
+	@ICOUNT=1 vm/run 'sh demo/task.sh' >step.npz
 	@$(PYTHON) client/examples/pi.py --from step.npz step.png
 	@echo "step.png: the step and the lateness of the ticks"
 
@@ -177,7 +183,8 @@ distclean: clean
 
 help:
 	@echo "make demo       load the module in a virtual machine, write 42 and 7, watch the log"
-	@echo "make demo-pi    a controller in the tick: a step through it, drawn in step.png"
+	@echo "make demo-task  a controller in the tick, in BPF: a step through it, drawn in step.png"
+	@echo "make demo-pi    the same controller as a kernel module"
 	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel;"
 	@echo "                T=test_seed: what a name or an expression of pytest's -k selects"
 	@echo "make test-all   all tests, on every kernel of tests/suites.toml, some built first"

@@ -8,10 +8,16 @@ the region's history:
         'setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32'
     insmod rtshm_pi.ko
     python3 pi.py step.png        # or step.npz; --from step.npz draws it later
+
+Without the module, and with no other difference to be seen in the samples, the
+controller is a BPF program, which is compiled, loaded and removed here:
+
+    python3 pi.py --task pi.bpf.c step.png
 """
 
 import argparse
 import math
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy
@@ -38,6 +44,13 @@ def step(ticks=2000, before=100):
         if samples.lost:
             raise SystemExit(f"{samples.lost} samples were lost")
     return numpy.concatenate(found)
+
+
+def controller(program):
+    """The BPF program as a task of the region, as long as the context lasts."""
+    if program is None:
+        return nullcontext()
+    return rtshm.Task("pi", **{"source" if program.suffix == ".c" else "program": program})
 
 
 def settled_s(samples, within=0.01):
@@ -84,8 +97,13 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("output", type=Path, help="a picture, or an .npz of the samples")
     parser.add_argument("--from", dest="source", type=Path, help="draw this .npz, record nothing")
+    parser.add_argument("--task", type=Path, help="the controller: pi.bpf.c, or its object file")
     options = parser.parse_args()
-    samples = numpy.load(options.source)["samples"] if options.source else step()
+    if options.source:
+        samples = numpy.load(options.source)["samples"]
+    else:
+        with controller(options.task):
+            samples = step()
     if options.output.suffix == ".npz":
         numpy.savez(options.output, samples=samples)
     else:
