@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy
 import pytest
+import rtshm
 from matplotlib import image
 from rtshm import ExtraError
 from rtshm.recording import Recording, plot
@@ -17,6 +18,7 @@ from rtshm.recording.recorder import Recorder
 
 from tests.host.cli import run
 from tests.host.recordings import TEXT, begun, made, written
+from tests.lib import browser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -165,16 +167,24 @@ def test_values_that_are_not_finite_are_gaps_and_are_counted(tmp_path: Path, cou
     plot.save(recording, tmp_path / "run.html")
 
 
-def test_region_of_several_is_chosen(tmp_path: Path) -> None:
-    recordings = made("speed:f64", 10), made("at:f64", 10, name="axis2")
+def test_regions_are_drawn_on_one_time_line(tmp_path: Path) -> None:
+    recordings = made("speed:f64", 100), made("at:f64", 60, [(10, 4)], name="axis2")
     with Recorder(tmp_path / "run.arrows", begun(*recordings)) as recorder:
         for number, each in enumerate(recordings):
             recorder.write(each.array, number)
         recorder.finish("test")
+    both = rtshm.load(tmp_path / "run.arrows")
+    drawn = plot.figure(both, ["motor.speed", "axis2.at"])
+    assert titles(drawn)[:2] == ["motor.speed", "axis2.at"]
+    assert [len(values) for axes in drawn.axes[:2] for values in lines(axes)] == [100, 57]
+    assert [len(axes.collections) for axes in drawn.axes[:2]] == [0, 1]
+    named = drawn.axes[2].get_title("left")
+    assert re.fullmatch(r"motor:  min .* max .*\naxis2:  min .* max .*", named)
+    assert "axis2: period 1 ms" in texts(drawn)
+    assert drawn.get_suptitle().startswith("motor, axis2: 156 samples in 0.099 s, 4 lost")
     arguments = ["plot", str(tmp_path / "run.arrows"), "-o", str(tmp_path / "run.html")]
-    done = run(*arguments)
-    assert done.returncode == 2
-    assert "the recording has the regions motor, axis2; select one" in done.stderr
+    assert run(*arguments).returncode == 0
+    assert '"name":"motor.speed"' in (tmp_path / "run.html").read_text()
     assert run(*arguments, "--region", "axis3").returncode == 2
     assert run(*arguments, "--region", "axis2").returncode == 0
     assert '"name":"at"' in (tmp_path / "run.html").read_text()
@@ -187,7 +197,7 @@ def test_more_fields_than_there_is_room_for_are_named_and_may_be_chosen() -> Non
     assert titles(drawn)[:-1] == [f"f{index}" for index in range(12)]
     assert "not drawn: f12, f13" in texts(drawn)
     assert titles(plot.figure(recording, ["f13", "some_int"]))[:-1] == ["f13", "some_int"]
-    with pytest.raises(ValueError, match="there is no field f14 to draw; there are some_int, f0"):
+    with pytest.raises(ValueError, match="no field f14 to draw; there are tick, "):
         plot.figure(recording, ["f14"])
 
 
@@ -244,11 +254,37 @@ def test_html_is_a_page_by_itself_with_the_figures(tmp_path: Path, recording: Re
     assert "<title>motor: 449 samples" in page
 
 
+@browser.needed
+def test_html_is_drawn_by_a_browser_without_the_network(
+    tmp_path: Path, recording: Recording
+) -> None:
+    plot.save(recording, tmp_path / "run.html")
+    with browser.tab() as tab:
+        tab.page.goto((tmp_path / "run.html").as_uri())
+        # Plotly's canvases have what WebGL draws, and its SVG the axes and the names.
+        tab.page.wait_for_selector(".ytick")
+        lines = tab.page.evaluate(
+            "document.querySelector('.js-plotly-plot')._fullData.map(each => "
+            "[each.name, each._length])"
+        )
+        assert ["speed", 451] in lines
+        assert lines[-1] == ["lateness_ns", 451]
+        assert "off" in tab.page.locator("svg text").all_text_contents()
+        picture = tab.page.locator(".js-plotly-plot").screenshot()
+        (tmp_path / "shown.png").write_bytes(picture)
+    pixels = image.imread(tmp_path / "shown.png")
+    for colour in ("#636efa", "#ef553b"):
+        wanted = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
+        assert (numpy.abs(pixels[..., :3] - wanted).max(axis=2) < 0.05).sum() > 100
+    assert tab.errors == []
+    assert tab.foreign == []
+
+
 def test_unknown_format_and_field_are_usage_errors(tmp_path: Path, recording: Recording) -> None:
     written(recording, tmp_path / "run.csv")
     for arguments, words in (
         (["-o", "run.gif"], "run.gif: .gif is not a format of pictures; use one of .png, .html"),
-        (["-o", "run.png", "--field", "sped"], "there is no field sped to draw; there are some_"),
+        (["-o", "run.png", "--field", "sped"], "there is no field sped to draw; there are tick, "),
     ):
         done = run("plot", str(tmp_path / "run.csv"), *arguments)
         assert (done.returncode, done.stdout) == (2, "")

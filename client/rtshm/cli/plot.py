@@ -29,14 +29,15 @@ def _known(file: str) -> str:
     help="File to write: FILE.png or .html.",
 )
 @click.option("--field", "fields", metavar="NAME", multiple=True,
-              help="Draw only this, as speed or axes[3]; may be repeated.")  # fmt: skip
-@click.option("--region", metavar="NAME", help="The region to draw, of a recording of several.")
+              help="Draw only this: speed, axes[3], motor.speed; may be repeated.")  # fmt: skip
+@click.option("--region", metavar="NAME", help="Draw only this region.")
 def plot(file: str, output: str, fields: tuple[str, ...], region: str | None) -> None:
     """Draw a recording.
 
     A picture has the fields over time, what was lost, how late the ticks were,
-    and the conditions. A .html is a page that needs no other file, in which
-    one can zoom.
+    and the conditions, of several regions on one time line. A .html is a page
+    that needs no other file, in which one can zoom. The time of a sweep that
+    scope saved is counted from its edge.
     """
     from rtshm.recording.plot import save
 

@@ -135,6 +135,30 @@ def headings(begun: Sequence[Conditions]) -> list[Heading]:
     return found
 
 
+def groups(begun: Sequence[Conditions]) -> dict[str, list[Heading]]:
+    """The columns that are numbers, by field: the elements of an array are together."""
+    found: dict[str, list[Heading]] = {}
+    for number, conditions in enumerate(begun):
+        prefix = f"{conditions.region}." if len(begun) > 1 else ""
+        for column in columns(conditions):
+            if column.dtype.kind != "V":
+                name = column.root if "." not in column.name else column.name
+                heading = Heading(prefix + column.name, column, number)
+                found.setdefault(prefix + name, []).append(heading)
+    return found
+
+
+def chosen(begun: Sequence[Conditions], names: Sequence[str]) -> list[list[Heading]]:
+    """The columns of fields, or of elements of them. ValueError unless they are numbers."""
+    fields = groups(begun)
+    known = {each.name: [each] for headings in fields.values() for each in headings} | fields
+    if unknown := [name for name in names if name not in known]:
+        raise ValueError(
+            f"there is no field {', '.join(unknown)} to draw; there are {', '.join(fields)}"
+        )
+    return [known[name] for name in names]
+
+
 class Rows:
     """Samples of several regions in the order of their times."""
 

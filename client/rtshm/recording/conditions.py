@@ -89,6 +89,8 @@ class Conditions:
     """Samples that were overwritten before they were read: the gaps in the ticks."""
     missed: int = 0
     """Periods without a tick of their own, by the samples after the first."""
+    edge_tick: int | None = None
+    """Of a sweep: the tick of the edge that it is around."""
     ended: str = ""
     """What ended the recording; "cut off" if nothing did: its program was killed, say."""
 

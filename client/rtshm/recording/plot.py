@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import html
-import io
 import os
 import textwrap
 from datetime import UTC, datetime
@@ -18,14 +17,14 @@ from typing import TYPE_CHECKING, Any
 from rtshm.errors import need
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import numpy
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from rtshm.recording import Recording
-    from rtshm.recording.columns import Column
+    from rtshm.recording.columns import Heading
     from rtshm.recording.conditions import Conditions
 
     Array = numpy.ndarray[Any, numpy.dtype[Any]]
@@ -44,8 +43,8 @@ _COLOURS = (
     "#0072b2", "#e69f00", "#009e73", "#cc79a7", "#56b4e9", "#7a5195", "#8c6d31", "#636363",
 )  # fmt: skip
 _GREY = "#555555"
-# A line is drawn as so many pieces at most, each from its least to its greatest value.
-_PIECES = 1500
+PIECES = 1500
+"""A line is drawn as so many pieces at most, each from its least to its greatest value."""
 # And of one in which one can zoom.
 _ZOOM_PIECES = 50_000
 _NAMES_MAX, _SPANS_MAX = 32, 200
@@ -55,12 +54,11 @@ _STYLE: Any = {
     "font.size": 9,
     "axes.edgecolor": "#999999",
     "axes.grid": True,
-    "axes.labelsize": 9,
     "axes.spines.right": False,
     "axes.spines.top": False,
-    "grid.color": "#e6e6e6",
-    "grid.linewidth": 0.7,
+    "axes.ymargin": 0.12,
     "axes.axisbelow": True,
+    "grid.color": "#e6e6e6",
     # A dollar of a name is a dollar.
     "text.parse_math": False,
 }
@@ -70,12 +68,10 @@ _PAGE = Template("""<!doctype html>
 <meta charset="utf-8">
 <title>$title</title>
 <style>
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 1100px; margin: 2em auto; }
-table { border-collapse: collapse; margin: 1em 0; }
-caption { text-align: left; font-weight: bold; padding: .3em 0; }
-th, td { text-align: left; padding: .2em 1.5em .2em 0; border-bottom: 1px solid #e6e6e6; }
-th { font-weight: normal; color: #555; white-space: nowrap; vertical-align: top; }
-td { font-variant-numeric: tabular-nums; overflow-wrap: anywhere; }
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; }
+caption { text-align: left; font-weight: bold; padding-top: 1em; }
+th, td { text-align: left; padding-right: 1.5em; vertical-align: top; overflow-wrap: anywhere; }
+th { font-weight: normal; color: #555; white-space: nowrap; }
 </style>
 <h1>$title</h1>
 $picture
@@ -101,7 +97,7 @@ class Lateness:
 
     @classmethod
     def of(cls, recording: Recording) -> Lateness | None:
-        """None for a recording without a sample."""
+        """None for a recording without a sample. ValueError if it has several regions."""
         import numpy
 
         lateness = recording.array["lateness_ns"]
@@ -124,12 +120,9 @@ def save(
     Raises as figure() does, ValueError for another suffix, and OSError.
     """
     if check_suffix(path) == ".png":
-        picture = io.BytesIO()
-        figure(recording, fields).savefig(picture, format="png", dpi=_DPI)
-        data = picture.getvalue()
+        figure(recording, fields).savefig(path, format="png", dpi=_DPI)
     else:
-        data = _page(recording, fields).encode()
-    Path(path).write_bytes(data)
+        Path(path).write_text(_page(recording, fields), encoding="utf-8")
 
 
 def check_suffix(path: str | os.PathLike[str]) -> str:
@@ -143,185 +136,224 @@ def check_suffix(path: str | os.PathLike[str]) -> str:
     return suffix
 
 
+class Drawn:
+    """What pictures of a recording have in common: panels of lines on one time line."""
+
+    def __init__(self, recording: Recording, fields: Sequence[str] | None) -> None:
+        import numpy
+
+        from rtshm.recording.columns import HEADER_NAMES, chosen, groups
+
+        self.regions = [recording[name] for name in recording.regions]
+        self.begun = [each.conditions for each in self.regions]
+        self.left_out: list[str] = []
+        if fields:
+            self.panels = chosen(self.begun, fields)
+        else:
+            known = groups(self.begun)
+            shown = {
+                name: headings
+                for name, headings in known.items()
+                if headings[0].column.root not in HEADER_NAMES
+                or (headings[0].column.root == "some_int" and self._changes(headings[0]))
+            }
+            self.panels = list(shown.values())[:PANELS_MAX] or [known["some_int"]]
+            self.left_out = list(shown)[PANELS_MAX:]
+        times = [each.array["time_ns"].astype("i8") for each in self.regions]
+        firsts = [each[0] for each in times if len(each)]
+        self.zero = "the first sample"
+        begin = min(firsts, default=0)
+        for each, conditions, time in zip(self.regions, self.begun, times, strict=True):
+            if len(edge := time[each.array["tick"] == (conditions.edge_tick or 0)]):
+                begin, self.zero = edge[0], "the edge"
+        self.seconds = [(each - begin) / 1e9 for each in times]
+        self.gaps = [_gaps(each.array["tick"]) for each in self.regions]
+        whole = numpy.concatenate(self.seconds)
+        self.low = float(whole.min()) if len(whole) else 0.0
+        self.high = float(whole.max()) if len(whole) else 0.0
+
+    def _changes(self, heading: Heading) -> bool:
+        values = self.values(heading)
+        return bool((values != values[:1]).any())
+
+    def values(self, heading: Heading) -> Array:
+        return heading.column.of(self.regions[heading.region or 0].array)
+
+    def lateness(self) -> list[Heading]:
+        """A column for each region."""
+        from rtshm.recording.columns import groups
+
+        found = [each for (each, *_) in groups(self.begun).values()]
+        return [each for each in found if each.column.root == "lateness_ns"]
+
+    def shown(self) -> Iterator[Heading]:
+        """The columns that zoomable() draws, in the order of its traces."""
+        for headings in [*self.panels, self.lateness()]:
+            yield from headings[:LINES_MAX]
+
+    def line(self, heading: Heading, pieces: int = PIECES) -> tuple[Array, Array]:
+        """Seconds and values, as pieces if there are very many."""
+        region = heading.region or 0
+        return line(self.seconds[region], self.values(heading), self.gaps[region][0], pieces)
+
+    def name(self, headings: Sequence[Heading]) -> str:
+        """The name of a panel: that of its field."""
+        column, name = headings[0].column, headings[0].name
+        return name if len(headings) == 1 else name.removesuffix(column.name) + column.root
+
+    def title(self, headings: Sequence[Heading]) -> str:
+        """The name of a panel, and how many of its values are not drawn."""
+        import numpy
+
+        name = self.name(headings)
+        if len(headings) > LINES_MAX:
+            name += f" ({LINES_MAX} of {len(headings)})"
+        not_finite = sum(
+            int(numpy.count_nonzero(~numpy.isfinite(self.values(each))))
+            for each in headings[:LINES_MAX]
+        )
+        return name + (f" ({not_finite:,} not finite)" if not_finite else "")
+
+    def names(self, headings: Sequence[Heading]) -> dict[int, str]:
+        """Of the values of an enum or bool, flags that are set together too; {} for numbers."""
+        import numpy
+
+        from rtshm.recording.columns import names_of
+
+        column = headings[0].column
+        if column.dtype.kind == "b":
+            return {0: "false", 1: "true"}
+        if column.enum is None:
+            return {}
+        there = numpy.unique(numpy.concatenate([self.values(each) for each in headings]))
+        members = numpy.array([int(member) for member in column.enum.__members__.values()])
+        if len(members) <= LINES_MAX and numpy.isin(there, members).all():
+            there = members
+        there = there[:_NAMES_MAX]
+        return dict(zip(there.tolist(), names_of(column.enum, there), strict=True))
+
+    def spans(self, region: int) -> Array:
+        """Begin and end of what was lost; what is nearer than the eye can tell is one."""
+        import numpy
+
+        before, _ = self.gaps[region]
+        if not len(before):
+            return numpy.zeros((0, 2))
+        begin, end = self.seconds[region][before], self.seconds[region][before + 1]
+        near = (self.high - self.low) / PIECES
+        (apart,) = numpy.nonzero(begin[1:] - end[:-1] > near)
+        first, last = numpy.r_[0, apart + 1], numpy.r_[apart, len(begin) - 1]
+        return numpy.column_stack([begin[first], end[last]])
+
+    def count(self) -> str:
+        samples = sum(len(each.array) for each in self.regions)
+        lost, missed = (sum(getattr(each, of) for each in self.begun) for of in ("lost", "missed"))
+        seconds = self.high - self.low
+        span = f"{seconds:,.1f}" if seconds >= 100 else f"{seconds:.3g}"
+        return (
+            f"{', '.join(each.region for each in self.begun)}: {samples:,} "
+            f"sample{'' if samples == 1 else 's'} in {span} s, {lost:,} lost, "
+            f"{missed:,} period{'' if missed == 1 else 's'} missed"
+        )
+
+
 def figure(recording: Recording, fields: Sequence[str] | None = None) -> Figure:
     """Draw each field over time, the histogram of lateness, and the conditions as caption.
 
-    The elements of an array share a panel, unless one is named: `axes[3]`.
-    Without `fields` those that are numbers, PANELS_MAX of them; some_int only
-    if it changes, or is alone. Values that are not finite are gaps, and are
-    counted. Raises ValueError for a field that is unknown or not a number and
-    for a recording of several regions, and ExtraError if matplotlib is not
+    The elements of an array share a panel, unless one is named: `axes[3]`. In
+    a recording of several regions the fields are named `motor.speed`. Without
+    `fields` those that are numbers, PANELS_MAX of them; some_int only if it
+    changes, or is alone. Values that are not finite are gaps, and are counted.
+    The time of a sweep is counted from its edge. Raises ValueError for a field
+    that is unknown or not a number, and ExtraError if matplotlib is not
     installed.
     """
     need("matplotlib", "a picture", "plot")
     need("numpy", "a picture", "plot")
     import matplotlib
     from matplotlib.figure import Figure
-    from matplotlib.ticker import EngFormatter, FuncFormatter
+    from matplotlib.ticker import EngFormatter
 
-    panels, left_out = _panels(recording, fields)
-    seconds = _seconds(recording)
-    caption = _caption(recording.conditions, left_out)
-    rows = [1.05 if len(panels) > 6 else 1.35] * len(panels)
+    drawn = Drawn(recording, fields)
+    caption = _caption(drawn)
+    rows = [1.05 if len(drawn.panels) > 6 else 1.35] * len(drawn.panels)
     with matplotlib.rc_context(_STYLE):
         # Titles and labels need as much as a panel of the fields has, in inches.
         height = sum(rows) * 1.25 + _HISTOGRAM_IN + 1.2 + 0.17 * len(caption)
-        drawn = Figure(figsize=(_WIDTH_IN, height), layout="constrained")
-        grid = drawn.add_gridspec(len(rows) + 1, 1, height_ratios=[*rows, _HISTOGRAM_IN])
+        picture = Figure(figsize=(_WIDTH_IN, height), layout="constrained")
+        grid = picture.add_gridspec(len(rows) + 1, 1, height_ratios=[*rows, _HISTOGRAM_IN])
         first: Axes | None = None
-        for index, columns in enumerate(panels):
-            axes = drawn.add_subplot(grid[index], sharex=first)
+        for index, headings in enumerate(drawn.panels):
+            axes = picture.add_subplot(grid[index], sharex=first)
             first = first or axes
-            _draw_panel(axes, recording, columns, seconds)
-            last = index == len(panels) - 1
+            _draw_panel(axes, drawn, headings)
+            last = index == len(drawn.panels) - 1
             axes.tick_params(labelbottom=last, length=3 if last else 0, axis="x")
-            if last:
-                axes.set_xlabel("time since the first sample")
+            axes.set_xlabel(f"time since {drawn.zero}" if last else "")
         assert first is not None
-        period = recording.conditions.period_ns / 1e9
-        first.set_xlim(0, float(seconds[-1]) if len(seconds) > 1 else period)
+        room = drawn.begun[0].period_ns / 1e9 if drawn.high == drawn.low else 0
+        first.set_xlim(drawn.low, drawn.high + room)
         # Shared: of all panels. Nobody counts in ks.
         first.xaxis.set_major_formatter(
-            EngFormatter(unit="s")
-            if first.get_xlim()[1] < 1000
-            else FuncFormatter(lambda at, _: f"{at:,.0f} s")
+            EngFormatter(unit="s") if drawn.high < 1000 else lambda at, _: f"{at:,.0f} s"
         )
-        _label_gaps(first, recording)
-        _draw_histogram(drawn.add_subplot(grid[len(panels)]), recording)
-        title = f"{recording.conditions.region}: {_count(recording)}"
-        drawn.suptitle(title, x=0.01, ha="left", fontsize=13, fontweight="bold")
-        drawn.supxlabel("\n".join(caption), x=0.01, ha="left", fontsize=8, color=_GREY)
-    return drawn
+        lost = [int(each) for _, counts in drawn.gaps for each in counts]
+        if lost:
+            where = "at one place" if len(lost) == 1 else f"at {len(lost):,} places"
+            first.text(
+                1, 1.04, f"▮ {sum(lost):,} samples lost {where}", transform=first.transAxes,
+                ha="right", va="bottom", color=GAP, fontsize=8.5,
+            )  # fmt: skip
+        _draw_histogram(picture.add_subplot(grid[len(rows)]), drawn)
+        picture.suptitle(drawn.count(), x=0.01, ha="left", fontsize=13, fontweight="bold")
+        picture.supxlabel("\n".join(caption), x=0.01, ha="left", fontsize=8, color=_GREY)
+    return picture
 
 
-def _panels(
-    recording: Recording, fields: Sequence[str] | None
-) -> tuple[list[list[Column]], list[str]]:
-    """The columns of each panel, and the names of the fields that have none."""
-    from rtshm.recording.columns import HEADER_NAMES, columns
-
-    by_root: dict[str, list[Column]] = {}
-    for column in columns(recording.conditions):
-        if column.dtype.kind != "V" and column.name not in (*HEADER_NAMES[:-2], "ready"):
-            # The elements of an array share a panel, the fields of a struct do not.
-            key = column.root if "." not in column.name else column.name
-            by_root.setdefault(key, []).append(column)
-    if fields:
-        by_name = {column.name: [column] for each in by_root.values() for column in each} | by_root
-        if unknown := [name for name in fields if name not in by_name]:
-            raise ValueError(
-                f"there is no field {', '.join(unknown)} to draw; there are {', '.join(by_root)}"
-            )
-        return [by_name[name] for name in fields], []
-    value = recording.array["some_int"]
-    if len(by_root) > 1 and not (value != value[:1]).any():
-        del by_root["some_int"]
-    names = list(by_root)
-    return [by_root[name] for name in names[:PANELS_MAX]], names[PANELS_MAX:]
-
-
-def _seconds(recording: Recording) -> Array:
-    time_ns = recording.array["time_ns"]
-    seconds: Array = (time_ns - time_ns[:1]) / 1e9
-    return seconds
-
-
-def _count(recording: Recording) -> str:
-    conditions = recording.conditions
-    samples, missed = len(recording.array), conditions.missed
-    seconds = float(_seconds(recording)[-1]) if samples else 0.0
-    span = f"{seconds:,.1f}" if seconds >= 100 else f"{seconds:.3g}"
-    return (
-        f"{samples:,} sample{'' if samples == 1 else 's'} in {span} s, {conditions.lost:,} lost, "
-        f"{missed:,} period{'' if missed == 1 else 's'} missed"
-    )
-
-
-def _draw_panel(axes: Axes, recording: Recording, columns: list[Column], seconds: Array) -> None:
+def _draw_panel(axes: Axes, drawn: Drawn, headings: list[Heading]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    gaps = _gaps(recording)
-    shown = columns[:LINES_MAX]
-    few = len(recording.array) <= 60
-    for number, column in enumerate(shown):
-        values = column.of(recording.array)
-        discrete = column.enum is not None or column.dtype.kind == "b"
-        label = column.name.removeprefix(column.root) if len(columns) > 1 else None
-        x, y = _line(seconds, values, gaps[0], _PIECES)
+    column, names = headings[0].column, drawn.names(headings)
+    for heading, colour in zip(headings, _COLOURS, strict=False):
+        few = len(drawn.values(heading)) <= 60
         axes.plot(
-            x, y, color=_COLOURS[number], label=label, linewidth=1.1, marker="." if few else "",
-            markersize=4, drawstyle="steps-post" if discrete else "default",
-            solid_joinstyle="round",
+            *drawn.line(heading), color=colour, linewidth=1.1, marker="." if few else "",
+            markersize=4, drawstyle="steps-post" if names else "default",
+            label=heading.column.name.removeprefix(column.root), solid_joinstyle="round",
         )  # fmt: skip
-    column = columns[0]
     # Above its panel, where no number of the axis is in its way.
-    title = _title(recording, columns)
-    axes.set_title(title, loc="left", fontsize=9.5, pad=3, color="#222222")
-    if column.dtype.kind == "b":
-        axes.set_yticks([0, 1], ["false", "true"])
-        axes.set_ylim(-0.2, 1.2)
-    elif column.enum is not None and len(column.enum) <= 8:
-        _name_members(axes, column, [c.of(recording.array) for c in shown])
+    axes.set_title(drawn.title(headings), loc="left", fontsize=9.5, pad=3)
+    if names and len(names) <= LINES_MAX:
+        axes.set_yticks([*names], [*names.values()])
     else:
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=column.dtype.kind in "iu"))
-        axes.margins(y=0.12)
-        low, high = axes.dataLim.intervaly
-        if low == high:
-            # A constant has no scale of its own.
-            room = max(1, abs(low) / 10)
-            axes.set_ylim(low - room, high + room)
-    if len(columns) > 1:
+    if len(headings) > 1:
         axes.legend(
             loc="upper left", bbox_to_anchor=(1.005, 1.05), fontsize=8, frameon=False,
             handlelength=1.2, labelspacing=0.25, borderaxespad=0,
         )  # fmt: skip
-    _draw_gaps(axes, seconds, gaps)
+    spans = drawn.spans(headings[0].region or 0)
+    if len(spans):
+        axes.broken_barh(
+            [(begin, end - begin) for begin, end in spans], (0, 1),
+            transform=axes.get_xaxis_transform(),
+            facecolor=GAP + "30", edgecolor=GAP, linewidth=0.6, zorder=0.5, gid="gaps",
+        )  # fmt: skip
+    if drawn.low < 0:
+        axes.axvline(0, color=_GREY, linewidth=0.9, linestyle=(0, (4, 2)), gid="edge")
 
 
-def _name_members(axes: Axes, column: Column, values: list[Array]) -> None:
-    """Names in the place of the numbers of an enum; where flags are set together, both."""
-    import numpy
-
-    from rtshm.recording.columns import names_of
-
-    assert column.enum is not None
-    numbers = numpy.unique(numpy.concatenate([numpy.unique(part) for part in values]))
-    members = numpy.array([int(member) for member in column.enum.__members__.values()])
-    if not numpy.isin(numbers, members).all():
-        members = numbers if len(numbers) <= 8 else members
-    axes.set_yticks(members, names_of(column.enum, members))
-    shown = numpy.concatenate([members, numbers])
-    low, high = int(shown.min()), int(shown.max())
-    room = 0.15 * max(high - low, 1)
-    axes.set_ylim(low - room, high + room)
-
-
-def _gaps(recording: Recording) -> tuple[Array, Array]:
+def _gaps(ticks: Array) -> tuple[Array, Array]:
     """Where samples are lost: the indices of those before, and how many are."""
     import numpy
 
-    ticks = recording.array["tick"]
     lost = numpy.diff(ticks).astype("i8") - 1
     (before,) = numpy.nonzero(lost > 0)
     return before, lost[before]
 
 
-def _title(recording: Recording, columns: list[Column]) -> str:
-    """The name of a panel, and how many of its values are not drawn."""
-    import numpy
-
-    name = columns[0].root if len(columns) > 1 else columns[0].name
-    if len(columns) > LINES_MAX:
-        name += f" ({LINES_MAX} of {len(columns)})"
-    not_finite = sum(
-        int(numpy.count_nonzero(~numpy.isfinite(column.of(recording.array))))
-        for column in columns[:LINES_MAX]
-    )
-    return name + (f" ({not_finite:,} not finite)" if not_finite else "")
-
-
-def _line(seconds: Array, values: Array, gaps: Array, pieces: int) -> tuple[Array, Array]:
-    """A line that is broken at the gaps; of very many samples, what they span piece by piece."""
+def line(seconds: Array, values: Array, gaps: Array, pieces: int) -> tuple[Array, Array]:
+    """A line that is broken behind the samples `gaps`; of very many, what they span by pieces."""
     import numpy
 
     # More than that has no axis.
@@ -344,71 +376,37 @@ def _line(seconds: Array, values: Array, gaps: Array, pieces: int) -> tuple[Arra
     return numpy.insert(x, broken, x[broken - 1]), numpy.insert(y, broken, numpy.nan)
 
 
-def _spans(seconds: Array, before: Array) -> Array:
-    """Begin and end of what was lost; what is nearer than the eye can tell is one."""
-    import numpy
-
-    begin, end = seconds[before], seconds[before + 1]
-    near = (seconds[-1] - seconds[0]) / _PIECES
-    (apart,) = numpy.nonzero(begin[1:] - end[:-1] > near)
-    first, last = numpy.r_[0, apart + 1], numpy.r_[apart, len(begin) - 1]
-    return numpy.column_stack([begin[first], end[last]])
-
-
-def _draw_gaps(axes: Axes, seconds: Array, gaps: tuple[Array, Array]) -> None:
-    before, _ = gaps
-    if not len(before):
-        return
-    axes.broken_barh(
-        [(begin, end - begin) for begin, end in _spans(seconds, before)], (0, 1),
-        transform=axes.get_xaxis_transform(),
-        facecolor=GAP + "30", edgecolor=GAP, linewidth=0.6, zorder=0.5, gid="gaps",
-    )  # fmt: skip
-
-
-def _label_gaps(axes: Axes, recording: Recording) -> None:
-    before, lost = _gaps(recording)
-    if len(before):
-        where = "at one place" if len(before) == 1 else f"at {len(before):,} places"
-        axes.text(
-            1, 1.04, f"▮ {int(lost.sum()):,} samples lost {where}", transform=axes.transAxes,
-            ha="right", va="bottom", color=GAP, fontsize=8.5,
-        )  # fmt: skip
-
-
-def _draw_histogram(axes: Axes, recording: Recording) -> None:
+def _draw_histogram(axes: Axes, drawn: Drawn) -> None:
     import numpy
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
-    lateness = Lateness.of(recording)
+    found = [(each, lateness) for each in drawn.regions if (lateness := Lateness.of(each))]
     axes.set_xlabel("lateness of a tick")
     axes.set_ylabel("ticks")
-    if lateness is None:
+    if not found:
         axes.text(0.5, 0.5, "no samples", transform=axes.transAxes, ha="center", color=_GREY)
         axes.set_xticks([])
         axes.set_yticks([])
         return
-    # A logarithm has no place for 0.
-    values = numpy.maximum(recording.array["lateness_ns"], 1)
-    low, high = max(lateness.min_ns, 1) / 1.15, max(lateness.max_ns, 1) * 1.15
-    axes.hist(values, numpy.geomspace(low, high, 100).tolist(), color=_COLOURS[0], alpha=0.85)
-    axes.set_xscale("log")
-    axes.set_yscale("log")
+    low = max(min(each.min_ns for _, each in found), 1) / 1.15
+    high = max(*(each.max_ns for _, each in found), 1) * 1.15
+    bins = numpy.geomspace(low, high, 100).tolist()
+    titles = []
+    for (each, lateness), colour in zip(found, _COLOURS, strict=False):
+        # A logarithm has no place for 0.
+        axes.hist(numpy.maximum(each.array["lateness_ns"], 1), bins, color=colour, alpha=0.8)
+        for name, ns in lateness.named()[1:-1]:
+            axes.axvline(max(ns, 1), color=colour, linewidth=0.9, linestyle=(0, (4, 2)), label=name)
+        name = f"{each.conditions.region}:  " if len(found) > 1 else ""
+        titles.append(name + "     ".join(f"{of}  {time_text(ns)}" for of, ns in lateness.named()))
+    axes.set(xscale="log", yscale="log", xlim=(low, high))
     axes.set_ylim(0.7, max(axes.get_ylim()[1], 12))
-    axes.set_xlim(low, high)
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda ns, _: time_text(ns)))
-    axes.xaxis.set_minor_formatter(
-        FuncFormatter(lambda ns, _: time_text(ns)) if high / low < 20 else NullFormatter()
-    )
+    times = FuncFormatter(lambda ns, _: time_text(ns))
+    axes.xaxis.set_major_formatter(times)
+    axes.xaxis.set_minor_formatter(times if high / low < 20 else NullFormatter())
     axes.yaxis.set_minor_formatter(NullFormatter())
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda count, _: f"{count:,.0f}"))
-    for name, ns in lateness.named():
-        if name not in ("min", "max"):
-            axes.axvline(max(ns, 1), color=_GREY, linewidth=0.9, linestyle=(0, (4, 2)))
-    axes.set_title(
-        "     ".join(f"{name}  {time_text(ns)}" for name, ns in lateness.named()),
-        fontsize=9.5, loc="left", pad=6,
-    )  # fmt: skip
+    axes.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
+    axes.set_title("\n".join(titles), fontsize=9.5, loc="left", pad=6)
 
 
 def time_text(ns: float) -> str:
@@ -419,90 +417,87 @@ def time_text(ns: float) -> str:
     return f"{ns:.3g} ns"
 
 
-def _facts(conditions: Conditions) -> list[tuple[str, str]]:
+def _facts(conditions: Conditions) -> dict[str, str]:
     """The conditions, for people."""
     started = datetime.fromtimestamp(conditions.started_ns / 1e9, UTC)
-    return [
-        ("region", conditions.region),
-        ("started", f"{started:%Y-%m-%d %H:%M:%S} UTC"),
-        ("period", f"{time_text(conditions.period_ns)} ({1e9 / conditions.period_ns:.6g} ticks/s)"),
-        ("samples", f"{conditions.samples:,}"),
-        ("lost", f"{conditions.lost:,}"),
-        ("periods missed", f"{conditions.missed:,}"),
-        ("ended", conditions.ended or "cut off"),
-        ("kernel", conditions.kernel),
-        ("preemption", conditions.preemption),
-        ("clock source", conditions.clocksource),
-        ("virtual machine", conditions.virtualization),
-        ("cpu governor", conditions.governor),
-        ("layout", conditions.layout or "none"),
-        ("rtshm", conditions.version),
-    ]
+    return {
+        "region": conditions.region,
+        "started": f"{started:%Y-%m-%d %H:%M:%S} UTC",
+        "period": f"{time_text(conditions.period_ns)} ({1e9 / conditions.period_ns:.6g} ticks/s)",
+        "samples": f"{conditions.samples:,}",
+        "lost": f"{conditions.lost:,}",
+        "periods missed": f"{conditions.missed:,}",
+        "ended": conditions.ended or "cut off",
+        "kernel": conditions.kernel,
+        "preemption": conditions.preemption,
+        "clock source": conditions.clocksource,
+        "virtual machine": conditions.virtualization,
+        "cpu governor": conditions.governor,
+        "layout": conditions.layout or "none",
+        "rtshm": conditions.version,
+    }
 
 
-def _caption(conditions: Conditions, left_out: list[str]) -> list[str]:
-    facts = dict(_facts(conditions))
-    lines = [
-        f"{facts['started']}  ·  period {facts['period']}  ·  ended: {facts['ended']}  ·  "
-        f"rtshm {facts['rtshm']}",
-        f"kernel {facts['kernel']}  ·  preemption {facts['preemption']}  ·  clock source "
-        f"{facts['clock source']}  ·  virtual machine: {facts['virtual machine']}  ·  "
-        f"cpu governor {facts['cpu governor']}",
-    ]
-    wrapped = [part for line in lines for part in textwrap.wrap(line, 160)]
-    wrapped += textwrap.wrap(f"layout {facts['layout']}", 160, max_lines=3, placeholder=" ...")
-    if left_out:
-        wrapped += textwrap.wrap(f"not drawn: {', '.join(left_out)}", 160, max_lines=2)
-    return wrapped
+def _caption(drawn: Drawn) -> list[str]:
+    facts = [_facts(each) for each in drawn.begun]
+    names = ("started", "ended", "rtshm", "kernel", "preemption", "clock source", "cpu governor")
+    said = [f"{name} {facts[0][name]}" for name in names]
+    said.insert(-1, f"virtual machine: {facts[0]['virtual machine']}")
+    # A fact stays in one line.
+    text = "  ·  ".join(each.replace(" ", "\xa0") for each in said)
+    lines = [each.replace("\xa0", " ") for each in textwrap.wrap(text, 160)]
+    for each in facts:
+        region = f"{each['region']}: " if len(facts) > 1 else ""
+        text = f"{region}period {each['period']}  ·  layout {each['layout']}"
+        lines += textwrap.wrap(text, 160, max_lines=3, placeholder=" ...")
+    if drawn.left_out:
+        lines += textwrap.wrap(f"not drawn: {', '.join(drawn.left_out)}", 160, max_lines=2)
+    return lines
 
 
 def _page(recording: Recording, fields: Sequence[str] | None) -> str:
     need("plotly", "a page", "plot")
     need("numpy", "a page", "plot")
-    drawn = _zoomable(recording, fields)
-    lateness = Lateness.of(recording)
-    tables = _table("Conditions", _facts(recording.conditions))
-    if lateness:
-        rows = [(name, f"{time_text(ns)} ({ns:,} ns)") for name, ns in lateness.named()]
-        tables = _table("Lateness", rows) + tables
-    title = html.escape(f"{recording.conditions.region}: {_count(recording)}")
-    return _PAGE.substitute(title=title, picture=drawn.to_html(full_html=False), tables=tables)
+    drawn = Drawn(recording, fields)
+    tables = ""
+    for each in drawn.regions:
+        lateness, name = Lateness.of(each), each.conditions.region
+        if lateness:
+            rows = {of: f"{time_text(ns)} ({ns:,} ns)" for of, ns in lateness.named()}
+            tables += _table(f"Lateness of {name}", rows)
+        tables += _table(f"Conditions of {name}", _facts(each.conditions))
+    picture = zoomable(drawn).to_html(full_html=False)
+    return _PAGE.substitute(title=html.escape(drawn.count()), picture=picture, tables=tables)
 
 
-def _zoomable(recording: Recording, fields: Sequence[str] | None) -> Any:
-    """The panels of figure(), as plotly draws them."""
-    import numpy
-    from plotly.graph_objects import Scattergl
+def zoomable(drawn: Drawn, kind: str = "scattergl") -> Any:
+    """The panels of figure(), as plotly draws them: by WebGL, or as "scatter" by SVG."""
     from plotly.subplots import make_subplots
 
-    from rtshm.recording.columns import names_of
-
-    panels, left_out = _panels(recording, fields)
-    seconds, gaps = _seconds(recording), _gaps(recording)[0]
-    titles = [_title(recording, columns) for columns in panels]
-    drawn = make_subplots(
-        rows=len(panels) + 1, cols=1, subplot_titles=[*titles, "lateness of a tick, us"],
-        shared_xaxes=True, vertical_spacing=0.3 / (len(panels) + 1),
+    panels = [*drawn.panels, drawn.lateness()]
+    titles = [*map(drawn.title, drawn.panels), "lateness of a tick, ns"]
+    picture = make_subplots(
+        rows=len(panels), cols=1, subplot_titles=titles,
+        shared_xaxes=True, vertical_spacing=0.3 / len(panels),
     )  # fmt: skip
-    late = numpy.asarray(recording.array["lateness_ns"]) / 1e3
-    lines = [(row, each.name, each.of(recording.array), each.enum, each.dtype.kind == "b")
-             for row, columns in enumerate(panels, 1) for each in columns[:LINES_MAX]]  # fmt: skip
-    for row, name, values, enum, flag in [*lines, (len(panels) + 1, "lateness", late, None, False)]:
-        x, y = _line(seconds, values, gaps, _ZOOM_PIECES)
-        shape = "hv" if enum or flag else "linear"
-        drawn.add_trace(Scattergl(x=x, y=y, name=name, line_shape=shape), row=row, col=1)
-        if enum:
-            numbers = numpy.unique(values)[:_NAMES_MAX]
-            drawn.update_yaxes(tickvals=numbers, ticktext=names_of(enum, numbers), row=row)
-    if len(gaps):
-        for begin, end in _spans(seconds, gaps)[:_SPANS_MAX]:
-            drawn.add_vrect(x0=begin, x1=end, fillcolor=GAP, opacity=0.2, line_color=GAP)
-    drawn.update_xaxes(title_text="time since the first sample, s", row=len(panels) + 1)
-    note = f"not drawn: {', '.join(left_out)}" if left_out else None
-    drawn.update_layout(height=220 * (len(panels) + 1), template="plotly_white", title_text=note)
-    return drawn
+    for row, headings in enumerate(panels, 1):
+        names = drawn.names(headings)
+        for each in headings[:LINES_MAX]:
+            x, y = drawn.line(each, _ZOOM_PIECES)
+            shape = "hv" if names else "linear"
+            trace = {"type": kind, "x": x, "y": y, "name": each.name, "line_shape": shape}
+            picture.add_trace(trace, row=row, col=1)
+        if names:
+            picture.update_yaxes(tickvals=[*names], ticktext=[*names.values()], row=row)
+        for begin, end in drawn.spans(headings[0].region or 0)[:_SPANS_MAX]:
+            look = {"fillcolor": GAP, "opacity": 0.2, "line_color": GAP}
+            picture.add_vrect(x0=begin, x1=end, row=row, col=1, **look)
+    picture.update_xaxes(title_text=f"time since {drawn.zero}, s", row=len(panels))
+    note = f"not drawn: {', '.join(drawn.left_out)}" if drawn.left_out else None
+    picture.update_layout(height=220 * len(panels), template="plotly_white", title_text=note)
+    return picture
 
 
-def _table(caption: str, rows: Sequence[tuple[str, str]]) -> str:
-    lines = (f"<tr><th>{html.escape(a)}<td>{html.escape(b)}" for a, b in rows)
+def _table(caption: str, rows: dict[str, str]) -> str:
+    lines = (f"<tr><th>{html.escape(a)}<td>{html.escape(b)}" for a, b in rows.items())
     return f"<table><caption>{html.escape(caption)}</caption>\n" + "\n".join(lines) + "\n</table>\n"
