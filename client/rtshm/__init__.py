@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from rtshm.recording import Recording as Recording
     from rtshm.recording import load as load
     from rtshm.recording.conditions import Conditions as Conditions
+    from rtshm.recording.live import Live as Live
     from rtshm.recording.record import Progress as Progress
     from rtshm.recording.record import record as record
     from rtshm.recording.recorder import Recorder as Recorder
@@ -85,6 +86,7 @@ _HOMES = {
     "layout.types": "Array bool8 f32 f64 i8 i16 i32 i64 u8 u16 u32 u64",
     "recording": "Recording load",
     "recording.conditions": "Conditions",
+    "recording.live": "Live",
     "recording.record": "Progress record",
     "recording.recorder": "Recorder",
     "region": "Region create open",

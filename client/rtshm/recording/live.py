@@ -1,0 +1,125 @@
+"""A region as a live plot in a cell of a notebook: plotly's widget, which anywidget shows."""
+
+from __future__ import annotations
+
+import select
+import threading
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self
+
+from rtshm.errors import need
+from rtshm.recording import Recording
+from rtshm.recording.conditions import Conditions
+from rtshm.recording.plot import Drawn, zoomable
+from rtshm.region import Region
+from rtshm.samples import Samples
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+FRAME_SECONDS = 0.2
+"""Between two pictures: a browser takes some tens of milliseconds for one."""
+# Of a line, as many as a cell has pixels.
+_PIECES = 500
+# Of an array that is read at once.
+_MOST = 1 << 14
+
+
+class Live:
+    """Draw the samples of a region as they come, in a cell of a notebook.
+
+    `region` is a name, a Region, or Samples, which this object then reads
+    alone. The plot has the last `seconds`; `fields` are what
+    rtshm.recording.plot.figure() takes. A thread updates it until stop(), or
+    until the region is deleted.
+
+    >>> rtshm.Live("motor", ["speed", "axes[1]"], seconds=5)    # doctest: +SKIP
+
+    Raises OSError, ValueError for a field that is unknown or not a number, and
+    ExtraError if plotly or anywidget is not installed.
+    """
+
+    def __init__(
+        self,
+        region: str | Region[Any] | Samples,
+        fields: Sequence[str] | None = None,
+        *,
+        seconds: float = 10.0,
+    ) -> None:
+        for library in ("numpy", "plotly", "anywidget"):
+            need(library, "a plot in a notebook", "notebook")
+        import numpy
+        from plotly.graph_objects import FigureWidget
+
+        if isinstance(region, Region):
+            region = region.samples()
+        self._samples = region if isinstance(region, Samples) else Samples(region)
+        self._window_ns = round(seconds * 1e9)
+        self._conditions = Conditions.now(self._samples.info)
+        self._rows = numpy.zeros(0, self._samples.dtype)
+        none = Drawn(Recording.of(self._conditions, self._rows), fields)
+        # The same panels, whatever changes later.
+        self._fields = [none.name(headings) for headings in none.panels]
+        self.figure = FigureWidget(zoomable(none, "scatter"))
+        """The plotly.graph_objects.FigureWidget."""
+        self.figure.update_xaxes(range=[-seconds, 0])
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Leave the plot as it is."""
+        self._stop.set()
+        self._thread.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.stop()
+
+    def _run(self) -> None:
+        poll = select.poll()
+        poll.register(self._samples.fileno(), 0)
+        why = "stopped"
+        with self._samples:
+            while not self._stop.wait(FRAME_SECONDS):
+                try:
+                    over = bool(poll.poll(0))
+                    self._read()
+                    self._draw()
+                except Exception as error:
+                    why = str(error)
+                    break
+                if over:
+                    why = "the region was deleted"
+                    break
+        self.figure.update_layout(title_text=f"{self.figure.layout.title.text}; {why}")
+
+    def _read(self) -> None:
+        """What came, without what has left the window."""
+        from rtshm.recording.columns import joined
+
+        parts = [self._rows]
+        while len(parts[-1]) == _MOST or len(parts) == 1:
+            parts.append(self._samples.read_array(_MOST, wait=False))
+        rows = joined(self._rows.dtype, parts)
+        if len(rows):
+            times = rows["time_ns"].astype("i8")
+            rows = rows[times > times[-1] - self._window_ns].copy()
+        self._rows = rows
+
+    def _draw(self) -> None:
+        from rtshm.recording.columns import count
+
+        found: dict[str, Any] = count(self._rows)
+        conditions = replace(self._conditions, **found)
+        drawn = Drawn(Recording.of(conditions, self._rows), self._fields)
+        lines = [drawn.line(heading, _PIECES) for heading in drawn.shown()]
+        with self.figure.batch_update():
+            for trace, (x, y) in zip(self.figure.data, lines, strict=True):
+                trace.x, trace.y = x - drawn.high, y
+            self.figure.layout.title.text = drawn.count()
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        return self.figure._repr_mimebundle_(**options)
