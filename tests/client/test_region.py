@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-import enum
 import errno
 import gc
 import subprocess
 import sys
 from datetime import timedelta
-from typing import Annotated
 
-import construct as c
 import numpy
 import pytest
 import rtshm
@@ -20,33 +17,12 @@ from rtshm import Control, Samples
 from tests.lib import child, first, module
 from tests.lib.command import done
 from tests.lib.module import PATIENCE
+from tests.lib.motor import MOTOR, TEXT, Mode, Motor
 
 NEVER = timedelta(hours=1)
 CLONE_NEWNET = 0x40000000
 
 
-class Mode(enum.IntEnum):
-    OFF = 0
-    ON = 1
-
-
-@rtshm.struct
-class Motor:
-    speed: rtshm.f64
-    gain: rtshm.f32
-    mode: Annotated[Mode, rtshm.u8]
-    axes: Annotated[rtshm.Array[int], rtshm.i32, 3]
-
-
-TEXT = "speed:f64 gain:f32 mode:u8{OFF=0,ON=1} _:x3 axes:i32[3] _:x4"
-MOTOR = c.Struct(
-    "speed" / c.Float64n,
-    "gain" / c.Float32n,
-    "mode" / c.Enum(c.Int8un, OFF=0, ON=1),
-    c.Padding(3),
-    "axes" / c.Array(3, c.Int32sn),
-    c.Padding(4),
-)
 RECORD = Motor(1.5, 0.25, Mode.ON, [1, -2, 3])
 
 

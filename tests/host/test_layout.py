@@ -11,11 +11,7 @@ import pytest
 from rtshm.errors import LayoutError
 from rtshm.layout import Kind, Layout
 
-
-class Mode(enum.IntEnum):
-    OFF = 0
-    ON = 1
-
+from tests.lib.motor import Mode
 
 MOTOR = c.Struct(
     "speed" / c.Float64n * "turns a second",

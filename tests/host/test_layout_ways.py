@@ -10,33 +10,19 @@ import subprocess
 import sys
 from typing import Annotated, Any
 
-import construct as c
 import numpy
 import pytest
 import rtshm
 from rtshm import Layout, LayoutError
 
+from tests.lib.motor import MOTOR, TEXT, Mode, Motor
+
 GRID: Any = [[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]
-TEXT = "speed:f64 gain:f32 mode:u8{OFF=0,ON=1} _:x3 axes:i32[3] tag:bytes[4]"
-
-
-class Mode(enum.IntEnum):
-    OFF = 0
-    ON = 1
 
 
 class Bits(enum.IntFlag):
     RUN = 1
     FAULT = 2
-
-
-@rtshm.struct
-class Motor:
-    speed: rtshm.f64
-    gain: rtshm.f32
-    mode: Annotated[Mode, rtshm.u8]
-    axes: Annotated[rtshm.Array[int], rtshm.i32, 3]
-    tag: Annotated[bytes, 4] = b"abcd"
 
 
 @rtshm.struct
@@ -62,16 +48,6 @@ class Plain(ctypes.Structure):
         ("axes", ctypes.c_int32 * 3),
         ("tag", ctypes.c_char * 4),
     )
-
-
-MOTOR = c.Struct(
-    "speed" / c.Float64n,
-    "gain" / c.Float32n,
-    "mode" / c.Enum(c.Int8un, OFF=0, ON=1),
-    c.Padding(3),
-    "axes" / c.Array(3, c.Int32sn),
-    "tag" / c.Bytes(4),
-)
 
 
 def test_class_construct_and_text_are_one_layout() -> None:
