@@ -26,8 +26,10 @@ from rtshm.recording import Recording, play
 from rtshm.recording.conditions import Conditions
 from rtshm.recording.recorder import Recorder
 
+from tests.lib import first
 from tests.lib.command import COLD, begun, leave, on_terminal
 from tests.lib.module import PATIENCE
+from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,13 +100,14 @@ def recording(name: str, file: Path) -> Iterator[subprocess.Popen[str]]:
 
 def wait_written(file: Path, size: int) -> int:
     """Wait until the file has grown by a chunk, and is larger; how large it is."""
-    deadline = time.monotonic() + BEGIN
-    begun = 0
-    while (now := file.stat().st_size if file.exists() else 0) <= max(begun, size) or not begun:
-        begun = begun or now
-        assert time.monotonic() < deadline, f"{file} has not grown beyond {size} bytes"
-        time.sleep(0.02)
-    return now
+    begun = wait_until(lambda: file.exists() and file.stat().st_size, f"{file} is there", BEGIN)
+    least = max(begun, size)
+
+    def grown() -> int:
+        now = file.stat().st_size
+        return now if now > least else 0
+
+    return wait_until(grown, f"{file} is larger than {least} bytes", BEGIN)
 
 
 def ends(process: subprocess.Popen[str]) -> str:
@@ -258,9 +261,7 @@ def test_signal_ends_it_well_and_what_was_lost_is_the_gaps_in_the_ticks(
         # Too slow by many times what is kept.
         process.send_signal(signal.SIGSTOP)
         begin = control.get("a").counters.ticks
-        deadline = time.monotonic() + PATIENCE
-        while control.get("a").counters.ticks < begin + 1000:
-            assert time.monotonic() < deadline
+        first.tick("a", begin + 1000)
         size = file.stat().st_size
         process.send_signal(signal.SIGCONT)
         wait_written(file, size)
@@ -344,7 +345,8 @@ def test_time_namespace_has_no_clock_of_its_own(control: Control, tmp_path: Path
         subprocess.run([*command, *arguments], check=True, timeout=BEGIN)
         run = rtshm.load(file)
         span = int(run.array["time_ns"][-1] - run.array["time_ns"][0])
-        assert 400e6 < span < 500e6
+        # Ticks may be missed at the beginning and the end.
+        assert 250e6 < span < 500e6
         assert abs(int(run.array["time_ns"][0]) - run.conditions.started_monotonic_ns) < 100e9
 
 

@@ -19,7 +19,7 @@ import rtshm
 from rtshm import Control, PrintMode, RegionInfo
 from rtshm.paths import DEVICES
 
-from tests.lib import module, raw
+from tests.lib import first, module, raw
 from tests.lib.command import COLD, COMMAND, done, leave, on_terminal, run
 from tests.lib.module import PATIENCE
 
@@ -151,10 +151,7 @@ def test_raw_memory_is_taken_shown_saved_and_made_again(load: Load, tmp_path: Pa
 
 def test_show_draws_how_late_the_ticks_were(load: Load) -> None:
     load(print=0, period_ns=10_000_000)
-    deadline = time.monotonic() + PATIENCE
-    with Control() as control:
-        while control.get("default").counters.ticks < 20:
-            assert time.monotonic() < deadline
+    first.tick(count=20)
     page = done("show", "default")
     (ticks,) = re.findall(r"^  ticks +(\d+)$", page, re.MULTILINE)
     bins = re.findall(r"^ +\d\S* [num]?s \.\. +\d\S* [num]?s +(\d+)", page, re.MULTILINE)

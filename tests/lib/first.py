@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import time
-
 import rtshm
 
-from tests.lib.module import PATIENCE
+from tests.lib.waiting import wait_until
 
 
 def tick(name: str = "default", count: int = 1) -> rtshm.RegionInfo:
     """Wait for this number of ticks; the region then."""
-    deadline = time.monotonic() + PATIENCE
     with rtshm.Control() as control:
-        while (region := control.get(name)).counters.ticks < count:
-            assert time.monotonic() < deadline, f"{name}: no {count} ticks in {PATIENCE} s"
-    return region
+        wait_until(lambda: control.get(name).counters.ticks >= count, f"{count} ticks of {name}")
+        return control.get(name)

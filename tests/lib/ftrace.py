@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lib.module import PATIENCE
+from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -75,22 +74,25 @@ def ticks(taken: int | None = None) -> list[Tick]:
     A tick takes a value first and is recorded then: with `taken`, wait for the
     record of the tick that took this value.
     """
-    deadline = time.monotonic() + PATIENCE
-    found = _parse((TRACEFS / "trace").read_text())
-    while taken is not None and not any(tick.ready and tick.value == taken for tick in found):
-        assert time.monotonic() < deadline, f"no tick that took {taken} within {PATIENCE} s"
-        time.sleep(0.01)
-        found = _parse((TRACEFS / "trace").read_text())
-    return found
+
+    def recorded() -> list[Tick]:
+        return _parse((TRACEFS / "trace").read_text())
+
+    def with_taken() -> list[Tick]:
+        found = recorded()
+        return found if any(tick.ready and tick.value == taken for tick in found) else []
+
+    return recorded() if taken is None else wait_until(with_taken, f"a tick that took {taken}")
 
 
 def at_least(count: int) -> list[Tick]:
     """Wait for this number of ticks; what was recorded by then."""
-    deadline = time.monotonic() + PATIENCE
-    while len(found := ticks()) < count:
-        assert time.monotonic() < deadline, f"{len(found)} of {count} ticks within {PATIENCE} s"
-        time.sleep(0.01)
-    return found
+
+    def enough() -> list[Tick]:
+        found = ticks()
+        return found if len(found) >= count else []
+
+    return wait_until(enough, f"{count} ticks")
 
 
 @contextmanager

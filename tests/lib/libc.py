@@ -100,8 +100,3 @@ def pwrite(fd: int, address: int, length: int, offset: int) -> int:
 
 def pread(fd: int, address: int, length: int, offset: int) -> int:
     return _checked(_libc.pread(fd, address, length, offset))
-
-
-def adjtimex(timex: bytearray) -> None:
-    """`timex` is a struct timex, which the kernel fills in."""
-    _checked(_libc.adjtimex((ctypes.c_char * len(timex)).from_buffer(timex)))

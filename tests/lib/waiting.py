@@ -8,13 +8,15 @@ import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from tests.lib.figures import USER_MODE
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+T = TypeVar("T")
 
 
 def waits(task: Path, functions: str, pause: Callable[[float], object] = time.sleep) -> bool:
@@ -53,16 +55,15 @@ def when_polling(act: Callable[[], object]) -> Iterator[None]:
         thread.join()
 
 
-def wait_until(true: Callable[[], object], what: str, seconds: float = PATIENCE) -> None:
+def wait_until(get: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
+    """Call `get` until it returns something true, and return that; `what` is for the error."""
     deadline = time.monotonic() + seconds
-    while not true():
+    while not (found := get()):
         assert time.monotonic() < deadline, f"not within {seconds} s: {what}"
         time.sleep(0.01)
+    return found
 
 
 def wait_asleep(task: Path) -> None:
     """Wait until a task of /proc waits in the module."""
-    deadline = time.monotonic() + PATIENCE
-    while not waits(task, "^rtshm_"):
-        assert time.monotonic() < deadline, f"{task} waits in {(task / 'wchan').read_text()}"
-        time.sleep(0.01)
+    wait_until(lambda: waits(task, "^rtshm_"), f"{task} waits in the module")

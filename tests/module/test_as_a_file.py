@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pytest
 
-from tests.lib import libc
+from tests.lib import first, libc
 from tests.lib.libc import PAGE
 
 if TYPE_CHECKING:
@@ -101,6 +101,7 @@ def test_reads_and_writes_need_not_wait(fd: int) -> None:
 
 def test_read_of_samples_need_not_wait(control: rtshm.Control, opened: Callable[..., int]) -> None:
     control.create("a", period=HOUR_NS, record_depth=100)
+    first.tick("a")
     fd = opened()
     os.lseek(fd, 0, os.SEEK_END)
     with pytest.raises(BlockingIOError) as refused:

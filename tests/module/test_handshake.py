@@ -13,6 +13,7 @@ import rtshm
 
 from tests.lib import child, ftrace, module
 from tests.lib.module import PATIENCE, PERIOD_MIN_NS
+from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
     from rtshm.kmsg import KernelLog
@@ -119,13 +120,13 @@ def test_writers_killed_at_random_leave_whole_words(load: Load) -> None:
             for value in values:
                 region.publish(value)
 
+        def is_written(values: range) -> bool:
+            return region.some_int in values
+
         for number in range(1, 51):
             own = range(number * span, (number + 1) * span)
             with child.killed(partial(write, own)):
-                deadline = time.monotonic() + PATIENCE
-                while region.some_int not in own:
-                    assert time.monotonic() < deadline, "the writer does not write"
-                    time.sleep(0.001)
+                wait_until(partial(is_written, own), "the writer writes")
                 time.sleep(moments.uniform(0, 0.01))
             region.wait_taken(PATIENCE)
             left.append(region.some_int)

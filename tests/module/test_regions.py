@@ -10,6 +10,8 @@ import stat
 import struct
 import subprocess
 import time
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ from tests.lib.child import killed
 from tests.lib.genl import DEL, NEW, Genl, Refused, attrs
 from tests.lib.libc import PAGE
 from tests.lib.module import LIFETIME, PATIENCE
-from tests.lib.waiting import when_polling
+from tests.lib.waiting import wait_until, when_polling
 
 HOUR_NS = 3_600_000_000_000
 DEVICES = Path("/dev/rtshm")
@@ -314,11 +316,8 @@ def test_regions_in_turn_leave_memory_and_log_as_they_were(control: Control) -> 
     with KernelLog(new_only=True, prefix="") as everything:
         before = module.available_bytes()
         cycle(300)
-        deadline = time.monotonic() + PATIENCE
         # What is freed after a grace period comes back by itself.
-        while (lost := before - module.available_bytes()) > 300 << 10:
-            assert time.monotonic() < deadline, f"{lost} bytes are gone"
-            time.sleep(0.1)
+        wait_until(lambda: before - module.available_bytes() <= 300 << 10, "all memory is back")
         assert [line.text for line in everything.lines(0)] == []
     # What is not given back is seen.
     before = module.available_bytes()
@@ -428,17 +427,15 @@ def test_unload_while_requests_are_in_flight(control: Control, tmp_path: Path) -
     for count in counts:
         count.write_bytes(bytes(8))
 
-    def sent() -> int:
-        return sum(struct.unpack("=Q", count.read_bytes())[0] for count in counts)
+    def have_sent(number: int) -> bool:
+        sent = [int.from_bytes(count.read_bytes(), "little") for count in counts]
+        return sum(sent) >= number
 
     floods = [subprocess.Popen([flood, count]) for count in counts]
     try:
         for loads in range(1, 6):
-            deadline = time.monotonic() + PATIENCE
-            while sent() < loads * 2000:
-                assert time.monotonic() < deadline, f"{sent()} requests after {loads} loads"
-                time.sleep(0.001)
-            unload_when_idle()
+            wait_until(partial(have_sent, loads * 2000), f"{loads * 2000} requests")
+            wait_until(unloaded, "no dump holds the module")
             module.load(print=0, period_ns=HOUR_NS)
         assert [each.poll() for each in floods] == [None] * len(floods)
     finally:
@@ -449,14 +446,11 @@ def test_unload_while_requests_are_in_flight(control: Control, tmp_path: Path) -
     module.unload()
 
 
-def unload_when_idle() -> None:
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            return module.unload()
-        except BlockingIOError:
-            # A dump holds the module while it is under way.
-            assert time.monotonic() < deadline
+def unloaded() -> bool:
+    """Whether the module could be unloaded: a dump that is under way holds it."""
+    with suppress(BlockingIOError):
+        module.unload()
+    return not module.is_loaded()
 
 
 @pytest.mark.needs("cpus")

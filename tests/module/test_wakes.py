@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 import rtshm
 
+from tests.lib import first
 from tests.lib.ftrace import TRACEFS
 from tests.lib.module import PATIENCE, thread_of
+from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +49,7 @@ def test_all_readers_are_woken_also_those_that_the_tick_leaves_to_the_thread(
     control: rtshm.Control, opened: Callable[..., int], end: str
 ) -> None:
     control.create("a", period=1000 * MS if end == "tick" else HOUR_NS, record_depth=10)
-    time.sleep(0.1)
+    first.tick("a")
     got: list[int] = []
     fds = [opened() for _ in range(READERS)]
     readers = [
@@ -71,10 +73,7 @@ def test_lines_are_printed_in_a_thread(control: rtshm.Control) -> None:
     event.write_text("1")
     try:
         control.create("a", period=50 * MS, print=rtshm.PrintMode.EVERY_TICK)
-        deadline = time.monotonic() + PATIENCE
-        while not (lines := printed()):
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        lines = wait_until(printed, "a line of the log")
     finally:
         event.write_text("0")
     # task-pid [cpu] irqs-off, need-resched, hardirq/softirq, ...
@@ -92,7 +91,7 @@ def test_readers_end_with_a_signal_whoever_would_wake_them(
     control: rtshm.Control, opened: Callable[..., int]
 ) -> None:
     control.create("a", period=HOUR_NS, record_depth=10)
-    time.sleep(0.1)
+    first.tick("a")
     children = []
     for _ in range(READERS):
         pid = os.fork()
