@@ -177,11 +177,12 @@ def test_control_takes_what_the_requests_of_the_spec_take() -> None:
 
 def test_control_takes_what_the_requests_about_tasks_take() -> None:
     spec = ynl.load()
-    for name, method in {
+    methods: dict[str, Callable[..., Any]] = {
         "task-new": Control.add_task,
         "task-set": Control.replace_task,
         "task-del": Control.remove_task,
-    }.items():
+    }
+    for name, method in methods.items():
         _, *parameters = inspect.signature(method).parameters
         asked = ynl.operation(spec, name)["do"]["request"]["attributes"]
         assert [_dashed(name) for name in parameters] == asked
@@ -289,7 +290,7 @@ INFO = RegionInfo(
     task_long_max=8,
     tasks=(
         TaskInfo("pid", 0, 1, 2, False),
-        TaskInfo("log", *[2**64 - 1] * 3, True, 2**32 - 1, 2**32 - 2, 2**32 - 3),
+        TaskInfo("log", 2**64 - 1, 2**64 - 1, 2**64 - 1, True, 2**32 - 1, 2**32 - 2, 2**32 - 3),
     ),
     phys=2**40,
     keep=True,
