@@ -15,6 +15,7 @@ import threading
 import time
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy
@@ -22,18 +23,17 @@ import pytest
 import rtshm
 from rtshm import Control, Samples
 from rtshm.cli import main
-from rtshm.recording import Recording, play
+from rtshm.recording import Recording, conditions, play
 from rtshm.recording.conditions import Conditions
 from rtshm.recording.recorder import Recorder
 
-from tests.lib import first
-from tests.lib.command import COLD, begun, leave, on_terminal
+from tests.lib import first, module
+from tests.lib.command import begun, forked, leave, on_terminal
 from tests.lib.module import PATIENCE
 from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from tests.lib.fixtures import Load
 
@@ -46,6 +46,7 @@ RECORDS = [
 ]
 MS = timedelta(milliseconds=1)
 SUFFIXES = pytest.mark.parametrize("suffix", [".arrows", ".mcap", ".csv"])
+CLONE_NEWTIME = 0x80
 
 # A process has much to import before its first sample, in an emulated guest for ten seconds.
 BEGIN = 3 * PATIENCE
@@ -337,12 +338,26 @@ def test_full_disk_keeps_what_it_took(
         subprocess.run(["umount", tmp_path], check=True, timeout=PATIENCE)
 
 
+def in_time_namespace(offset: int, command: list[str]) -> None:
+    """Run the command in a fork of this process; where the clock is ahead by so many seconds."""
+
+    def act() -> None:
+        module.unshare(CLONE_NEWTIME)
+        Path("/proc/self/timens_offsets").write_text(f"monotonic {offset} 0\n")
+        # It is for those that are started from now on.
+        if pid := os.fork():
+            os._exit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+        conditions._timens_offset_ns.cache_clear()
+        forked(command)()
+
+    subprocess.run(["rtshm"], check=True, timeout=BEGIN, preexec_fn=act)
+
+
 def test_time_namespace_has_no_clock_of_its_own(control: Control, tmp_path: Path) -> None:
     for number, offset in enumerate((100_000, -10)):
         file = tmp_path / f"{number}.csv"
-        command = ["unshare", "-T", "--fork", "--monotonic", str(offset), *COLD]
-        arguments = ["record", "motor", "-o", str(file), "--duration", "500ms"]
-        subprocess.run([*command, *arguments], check=True, timeout=BEGIN)
+        command = ["record", "motor", "-o", str(file), "--duration", "500ms"]
+        in_time_namespace(offset, command)
         run = rtshm.load(file)
         span = int(run.array["time_ns"][-1] - run.array["time_ns"][0])
         # Ticks may be missed at the beginning and the end.

@@ -270,13 +270,14 @@ def test_description_makes_the_same_regions_again(load: Load, tmp_path: Path) ->
     ]
 
 
-@pytest.mark.parametrize("command", ["save", "list", "read", "--version"])
-def test_closed_standard_output_is_an_error_in_one_line(load: Load, command: str) -> None:
+def test_closed_standard_output_is_an_error_in_one_line(load: Load) -> None:
     load(print=0)
-    line = f"{' '.join(COLD)} {command} >&-"
-    finished = subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60)
-    assert finished.returncode == 1
-    assert finished.stderr == "rtshm: standard output: Bad file descriptor (EBADF, 9)\n"
+    line = f"{' '.join(COLD)} list >&-"
+    runs = [subprocess.run(line, shell=True, capture_output=True, text=True, timeout=60)]
+    runs += [run(command, closed=[1]) for command in ("save", "list", "read", "--version")]
+    for finished in runs:
+        assert finished.returncode == 1
+        assert finished.stderr == "rtshm: standard output: Bad file descriptor (EBADF, 9)\n"
 
 
 def test_refusal_needs_no_dev_null(load: Load) -> None:
@@ -472,6 +473,19 @@ def test_top_leaves_on_control_c_with_130(load: Load) -> None:
     assert "Traceback" not in (top.before or "")
 
 
+@pytest.mark.parametrize("line", ["write mo", "delete default mo"])
+def test_names_of_regions_are_completed(
+    load: Load, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    load(print=0)
+    with Control() as control:
+        control.create("motor-of-the-mill")
+    monkeypatch.setenv("_RTSHM_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_WORDS", f"rtshm {line}")
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split())))
+    assert run().stdout == "plain,motor-of-the-mill\n"
+
+
 def test_bash_completes_names_of_regions(load: Load, tmp_path: Path) -> None:
     script = tmp_path / "completion"
     script.write_text(done("completion", "bash"))
@@ -497,10 +511,9 @@ def test_bash_completes_names_of_regions(load: Load, tmp_path: Path) -> None:
     load(print=0)
     with Control() as control:
         control.create("motor-of-the-mill")
-    for line in ("rtshm show mo\t", "rtshm write mo\t", "rtshm delete default mo\t"):
-        bash.send(line)
-        bash.expect_exact("motor-of-the-mill ")
-        bash.send("\x15")
+    bash.send("rtshm show mo\t")
+    bash.expect_exact("motor-of-the-mill ")
+    bash.send("\x15")
     bash.sendline("exit")
     bash.expect(pexpect.EOF)
     bash.close(force=True)

@@ -6,16 +6,16 @@ What is the user's, before that, builds what is in the guest already: tests/boot
 from __future__ import annotations
 
 import doctest
-import os
+import importlib
+import shlex
 import subprocess
 import time
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import pexpect
 import pytest
 
-from tests.lib import guide, module
+from tests.lib import command, guide, module
 from tests.lib.module import CHECKOUT
 
 if TYPE_CHECKING:
@@ -74,23 +74,30 @@ def shell(load: Load, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
         (CHECKOUT / name).unlink(missing_ok=True)
 
 
-def scope(command: str) -> None:
+def scope(text: str) -> None:
     """What takes a terminal: until it has drawn, then q."""
-    terminal = pexpect.spawn(
-        "bash",
-        ["-c", command],
-        cwd=str(CHECKOUT),
-        encoding="utf-8",
-        timeout=PATIENCE,
-        dimensions=(24, 100),
-        env={**os.environ, "TERM": "xterm"},
-    )
+    terminal = command.on_terminal(*shlex.split(text)[1:], size=(24, 100), TERM="xterm")
+    terminal.timeout = PATIENCE
     terminal.expect_exact("pi output")
     terminal.expect_exact("lost 0")
     terminal.send("q")
-    terminal.expect(pexpect.EOF)
-    terminal.close()
-    assert terminal.exitstatus == 0
+    assert command.leave(terminal) == 0
+
+
+def in_fork(text: str) -> str:
+    """What a program in Python prints, run by a fork of this process: imports take it a minute."""
+    program, *arguments = shlex.split(text)
+    script = "" if program == "rtshm" else arguments.pop(0)
+    done = subprocess.run(
+        [program],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        preexec_fn=command.forked(arguments, script=script),
+    )
+    assert done.returncode == 0, f"# {text}\n{done.stdout}"
+    return done.stdout
 
 
 def session(text: str) -> None:
@@ -102,6 +109,8 @@ def session(text: str) -> None:
 
 
 def test_guide_does_what_it_shows(shell: Shell) -> None:
+    # For the forks.
+    importlib.import_module("matplotlib.pyplot")
     typed = [each for each in guide.read(guide.GUIDE.read_text()) if each.where != "$"]
     for each in typed:
         if each.where == ">>>":
@@ -109,7 +118,8 @@ def test_guide_does_what_it_shows(shell: Shell) -> None:
         elif each.text.startswith("rtshm scope "):
             scope(each.text)
         else:
-            printed = shell.run(each.text)
+            in_python = each.text.startswith(("rtshm plot ", "python3 "))
+            printed = in_fork(each.text) if in_python else shell.run(each.text)
             # The loop settles in a second, which a person takes to type the next line.
             deadline = time.monotonic() + PATIENCE
             while each.text.startswith("rtshm get ") and not guide.agrees(each.shown, printed):

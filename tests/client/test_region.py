@@ -15,7 +15,7 @@ import rtshm
 from rtshm import Control, Samples
 
 from tests.lib import child, first, module
-from tests.lib.command import done
+from tests.lib.command import run
 from tests.lib.module import PATIENCE
 from tests.lib.motor import MOTOR, TEXT, Mode, Motor
 
@@ -160,12 +160,13 @@ def test_network_namespace_of_its_own_has_fields_and_history(control: Control) -
             while next(samples).fields != vars(RECORD):
                 pass
             assert samples.dtype.names is not None
-            assert samples.dtype.names[-1] == "axes"
+            assert samples.dtype.names[-1] == "tag"
         with pytest.raises(rtshm.ModuleNotLoadedError, match="initial network namespace"):
             Control()
-        assert done("get", "motor", "axes[1]") == "axes[1] -2\n"
-        assert done("put", "motor", "axes[1]=5", "speed=.5") == ""
-        assert "struct region_motor {" in done("header", "motor")
+        assert run("get", "motor", "axes[1]", in_fork=True).stdout == "axes[1] -2\n"
+        put = run("put", "motor", "axes[1]=5", "speed=.5", in_fork=True)
+        assert (put.returncode, put.stdout, put.stderr) == (0, "", "")
+        assert "struct region_motor {" in run("header", "motor", in_fork=True).stdout
 
     assert child.status_of(use) == 0
 

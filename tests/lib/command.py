@@ -13,7 +13,7 @@ import signal
 import subprocess
 import sys
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pexpect
 import rtshm.cli.commands  # noqa: F401  for the forks
@@ -28,19 +28,38 @@ COMMAND = ["rtshm"]
 COLD = [sys.executable, "-m", "rtshm"]
 
 
-def forked(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Callable[[], None]:
-    """Have a `preexec_fn` run the command in place of the program, and never return."""
+def forked(
+    arguments: Sequence[str],
+    env: Mapping[str, str] | None = None,
+    *,
+    script: str = "",
+    closed: Sequence[int] = (),
+) -> Callable[[], None]:
+    """Have a `preexec_fn` run the command, or a script, in place of the program, and never return.
+
+    The standard streams in `closed` are closed first, and are None then as in an interpreter
+    that starts without them.
+    """
 
     def act() -> None:
         # The parent waits for the end of a pipe, too.
         os.closerange(3, 4096)
+        for number in closed:
+            os.close(number)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         os.environ.update(env or {})
-        sys.stdin, sys.stdout, sys.stderr = open(0), open(1, "w"), open(2, "w")
-        sys.argv = ["rtshm", *arguments]
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            mode = "w" if number else "r"
+            opened: IO[str] | None = None if number in closed else open(number, mode)
+            setattr(sys, name, opened)
+        sys.argv = [script or "rtshm", *arguments]
         code: object = 1
         try:
-            runpy.run_module("rtshm", run_name="__main__", alter_sys=True)
+            if script:
+                runpy.run_path(script, run_name="__main__")
+            else:
+                runpy.run_module("rtshm", run_name="__main__", alter_sys=True)
+            code = 0
         except SystemExit as left:
             code = left.code or 0
             if not isinstance(code, int):
@@ -48,17 +67,28 @@ def forked(arguments: Sequence[str], env: Mapping[str, str] | None = None) -> Ca
         except BaseException:
             traceback.print_exc()
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            for stream in (sys.stdout, sys.stderr):
+                if stream is not None:
+                    stream.flush()
             os._exit(code if isinstance(code, int) else 1)
 
     return act
 
 
 def run(
-    *arguments: str, stdin: str = "", user: int | None = None, group: int | None = None
+    *arguments: str,
+    stdin: str = "",
+    user: int | None = None,
+    group: int | None = None,
+    closed: Sequence[int] = (),
+    in_fork: bool = False,
 ) -> subprocess.CompletedProcess[str]:
-    """Run the command; as a user of no group but one, which is by default the user's number."""
+    """Run the command; as a user of no group but one, which is by default the user's number.
+
+    In a fork of this process where the snapshot's interpreter would decline: for another
+    user, in another namespace (`in_fork`), or with standard streams that are `closed`.
+    """
+    in_fork = in_fork or user is not None or bool(closed)
     return subprocess.run(
         [*COMMAND, *arguments],
         input=stdin,
@@ -68,7 +98,7 @@ def run(
         user=user,
         group=user if group is None else group,
         extra_groups=None if user is None else [],
-        preexec_fn=None if user is None else forked(arguments),
+        preexec_fn=forked(arguments, closed=closed) if in_fork else None,
     )
 
 
