@@ -20,7 +20,7 @@ import rtshm
 from rtshm import doctor
 
 from tests.lib import module
-from tests.lib.command import COMMAND, run
+from tests.lib.command import run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,13 +47,11 @@ def examine(file: Path | None = None) -> dict[str, Found]:
     }
 
 
-def command(*before: str, user: int | None = None, group: int | None = None) -> dict[str, Found]:
+def command(
+    user: int | None = None, group: int | None = None, unshare: int = 0
+) -> dict[str, Found]:
     """The same by the command, with its status; as a user of no group but one."""
-    arguments = ("doctor", "--json")
-    if before:
-        done = subprocess.run([*before, *COMMAND, *arguments], capture_output=True, text=True)
-    else:
-        done = run(*arguments, user=user, group=group)
+    done = run("doctor", "--json", user=user, group=group, unshare=unshare)
     assert done.stderr == ""
     rows = json.loads(done.stdout)
     found = {row["check"]: (row["level"], row["text"], row["remedy"]) for row in rows}
@@ -285,7 +283,7 @@ def test_headers_that_are_missing() -> None:
 
 def test_netlink_in_another_network_namespace(load: Load) -> None:
     load(print=0)
-    level, text, remedy = command("unshare", "--net")["netlink"]
+    level, text, remedy = command(unshare=module.CLONE_NEWNET)["netlink"]
     assert level == "error"
     assert "ENOENT" in text
     assert "initial network namespace" in remedy

@@ -46,7 +46,6 @@ RECORDS = [
 ]
 MS = timedelta(milliseconds=1)
 SUFFIXES = pytest.mark.parametrize("suffix", [".arrows", ".mcap", ".csv"])
-CLONE_NEWTIME = 0x80
 
 # A process has much to import before its first sample, in an emulated guest for ten seconds.
 BEGIN = 3 * PATIENCE
@@ -342,7 +341,7 @@ def in_time_namespace(offset: int, command: list[str]) -> None:
     """Run the command in a fork of this process; where the clock is ahead by so many seconds."""
 
     def act() -> None:
-        module.unshare(CLONE_NEWTIME)
+        module.unshare(module.CLONE_NEWTIME)
         Path("/proc/self/timens_offsets").write_text(f"monotonic {offset} 0\n")
         # It is for those that are started from now on.
         if pid := os.fork():

@@ -40,7 +40,6 @@ ELSEWHERE = (
     "the module answers only in the initial network namespace, outside of containers; "
     "a region can be opened here by its path, with its history"
 )
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
 NOBODY = 65534
 
 
@@ -231,7 +230,7 @@ def become_nobody() -> None:
     os.setresuid(NOBODY, NOBODY, NOBODY)
 
 
-@pytest.mark.parametrize("become", [become_nobody, lambda: module.unshare(CLONE_NEWUSER)])
+@pytest.mark.parametrize("become", [become_nobody, lambda: module.unshare(module.CLONE_NEWUSER)])
 def test_who_is_not_root_may_ask_and_watch_only(load: Load, become: Callable[[], None]) -> None:
     load(print=0)
 
@@ -250,7 +249,7 @@ def test_other_network_namespace_is_told_so(load: Load) -> None:
     load(print=0)
 
     def connect() -> None:
-        module.unshare(CLONE_NEWNET)
+        module.unshare(module.CLONE_NEWNET)
         with pytest.raises(rtshm.ModuleNotLoadedError) as refused:
             rtshm.Control()
         assert refused.value.remedy == ELSEWHERE

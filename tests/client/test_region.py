@@ -20,7 +20,6 @@ from tests.lib.module import PATIENCE
 from tests.lib.motor import MOTOR, TEXT, Mode, Motor
 
 NEVER = timedelta(hours=1)
-CLONE_NEWNET = 0x40000000
 
 
 RECORD = Motor(1.5, 0.25, Mode.ON, [1, -2, 3])
@@ -154,7 +153,7 @@ def test_network_namespace_of_its_own_has_fields_and_history(control: Control) -
     control.create("motor", layout=TEXT, period="2ms", record_depth=100)
 
     def use() -> None:
-        module.unshare(CLONE_NEWNET)
+        module.unshare(module.CLONE_NEWNET)
         with rtshm.open("motor", Motor) as motor, Samples("/dev/rtshm/motor") as samples:
             motor.write(RECORD)
             while next(samples).fields != vars(RECORD):

@@ -428,7 +428,7 @@ def whole(record: dict[str, Any]) -> bool:
 
 def test_of_records_by_write_and_update_none_is_torn(tear: Path, plain: rtshm.Region) -> None:
     with checked(tear, "plain", FIELDS) as seen, hostile(tear, "write", "plain", FIELDS, RECORDS):
-        for number in range(1, 1001):
+        for number in range(1, 501):
             value = number * BOTH_HALVES
             record: dict[str, Any] = {"first": value, "rest": [value] * (FIELDS - 2), "last": value}
             if number % 2:

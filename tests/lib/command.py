@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Any
 import pexpect
 import rtshm.cli.commands  # noqa: F401  for the forks
 
+from tests.lib import module
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
@@ -34,11 +35,12 @@ def forked(
     *,
     script: str = "",
     closed: Sequence[int] = (),
+    unshare: int = 0,
 ) -> Callable[[], None]:
     """Have a `preexec_fn` run the command, or a script, in place of the program, and never return.
 
     The standard streams in `closed` are closed first, and are None then as in an interpreter
-    that starts without them.
+    that starts without them. `unshare` are flags of unshare(2).
     """
 
     def act() -> None:
@@ -46,6 +48,8 @@ def forked(
         os.closerange(3, 4096)
         for number in closed:
             os.close(number)
+        if unshare:
+            module.unshare(unshare)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         os.environ.update(env or {})
         for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -81,14 +85,16 @@ def run(
     user: int | None = None,
     group: int | None = None,
     closed: Sequence[int] = (),
+    unshare: int = 0,
     in_fork: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run the command; as a user of no group but one, which is by default the user's number.
 
     In a fork of this process where the snapshot's interpreter would decline: for another
-    user, in another namespace (`in_fork`), or with standard streams that are `closed`.
+    user, with standard streams that are `closed`, in a namespace of its own (`unshare`), and
+    if this process is in one (`in_fork`).
     """
-    in_fork = in_fork or user is not None or bool(closed)
+    in_fork = in_fork or user is not None or bool(closed) or bool(unshare)
     return subprocess.run(
         [*COMMAND, *arguments],
         input=stdin,
@@ -98,7 +104,7 @@ def run(
         user=user,
         group=user if group is None else group,
         extra_groups=None if user is None else [],
-        preexec_fn=forked(arguments, closed=closed) if in_fork else None,
+        preexec_fn=forked(arguments, closed=closed, unshare=unshare) if in_fork else None,
     )
 
 

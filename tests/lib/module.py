@@ -99,6 +99,10 @@ def drop_capability(capability: int) -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
+# linux/sched.h
+CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWNET = 0x80, 0x1000_0000, 0x4000_0000
+
+
 def unshare(flags: int) -> None:
     if _libc.unshare(flags) < 0:
         code = ctypes.get_errno()

@@ -28,8 +28,6 @@ RECORDS = "record-bytes: give a multiple of 8, at most 4096 and the size"
 NAMES = "name: give [a-z0-9][a-z0-9_-]*, at most 31 characters"
 PRIVILEGE = "this takes CAP_NET_ADMIN in the initial user namespace"
 
-CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000
-
 
 def names(link: Genl) -> list[str]:
     return [genl.name_of(message) for message in link.dump()]
@@ -284,9 +282,9 @@ CONTEXTS: dict[str, Callable[[], None]] = {
     "root": lambda: None,
     "nobody": drop_capabilities,
     "root without CAP_NET_ADMIN": root_without_net_admin,
-    "root of a user namespace": lambda: module.unshare(CLONE_NEWUSER),
-    "root of a network namespace": lambda: module.unshare(CLONE_NEWNET),
-    "root of both": lambda: module.unshare(CLONE_NEWUSER | CLONE_NEWNET),
+    "root of a user namespace": lambda: module.unshare(module.CLONE_NEWUSER),
+    "root of a network namespace": lambda: module.unshare(module.CLONE_NEWNET),
+    "root of both": lambda: module.unshare(module.CLONE_NEWUSER | module.CLONE_NEWNET),
 }
 
 OPERATIONS = {
