@@ -8,7 +8,7 @@ from pathlib import Path
 
 import rtshm
 
-HOST = ("rtshm.durations", "rtshm.layout", "rtshm.testing")
+HOST = ("rtshm.durations", "rtshm.layout", "rtshm.recording.live", "rtshm.testing")
 """Modules whose examples need no kernel."""
 GUEST = ("rtshm", "rtshm.control", "rtshm.region", "rtshm.samples", "rtshm.recording")
 """Modules whose examples need rtshm.ko, in the order in which they make what the next uses."""

@@ -33,7 +33,10 @@ class Live:
     rtshm.recording.plot.figure() takes. A thread updates it until stop(), or
     until the region is deleted.
 
-    >>> rtshm.Live("motor", ["speed", "axes[1]"], seconds=5)    # doctest: +SKIP
+    >>> import rtshm.testing
+    >>> with rtshm.testing.region("speed:f64 axes:i32[2]", history=1000) as motor:
+    ...     with Live(motor, ["speed", "axes[1]"], seconds=5) as live:
+    ...         pass                                # in a cell: live.figure
 
     Raises OSError, ValueError for a field that is unknown or not a number, and
     ExtraError if plotly or anywidget is not installed.
