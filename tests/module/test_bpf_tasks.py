@@ -42,7 +42,7 @@ LAYOUT = "setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32"
 NOBODY = 65534
 PERIOD_NS = 1_000_000
 SHORTEST_NS = 100_000
-RELEASE = tuple(int(part) for part in os.uname().release.split(".")[:2])
+RELEASE = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
 
 
 @pytest.fixture
