@@ -21,6 +21,7 @@ from tests.lib.command import leave, on_terminal, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.lib.fixtures import Load
 
@@ -144,11 +145,39 @@ def test_scope_gives_the_terminal_back_however_it_ends(
     assert leave(terminal) == status
 
 
+def test_sweep_of_two_regions_is_saved_and_shown_again(control: Control, tmp_path: Path) -> None:
+    control.create("axis2", period=MS * 3, record_depth=2000, record_bytes=16, layout="at:f64")
+    file = tmp_path / "sweep.csv"
+    arguments = f"--with axis2 --level 5 --width 40 --mode normal --save {file}"
+    terminal = scope("motor.speed", "axis2.at", *arguments.split())
+    with sawtooth():
+        frame(terminal, "triggered")
+        terminal.send("s")
+        lines = frame(terminal, "saved sweep.csv")
+        assert "motor, axis2 motor.speed, axis2.at" in lines[0]
+        terminal.send("q")
+        terminal.expect(pexpect.EOF)
+        assert leave(terminal) == 0
+    run = rtshm.load(file)
+    motor, axis = run["motor"], run["axis2"]
+    assert (len(motor.array), motor.conditions.ended) == (40, "a sweep")
+    (at,) = (motor.array["tick"] == motor.conditions.edge_tick).nonzero()[0]
+    assert motor.array["speed"][at - 1] < 5 <= motor.array["speed"][at]
+    begin, end = motor.array["time_ns"][[0, -1]]
+    assert len(axis.array) > 40
+    assert ((axis.array["time_ns"] >= begin) & (axis.array["time_ns"] <= end)).all()
+    shown = on_terminal("scope", str(file), size=(HEIGHT, WIDTH), TERM="xterm")
+    shown.expect("sweep 1 of 1")
+    shown.send("q")
+    shown.expect(pexpect.EOF)
+    assert leave(shown) == 0
+
+
 def test_scope_refuses_what_it_cannot_draw(control: Control) -> None:
     refused = run("scope", "motor")
     assert refused.returncode == 2
     assert "scope needs a terminal" in refused.stderr
     terminal = scope("sped")
-    terminal.expect("there is no field 'sped'; there are tick,")
+    terminal.expect("there is no field sped to draw; there are tick,")
     terminal.expect(pexpect.EOF)
     assert leave(terminal) == 2

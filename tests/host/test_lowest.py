@@ -12,7 +12,10 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parents[2]
-TESTS = ("recording", "plot", "trigger", "stream", "layout", "messages", "cli_render")
+TESTS = (
+    *("recording", "plot", "notebook", "trigger", "stream", "layout", "messages", "cli_render"),
+    "cli_scope",
+)
 
 
 def lowest() -> dict[str, str]:
@@ -38,7 +41,8 @@ def test_lowest_versions_pass_the_tests_of_files_and_pictures(tmp_path: Path) ->
     subprocess.run([sys.executable, "-m", "venv", str(tmp_path / "venv")], check=True)
     pip = [python, "-m", "pip", "--disable-pip-version-check", "install", "-q"]
     wanted = [f"{name}=={version}" for name, version in lowest().items()]
-    tools = ["duckdb>=1.1", "polars>=1.0", "pexpect", "pytest>=8.2", "PyYAML", "websockets>=13"]
+    tools = ["duckdb>=1.1", "polars>=1.0", "pexpect", "playwright", "pytest>=8.2", "PyYAML"]
+    tools += ["websockets>=13"]
     subprocess.run([*pip, *wanted, *tools], check=True)
     subprocess.run([*pip, "--no-deps", "--no-build-isolation", "setuptools"], check=True)
     subprocess.run([*pip, "--no-deps", str(CHECKOUT / "client")], check=True)
@@ -47,7 +51,17 @@ def test_lowest_versions_pass_the_tests_of_files_and_pictures(tmp_path: Path) ->
     # Not the checkout's, nor what another Python has imported.
     environment = {**os.environ, "PYTHONPATH": ""}
     done = subprocess.run(
-        [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not hour", *found],
+        [
+            python,
+            "-m",
+            "pytest",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "-k",
+            "not hour and not jupyterlab",
+            *found,
+        ],
         cwd=CHECKOUT,
         env=environment,
         capture_output=True,

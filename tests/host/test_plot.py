@@ -190,6 +190,18 @@ def test_regions_are_drawn_on_one_time_line(tmp_path: Path) -> None:
     assert '"name":"at"' in (tmp_path / "run.html").read_text()
 
 
+def test_time_of_a_sweep_is_counted_from_its_edge(tmp_path: Path) -> None:
+    made_up = made("speed:f64", 100)
+    sweep = Recording.of(replace(made_up.conditions, edge_tick=31), made_up.array)
+    (panel, _) = plot.figure(sweep, ["speed"]).axes
+    assert panel.get_xlim() == pytest.approx((-0.030, 0.069), abs=1e-4)
+    assert panel.get_xlabel() == "time since the edge"
+    (edge,) = [line for line in panel.lines if line.get_gid() == "edge"]
+    assert list(numpy.asarray(edge.get_xdata())) == [0, 0]
+    plot.save(sweep, tmp_path / "sweep.html")
+    assert "time since the edge, s" in (tmp_path / "sweep.html").read_text()
+
+
 def test_more_fields_than_there_is_room_for_are_named_and_may_be_chosen() -> None:
     recording = made(" ".join(f"f{index}:f64" for index in range(14)), 10)
     recording.array["some_int"] = 0

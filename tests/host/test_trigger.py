@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy
 import pytest
-from rtshm.recording.trigger import Edge, Mode, Sweep, Sweeper, Trigger, edges
+from rtshm.recording.trigger import WAIT_NS, Edge, Mode, Sweep, Sweeper, Sweeps, Trigger, edges
 
 DTYPE = numpy.dtype([("tick", "u8"), ("value", "f8")])
 Rows = numpy.ndarray[Any, numpy.dtype[Any]]
@@ -136,3 +136,45 @@ def test_what_it_keeps_does_not_grow() -> None:
 def test_more_before_the_edge_than_a_sweep_has_is_refused() -> None:
     with pytest.raises(ValueError, match="10 samples before the edge; a sweep has 10"):
         sweeper(10, 10)
+
+
+TIMED = numpy.dtype([("tick", "u8"), ("time_ns", "u8"), ("value", "f8")])
+MS = 1_000_000
+
+
+def timed(values: list[float], first: int = 1, period_ns: int = MS) -> Rows:
+    made = numpy.zeros(len(values), TIMED)
+    made["tick"] = numpy.arange(first, first + len(values))
+    made["time_ns"] = made["tick"] * period_ns
+    made["value"] = values
+    return made
+
+
+def times(sweep: Sweep) -> list[list[int]]:
+    return [(part["time_ns"] // MS).tolist() for part in sweep.parts]
+
+
+def test_sweep_has_the_samples_of_other_regions_from_its_time() -> None:
+    sweeps = Sweeps(sweeper(4, 1), 1, [TIMED, TIMED], 10**9)
+    assert sweeps.feed(0, timed([1, 2], period_ns=2 * MS)) == []
+    # The other has no sample from after it yet.
+    assert sweeps.feed(1, timed([0, 0, 1, 1, 1, 1])) == []
+    (sweep,) = sweeps.feed(0, timed([3, 4], first=3, period_ns=2 * MS))
+    assert times(sweep) == [[2, 4], [2, 3, 4, 5]]
+    assert (sweep.at, sweep.parts[1] is sweep.rows) == (1, True)
+
+
+def test_sweep_does_not_wait_long_for_a_region_that_is_slow() -> None:
+    sweeps = Sweeps(sweeper(4, 1), 0, [TIMED, TIMED], 10**9)
+    count = WAIT_NS // MS
+    assert sweeps.feed(0, timed([0.0, 0, 1, 1, 1, *[1] * (count - 1)])) == []
+    (sweep,) = sweeps.feed(0, timed([1], first=count + 5))
+    assert times(sweep) == [[2, 3, 4, 5], []]
+
+
+def test_old_samples_of_other_regions_are_forgotten() -> None:
+    sweeps = Sweeps(sweeper(4, 1), 0, [TIMED, TIMED], 50 * MS)
+    for at in range(1, 2000, 10):
+        sweeps.feed(1, timed([0.0] * 10, first=at))
+        sweeps.feed(0, timed([0.0] * 10, first=at))
+    assert len(sweeps._rows[1]) <= 60

@@ -1,35 +1,42 @@
-"""rtshm scope: a field of a region over time, live."""
+"""rtshm scope: fields of regions over time, live, or of a sweep that was saved."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import select
 import sys
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 import rtshm
-from rtshm.cli.parameters import name_argument
+from rtshm.cli.parameters import name_argument, parsed
+from rtshm.cli.play import loaded
 from rtshm.cli.screen import keys
+from rtshm.recording import FORMATS, suffix_of
+from rtshm.recording.conditions import Conditions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     import numpy
     from rich.text import Text
 
-    from rtshm.recording.trigger import Sweep, Sweeper
+    from rtshm.recording.columns import Heading
+    from rtshm.recording.trigger import Sweep, Sweeper, Sweeps
     from rtshm.samples import Samples
 
     Array = numpy.ndarray[Any, numpy.dtype[Any]]
 
 # A picture takes some milliseconds; more of them than these a second nobody sees.
 FRAME_SECONDS = 0.1
-ELEMENT = re.compile(r"(\w+)(?:\[(\d+)\])?")
+_COLOURS = ("default", "orange", "green", "magenta", "cyan", "blue", "red", "gray")
 
 
 class Before(click.ParamType):  # type: ignore[type-arg]  # has none before click 8.2
@@ -44,35 +51,50 @@ class Before(click.ParamType):  # type: ignore[type-arg]  # has none before clic
         return int(match[1]), bool(match[2])
 
 
+def _known(file: str) -> str:
+    suffix_of(file)
+    return file
+
+
 @click.command()
 @name_argument
-@click.argument("field", required=False)
+@click.argument("fields", metavar="[FIELD]...", nargs=-1)
+@click.option("--with", "others", metavar="REGION", multiple=True,
+              help="Another region in the same sweep; may be repeated.")  # fmt: skip
 @click.option("--width", "--samples", metavar="N", type=click.IntRange(2, 1_000_000), default=500,
               show_default=True, help="Samples of a sweep.")  # fmt: skip
 @click.option("--level", type=float, help="Begin a sweep where a field goes through this.")
-@click.option("--trigger", metavar="FIELD", help="The field that does; FIELD if not given.")
+@click.option("--trigger", metavar="FIELD", help="The field that does; default: the first.")
 @click.option("--edge", type=click.Choice(["rising", "falling", "both"]), default="rising",
               show_default=True, help="Which way.")  # fmt: skip
 @click.option("--pre", metavar="N|N%", type=Before(), default="25%", show_default=True,
               help="So much of a sweep is before the edge.")  # fmt: skip
 @click.option("--mode", type=click.Choice(["auto", "normal", "single"]), default="auto",
               show_default=True, help="Sweeps without an edge, too, or only one.")  # fmt: skip
+@click.option("--save", metavar="FILE", callback=parsed(_known),
+              help="File for the key s: FILE.arrows, .mcap or .csv.")  # fmt: skip
 def scope(
     name: str,
-    field: str | None,
+    fields: tuple[str, ...],
+    others: tuple[str, ...],
     width: int,
     level: float | None,
     trigger: str | None,
     edge: str,
     pre: tuple[int, bool],
     mode: str,
+    save: str | None,
 ) -> None:
-    """Watch a field of a region's history in the terminal, as on an oscilloscope.
+    """Watch fields of regions in the terminal, as on an oscilloscope.
 
     FIELD is one of the layout, as speed or axes[1], or one of a sample:
-    some_int, lateness_ns, missed. If it is not given, the first of the layout.
+    some_int, lateness_ns, missed; default: the first of the layout. With
+    several regions it is motor.speed. NAME may be a file with a sweep that was
+    saved, or any recording.
 
-    q leaves, space holds the picture and lets it go, t arms the trigger again.
+    q leaves, space holds the picture and lets it go, t arms the trigger again,
+    s saves the sweep. Of a recording n and p show the next and the previous
+    sweep.
     """
     if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
         raise click.UsageError("scope needs a terminal; without one, rtshm record")
@@ -84,92 +106,132 @@ def scope(
         import plotext  # noqa: F401
         import rich  # noqa: F401
 
-        from rtshm.recording.trigger import Edge, Mode, Sweeper, Trigger
+        from rtshm.recording.columns import chosen, dtype_of
+        from rtshm.recording.trigger import Edge, Mode, Sweeper, Sweeps, Trigger
     except ImportError as error:
         raise click.UsageError(f"scope takes {error.name}: pip install 'rtshm[scope]'") from None
 
+    file = loaded(name) if Path(name).suffix in FORMATS else None
+    with ExitStack() as stack:
+        readers: list[Samples] = []
+        if file is None:
+            for each in (name, *others):
+                readers.append(stack.enter_context(_samples(each)))
+        begun = (
+            [file[each].conditions for each in file.regions]
+            if file
+            else [Conditions.now(reader.info) for reader in readers]
+        )
+        try:
+            curves = [
+                each for headings in chosen(begun, fields or _first(begun)) for each in headings
+            ]
+            source = chosen(begun, [trigger])[0][0] if trigger else curves[0]
+            before = pre[0] * width // 100 if pre[1] else pre[0]
+            of_edge = None if level is None else Trigger(_values(source), level, Edge(edge))
+            # Of a recording all edges; without a level it is one sweep.
+            sweeper = Sweeper(width, before, of_edge, Mode.NORMAL if file else Mode(mode))
+        except ValueError as error:
+            raise click.UsageError(str(error)) from error
+        leading = source.region or 0
+        # As long as it takes to make a sweep, at least.
+        keep_ns = 4 * width * begun[leading].period_ns + 10**9
+        sweeps = Sweeps(sweeper, leading, [dtype_of(each) for each in begun], keep_ns)
+        view = View(begun, leading, curves, level if source in curves else None, save)
+        if file is None:
+            watch(readers, sweeps, view)
+        else:
+            arrays = [file[each].array for each in file.regions]
+            page(_saved(arrays, begun, sweeps, leading, level), view)
+
+
+def _samples(name: str) -> Samples:
+    """Woken twice a picture, if samples come as fast."""
     with rtshm.Control() as control:
         info = control.get(name)
-    # Woken twice a picture, if samples come as fast.
-    watermark = FRAME_SECONDS * 1e9 / 2 / info.period_ns
-    with rtshm.Samples(
-        name,
-        watermark=int(min(max(watermark, 1), max(info.record_depth // 2, 1))),
-        wait=FRAME_SECONDS / 2,
-    ) as samples:
-        shown, values = column(samples.dtype, field)
-        source = column(samples.dtype, trigger)[1] if trigger else values
-        before = pre[0] * width // 100 if pre[1] else pre[0]
-        try:
-            sweeper = Sweeper(
-                width,
-                before,
-                None if level is None else Trigger(source, level, Edge(edge)),
-                Mode(mode),
-            )
-        except ValueError as error:
-            raise click.UsageError(f"--pre: {error}") from None
-        drawn_level = level if source is values or trigger == shown else None
-        watch(samples, sweeper, Picture(f"{name} {shown}", values, drawn_level))
+    most = max(info.record_depth // 2, 1)
+    watermark = int(min(max(FRAME_SECONDS * 1e9 / 2 / info.period_ns, 1), most))
+    return rtshm.Samples(name, watermark=watermark, wait=FRAME_SECONDS / 2)
 
 
-def column(
-    dtype: numpy.dtype[numpy.void], name: str | None
-) -> tuple[str, Callable[[Array], Array]]:
-    """A field of samples of this type, and what takes its numbers out of them."""
-    names = dtype.names or ()
-    if name is None:
-        # Behind ready those of the layout begin.
-        name = names[names.index("ready") + 1 :][0] if names[-1] != "ready" else "some_int"
-    match = ELEMENT.fullmatch(name)
-    if not match or match[1] not in names:
-        raise click.UsageError(f"there is no field {name!r}; there are {', '.join(names)}")
-    fields = dtype.fields
-    assert fields is not None
-    kind, index = fields[match[1]][0], match[2]
-    if len(kind.shape) > (index is not None) or kind.base.kind not in "biuf":
-        hint = f"; one of it: {match[1]}[0]" if kind.base.kind in "biuf" else ""
-        raise click.UsageError(f"{name} is no number{hint}")
-    if index is not None and (not kind.shape or int(index) >= kind.shape[0]):
-        raise click.UsageError(f"{match[1]} has no element {index}")
+def _first(begun: Sequence[Conditions]) -> list[str]:
+    """The first field of each layout, some_int of a region without one."""
+    from rtshm.recording.columns import HEADER_NAMES, groups
 
-    def values(rows: Array) -> Array:
-        whole: Array = rows[match[1]]
-        return (whole if index is None else whole[:, int(index)]).astype("f8")
+    found: dict[int, str] = {}
+    for headings in groups(begun).values():
+        for each in headings[:1]:
+            root, region = each.column.root, each.region or 0
+            if root == "some_int" or root not in HEADER_NAMES:
+                if found.get(region, "some_int").endswith("some_int"):
+                    found[region] = each.name
+    return list(found.values())
 
-    return name, values
+
+def _values(source: Heading) -> Callable[[Array], Array]:
+    return lambda rows: source.column.of(rows).astype("f8")
+
+
+def _saved(
+    arrays: Sequence[Array],
+    begun: Sequence[Conditions],
+    sweeps: Sweeps,
+    leading: int,
+    level: float | None,
+) -> list[Sweep]:
+    """The sweeps of a recording; without a level all of it is one."""
+    from rtshm.recording.trigger import Sweep
+
+    if level is not None:
+        for number, array in enumerate(arrays):
+            if number != leading:
+                sweeps.feed(number, array)
+        return sweeps.feed(leading, arrays[leading])
+    for array, conditions in zip(arrays, begun, strict=True):
+        at = (array["tick"] == (conditions.edge_tick or 0)).nonzero()[0]
+        if len(at):
+            return [Sweep(array, int(at[0]), whole=True, parts=tuple(arrays))]
+    return [Sweep(arrays[leading], None, whole=True, parts=tuple(arrays))]
 
 
 @dataclass
-class Picture:
-    """A sweep as text."""
+class View:
+    """What is drawn of a sweep, and where it is saved."""
 
-    title: str
-    values: Callable[[Array], Array]
+    begun: Sequence[Conditions]
+    leading: int
+    curves: Sequence[Heading]
     level: float | None
+    path: str | None
 
     def draw(self, sweep: Sweep | None, status: str, width: int, height: int) -> Text:
         import numpy
         import plotext
         from rich.text import Text
 
+        from rtshm.recording.plot import gaps, line
+
         plotext.clear_figure()
         plotext.theme("clear")
         plotext.plotsize(width, height - 1)
-        plotext.title(self.title)
+        regions = ", ".join(each.region for each in self.begun)
+        plotext.title(f"{regions} {', '.join(each.name for each in self.curves)}")
         plotext.xlabel("ms")
         if sweep is not None:
-            times = sweep.rows["time_ns"].astype("i8")
-            edge = 0 if sweep.at is None else sweep.at
-            x = ((times - times[edge]) / 1e6).tolist()
-            values = self.values(sweep.rows)
-            finite = numpy.isfinite(values)
-            # More than that has no axis.
-            shown = numpy.where(finite, values, numpy.nan).clip(-1e300, 1e300)
-            if finite.any():
-                plotext.plot(x, shown.tolist(), marker="braille")
-            if not finite.all():
-                status += f" {numpy.count_nonzero(~finite)} not finite "
+            zero = int(sweep.rows["time_ns"][sweep.at or 0]) if len(sweep.rows) else 0
+            lost = 0
+            for each, colour in zip(self.curves, itertools.cycle(_COLOURS)):
+                rows = sweep.parts[each.region or 0]
+                values = each.column.of(rows).astype("f8")
+                ms = (rows["time_ns"].astype("i8") - zero) / 1e6
+                x, y = line(ms, values, gaps(rows["tick"])[0], width * 2)
+                if numpy.isfinite(y).any():
+                    label = each.name if len(self.curves) > 1 else None
+                    options = {"marker": "braille", "label": label, "color": colour}
+                    plotext.plot(x.tolist(), y.tolist(), **options)
+                lost += int(numpy.count_nonzero(~numpy.isfinite(values)))
+            if lost:
+                status += f" {lost} not finite "
             if sweep.at is not None:
                 plotext.vertical_line(0)
                 if self.level is not None:
@@ -180,30 +242,54 @@ class Picture:
         text.no_wrap = True
         return text
 
+    def save(self, sweep: Sweep | None) -> str:
+        """Write a sweep as a recording, to a name that is free; what became of it."""
+        if self.path is None:
+            return "give --save FILE"
+        if sweep is None:
+            return "there is no sweep yet"
+        path = Path(self.path)
+        for number in itertools.count(2):
+            if not path.exists():
+                break
+            path = path.with_stem(f"{Path(self.path).stem}-{number}")
+        tick = None if sweep.at is None else int(sweep.rows["tick"][sweep.at])
+        begun = list(self.begun)
+        begun[self.leading] = replace(begun[self.leading], edge_tick=tick)
+        try:
+            with rtshm.Recorder(path, begun) as recorder:
+                for number, rows in enumerate(sweep.parts):
+                    recorder.write(rows, number)
+                recorder.finish("a sweep")
+        except OSError as error:
+            return f"{path}: {error.strerror}"
+        return f"saved {path.name}"
 
-def watch(samples: Samples, sweeper: Sweeper, picture: Picture) -> None:
-    """Until q, or the region's end."""
+
+def watch(readers: Sequence[Samples], sweeps: Sweeps, view: View) -> None:
+    """Until q, or the end of a region."""
     from rich.console import Console
     from rich.live import Live
 
     console = Console()
+    sweeper = sweeps.sweeper
     sweep: Sweep | None = None
-    sweeps = 0
+    count = 0
     held = False
-    ended = False
+    said = ""
+    ended: Samples | None = None
     with keys() as key, Live(console=console, screen=True, auto_refresh=False) as live:
         painted = 0.0
         fresh = True
         while not ended:
-            ready = _wait(samples, FRAME_SECONDS)
-            if ready:
-                rows = samples.read_array(100_000)
-                ended = len(rows) == 0
-                made = sweeper.feed(rows)
-                sweeps += len(made)
+            for number in _ready(readers):
+                rows = readers[number].read_array(100_000)
+                if not len(rows):
+                    ended = readers[number]
+                made = sweeps.feed(number, rows)
+                count += len(made)
                 if made and not held:
-                    sweep = made[-1]
-                    fresh = True
+                    sweep, fresh = made[-1], True
             for pressed in key():
                 fresh = True
                 if pressed == "q":
@@ -212,15 +298,40 @@ def watch(samples: Samples, sweeper: Sweeper, picture: Picture) -> None:
                     held = not held
                 if pressed == "t":
                     sweeper.arm()
+                said = view.save(sweep) if pressed == "s" else ""
             now = time.monotonic()
             if now - painted >= FRAME_SECONDS and (fresh or now - painted >= 1):
-                status = _status(sweeper, sweep, sweeps, held, samples.lost)
-                live.update(picture.draw(sweep, status, *console.size), refresh=True)
+                lost = sum(reader.lost for reader in readers)
+                status = _status(sweeper, sweep, count, held, f"lost {lost}  {said}")
+                live.update(view.draw(sweep, status, *console.size), refresh=True)
                 painted, fresh = now, False
-    click.echo(f"{samples.path}: the region was deleted")
+    click.echo(f"{ended.path}: the region was deleted")
 
 
-def _status(sweeper: Sweeper, sweep: Sweep | None, sweeps: int, held: bool, lost: int) -> str:
+def page(sweeps: Sequence[Sweep], view: View) -> None:
+    """Show the sweeps of a recording, until q."""
+    from rich.console import Console
+    from rich.live import Live
+
+    console = Console()
+    at, said = 0, "" if sweeps else "no edge"
+    with keys() as key, Live(console=console, screen=True, auto_refresh=False) as live:
+        while True:
+            sweep = sweeps[at] if sweeps else None
+            status = (
+                f" sweep {at + 1} of {len(sweeps)}   q leaves  n next  p previous  s saves   {said}"
+            )
+            live.update(view.draw(sweep, status, *console.size), refresh=True)
+            select.select([sys.stdin.fileno()], [], [], 1)
+            for pressed in key():
+                if pressed == "q":
+                    return
+                at += {"n": 1, "p": -1}.get(pressed, 0)
+                at = min(max(at, 0), max(len(sweeps) - 1, 0))
+                said = view.save(sweep) if pressed == "s" else ""
+
+
+def _status(sweeper: Sweeper, sweep: Sweep | None, sweeps: int, held: bool, said: str) -> str:
     if held:
         state = "held"
     elif sweeper.stopped:
@@ -231,12 +342,13 @@ def _status(sweeper: Sweeper, sweep: Sweep | None, sweeps: int, held: bool, lost
         state = "no edge" if sweep.at is None else "triggered"
     gap = "" if sweep is None or sweep.whole else ", a gap ended it"
     return (
-        f" {sweeper.mode} {state}  sweeps {sweeps}{gap}  lost {lost}"
-        "   q leaves  space holds  t arms "
+        f" {sweeper.mode} {state}  sweeps {sweeps}{gap}  {said}"
+        "   q leaves  space holds  s saves  t arms "
     )
 
 
-def _wait(samples: Samples, seconds: float) -> bool:
-    """For samples, or a key; whether there are samples."""
-    readable, _, _ = select.select([samples.fileno(), sys.stdin.fileno()], [], [], seconds)
-    return samples.fileno() in readable
+def _ready(readers: Sequence[Samples]) -> list[int]:
+    """Wait for samples, or a key; the numbers of those that have samples."""
+    fds = [reader.fileno() for reader in readers]
+    readable, _, _ = select.select([*fds, sys.stdin.fileno()], [], [], FRAME_SECONDS)
+    return [fds.index(fd) for fd in readable if fd in fds]

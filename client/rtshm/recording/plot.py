@@ -167,7 +167,7 @@ class Drawn:
             if len(edge := time[each.array["tick"] == (conditions.edge_tick or 0)]):
                 begin, self.zero = edge[0], "the edge"
         self.seconds = [(each - begin) / 1e9 for each in times]
-        self.gaps = [_gaps(each.array["tick"]) for each in self.regions]
+        self.gaps = [gaps(each.array["tick"]) for each in self.regions]
         whole = numpy.concatenate(self.seconds)
         self.low = float(whole.min()) if len(whole) else 0.0
         self.high = float(whole.max()) if len(whole) else 0.0
@@ -343,7 +343,7 @@ def _draw_panel(axes: Axes, drawn: Drawn, headings: list[Heading]) -> None:
         axes.axvline(0, color=_GREY, linewidth=0.9, linestyle=(0, (4, 2)), gid="edge")
 
 
-def _gaps(ticks: Array) -> tuple[Array, Array]:
+def gaps(ticks: Array) -> tuple[Array, Array]:
     """Where samples are lost: the indices of those before, and how many are."""
     import numpy
 

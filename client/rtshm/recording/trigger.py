@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -11,9 +11,13 @@ import numpy
 from rtshm.recording.columns import joined
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     Array = numpy.ndarray[Any, numpy.dtype[Any]]
+
+
+WAIT_NS = 200_000_000
+"""How long a sweep waits for the samples of other regions."""
 
 
 class Edge(enum.StrEnum):
@@ -61,6 +65,8 @@ class Sweep:
     """Index of the sample with the edge; None: there was none."""
     whole: bool
     """False: a gap in the ticks ended it."""
+    parts: tuple[Array, ...] = ()
+    """Of Sweeps: the samples of each region from the same time, `rows` among them."""
 
 
 @dataclass(frozen=True)
@@ -184,3 +190,54 @@ class Sweeper:
         self._looked -= spare
         if self._at is not None:
             self._at -= spare
+
+
+class Sweeps:
+    """Makes sweeps of several regions: those of one, and what the others have of their time.
+
+    `sweeper` makes the sweeps of the region with the number `leading`. A sweep
+    waits until each of the others has a sample from after it, or for WAIT_NS
+    by the time of the samples. `keep_ns` is the longest that it takes to make one.
+    """
+
+    def __init__(
+        self, sweeper: Sweeper, leading: int, dtypes: Sequence[numpy.dtype[Any]], keep_ns: int
+    ) -> None:
+        self.sweeper = sweeper
+        self._leading = leading
+        self._rows = [numpy.zeros(0, dtype) for dtype in dtypes]
+        self._waiting: list[Sweep] = []
+        self._now_ns = 0
+        self._keep_ns = keep_ns
+
+    def feed(self, region: int, rows: Array) -> list[Sweep]:
+        """The sweeps that are complete with these samples of a region."""
+        if not len(rows):
+            return []
+        if region == self._leading:
+            self._waiting += self.sweeper.feed(rows)
+            self._now_ns = int(rows["time_ns"][-1])
+        else:
+            self._rows[region] = joined(rows.dtype, [self._rows[region], rows])
+        done: list[Sweep] = []
+        for sweep in self._waiting:
+            begin, end = sweep.rows["time_ns"][[0, -1]]
+            if self._now_ns < int(end) + WAIT_NS and any(
+                not len(each) or each["time_ns"][-1] < end
+                for number, each in enumerate(self._rows)
+                if number != self._leading
+            ):
+                break
+            parts = [_between(each, begin, end) for each in self._rows]
+            parts[self._leading] = sweep.rows
+            done.append(replace(sweep, parts=tuple(parts)))
+        del self._waiting[: len(done)]
+        oldest = [int(sweep.rows["time_ns"][0]) for sweep in self._waiting[:1]]
+        oldest.append(max(self._now_ns - self._keep_ns, 0))
+        end = numpy.uint64(2**64 - 1)
+        self._rows = [_between(each, numpy.uint64(min(oldest)), end) for each in self._rows]
+        return done
+
+
+def _between(rows: Array, begin: numpy.uint64, end: numpy.uint64) -> Array:
+    return rows[(rows["time_ns"] >= begin) & (rows["time_ns"] <= end)]
