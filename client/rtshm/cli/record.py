@@ -28,7 +28,7 @@ _SHOW_SECONDS = 0.2
 _NAMES = ", ".join(FORMATS)
 
 
-def _known(file: str) -> str:
+def of_recording(file: str) -> str:
     """ValueError if it is of no format."""
     if file != "-":
         suffix_of(file)
@@ -41,7 +41,7 @@ def _output(help: str) -> Callable[[F], F]:
         metavar="FILE",
         required=True,
         type=click.Path(dir_okay=False, allow_dash=True),
-        callback=parsed(_known),
+        callback=parsed(of_recording),
         help=f"{help}: FILE{_NAMES}.",
     )
 

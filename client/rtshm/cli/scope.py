@@ -18,8 +18,9 @@ import click
 import rtshm
 from rtshm.cli.parameters import name_argument, parsed
 from rtshm.cli.play import loaded
+from rtshm.cli.record import of_recording
 from rtshm.cli.screen import keys
-from rtshm.recording import FORMATS, suffix_of
+from rtshm.recording import FORMATS
 from rtshm.recording.conditions import Conditions
 
 if TYPE_CHECKING:
@@ -39,21 +40,12 @@ FRAME_SECONDS = 0.1
 _COLOURS = ("default", "orange", "green", "magenta", "cyan", "blue", "red", "gray")
 
 
-class Before(click.ParamType):  # type: ignore[type-arg]  # has none before click 8.2
+def _before(text: str) -> tuple[int, bool]:
     """Samples, or per cent of a sweep."""
-
-    name = "before"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        match = re.fullmatch(r"(\d+)(%?)", str(value))
-        if not match or (match[2] and int(match[1]) > 100):
-            self.fail(f"{value!r} is neither a number of samples nor 0% to 100%", param, ctx)
-        return int(match[1]), bool(match[2])
-
-
-def _known(file: str) -> str:
-    suffix_of(file)
-    return file
+    match = re.fullmatch(r"(\d+)(%?)", text)
+    if not match or (match[2] and int(match[1]) > 100):
+        raise ValueError(f"{text!r} is neither a number of samples nor 0% to 100%")
+    return int(match[1]), bool(match[2])
 
 
 @click.command()
@@ -67,11 +59,11 @@ def _known(file: str) -> str:
 @click.option("--trigger", metavar="FIELD", help="The field that does; default: the first.")
 @click.option("--edge", type=click.Choice(["rising", "falling", "both"]), default="rising",
               show_default=True, help="Which way.")  # fmt: skip
-@click.option("--pre", metavar="N|N%", type=Before(), default="25%", show_default=True,
-              help="So much of a sweep is before the edge.")  # fmt: skip
+@click.option("--pre", metavar="N|N%", callback=parsed(_before), default="25%",
+              show_default=True, help="So much of a sweep is before the edge.")  # fmt: skip
 @click.option("--mode", type=click.Choice(["auto", "normal", "single"]), default="auto",
               show_default=True, help="Sweeps without an edge, too, or only one.")  # fmt: skip
-@click.option("--save", metavar="FILE", callback=parsed(_known),
+@click.option("--save", metavar="FILE", callback=parsed(of_recording),
               help="File for the key s: FILE.arrows, .mcap or .csv.")  # fmt: skip
 def scope(
     name: str,
