@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., None]")
 
-# Between two looks of the progress bar.
-_SHOW_SECONDS = 0.2
 _NAMES = ", ".join(FORMATS)
 
 
@@ -106,8 +104,6 @@ def record(
             on_progress=shown.show if shown else lambda progress: None,
             stopped=lambda: stop.why,
         ).done
-        if shown:
-            shown.last()
     why, lost = done[0].ended, sum(each.lost for each in done)
     if wanted or lost or why not in (ALL, DURATION):
         click.echo(
@@ -172,37 +168,19 @@ class _Bar:
             TextColumn("{task.fields[lost]:,} lost"),
             TimeElapsedColumn(),
             console=Console(stderr=True),
-            auto_refresh=False,
+            refresh_per_second=5,
         )
         self._by_samples = most is not None
         total = most if duration_ns is None else duration_ns / 1e9
         self._task = self._progress.add_task(name, total=most or total, samples=0, rate=0.0, lost=0)
-        # When the rate was taken last, and of how many samples.
-        self._mark = (0.0, 0)
-        self._seen: recording.Progress | None = None
 
     def show(self, progress: recording.Progress) -> None:
-        """Not more often than the eye reads."""
-        self._seen = progress
-        if progress.seconds - self._mark[0] >= _SHOW_SECONDS:
-            self._paint(progress)
-            self._mark = (progress.seconds, progress.samples)
-
-    def last(self) -> None:
-        """The last rate is that of all."""
-        self._mark = (0.0, 0)
-        if self._seen:
-            self._paint(self._seen)
-
-    def _paint(self, progress: recording.Progress) -> None:
-        seconds, samples = self._mark
         self._progress.update(
             self._task,
             completed=progress.samples if self._by_samples else progress.seconds,
             samples=progress.samples,
-            rate=(progress.samples - samples) / max(progress.seconds - seconds, 1e-9),
+            rate=progress.samples / max(progress.seconds, 1e-9),
             lost=progress.lost,
-            refresh=True,
         )
 
     def __enter__(self) -> _Bar:
