@@ -312,7 +312,7 @@ def test_interrupts_at_any_instant_leak_nothing(control: Control) -> None:
             while interrupted < INTERRUPTS:
                 try:
                     # Again, since what is raised in a __del__ ends nothing.
-                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 0.02), 0.1)
+                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 0.02), 1)
                     while True:
                         use()
                 except KeyboardInterrupt:
