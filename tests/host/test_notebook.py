@@ -122,8 +122,10 @@ def test_plot_ends_with_the_region_or_when_it_is_stopped() -> None:
             wait(lambda: len(plot.figure.data[0].y) > 10)
         count = len(plot.figure.data[0].y)
         assert plot.figure.layout.title.text.endswith("; stopped")
+        samples = motor.samples()
         with pytest.raises(ValueError, match="there is no field sped to draw"):
-            rtshm.Live(motor, ["sped"])
+            rtshm.Live(samples, ["sped"])
+        assert samples.closed
     assert len(plot.figure.data[0].y) == count
 
 

@@ -28,8 +28,8 @@ _MOST = 1 << 14
 class Live:
     """Draw the samples of a region as they come, in a cell of a notebook.
 
-    `region` is a name, a Region, or Samples, which this object then reads
-    alone. The plot has the last `seconds`; `fields` are what
+    `region` is a name, a Region, or Samples, which this object reads and
+    closes. The plot has the last `seconds`; `fields` are what
     rtshm.recording.plot.figure() takes. A thread updates it until stop(), or
     until the region is deleted.
 
@@ -58,9 +58,13 @@ class Live:
             region = region.samples()
         self._samples = region if isinstance(region, Samples) else Samples(region)
         self._window_ns = round(seconds * 1e9)
-        self._conditions = Conditions.now(self._samples.info)
-        self._rows = numpy.zeros(0, self._samples.dtype)
-        none = Drawn(Recording.of(self._conditions, self._rows), fields)
+        try:
+            self._conditions = Conditions.now(self._samples.info)
+            self._rows = numpy.zeros(0, self._samples.dtype)
+            none = Drawn(Recording.of(self._conditions, self._rows), fields)
+        except BaseException:
+            self._samples.close()
+            raise
         # The same panels, whatever changes later.
         self._fields = [none.name(headings) for headings in none.panels]
         self.figure = FigureWidget(zoomable(none, "scatter"))
