@@ -176,7 +176,11 @@ def of(
         made=made,
         built=built,
         commands={"rtshm": COMMAND},
-        environment={"PYTHONPATH": f"{source}/client"},
+        environment={
+            "PYTHONPATH": f"{source}/client",
+            # pyarrow's allocator has no thread, which tests that fork would leave behind.
+            "JE_ARROW_MALLOC_CONF": "background_thread:false",
+        },
         imports=("rtshm.cli.commands", "rtshm.control", "rtshm.region"),
         arguments=f"memmap={RAW_BYTES >> 20}M${RAW_ADDRESS:#x}",
         allowed=ALLOWED,
