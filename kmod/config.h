@@ -16,6 +16,9 @@
 /* rtshm_settings.phase_ns, rtshm_config.start_ns and phys: not given. */
 #define RTSHM_NONE		U64_MAX
 
+/* The gid of no group. */
+#define RTSHM_GROUP_NONE	((gid_t)-1)
+
 /* Module parameters, constant once the module is loaded. */
 struct rtshm_limits {
 	u64			period_min_ns;
@@ -23,6 +26,10 @@ struct rtshm_limits {
 	u64			bytes_max;
 	u64			regions_max;
 	u64			depth_max;
+	u64			group;		/* a gid, RTSHM_GROUP_NONE for nobody */
+	u64			group_regions;	/* quotas of each member */
+	u64			group_bytes;
+	u64			group_ticks_hz;
 };
 
 /* Who may open the nodes of a region. */
@@ -59,6 +66,7 @@ struct rtshm_config {
 	u64			size;
 	u64			start_ns;
 	u64			phys;
+	kuid_t			creator;	/* of the group, or INVALID_UID */
 	u8			clock;		/* enum rtshm_clock */
 	bool			keep;
 	bool			at_load;	/* the region that loading makes */

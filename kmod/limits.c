@@ -17,6 +17,10 @@ struct rtshm_limits rtshm_limits = {
 	.bytes_max = 4ULL * SZ_1G,
 	.regions_max = 256,
 	.depth_max = 65536,
+	.group = RTSHM_GROUP_NONE,
+	.group_regions = 8,
+	.group_bytes = SZ_16M,
+	.group_ticks_hz = 4000,
 };
 
 /* Has the answer to a request say why it was refused; returns @err. */
@@ -168,6 +172,7 @@ void rtshm_config_init(struct rtshm_config *config, const char *name)
 		.size = PAGE_SIZE,
 		.start_ns = RTSHM_NONE,
 		.phys = RTSHM_NONE,
+		.creator = INVALID_UID,
 		.set.period_ns = RTSHM_PERIOD_DEFAULT_NS,
 		.set.phase_ns = RTSHM_NONE,
 		.set.record_bytes = sizeof(struct rtshm_word),

@@ -44,6 +44,15 @@ MODULE_PARM_DESC(regions_max, "Most regions, 1 to 4096 (default 256)");
 module_param_named(depth_max, rtshm_limits.depth_max, ullong, 0444);
 MODULE_PARM_DESC(depth_max, "Most samples that a region may keep, 1048576 at most (default 65536)");
 
+module_param_named(group, rtshm_limits.group, ullong, 0444);
+MODULE_PARM_DESC(group, "Id of the group whose members may make regions of their own (default 4294967295: nobody)");
+module_param_named(group_regions, rtshm_limits.group_regions, ullong, 0444);
+MODULE_PARM_DESC(group_regions, "Most regions of each member of the group, 4096 at most (default 8)");
+module_param_named(group_bytes, rtshm_limits.group_bytes, ullong, 0444);
+MODULE_PARM_DESC(group_bytes, "Most bytes of each member's regions and samples, 1 TiB at most (default 16 MiB)");
+module_param_named(group_ticks_hz, rtshm_limits.group_ticks_hz, ullong, 0444);
+MODULE_PARM_DESC(group_ticks_hz, "Most ticks of each member's regions in a second, 10000000 at most (default 4000)");
+
 /* Checks the parameters that are limits; those of the default region are a region's. */
 static int __init rtshm_limits_check(void)
 {
@@ -57,6 +66,10 @@ static int __init rtshm_limits_check(void)
 		{ "bytes_max", rtshm_limits.bytes_max, PAGE_SIZE, 1ULL << 40 },
 		{ "regions_max", rtshm_limits.regions_max, 1, 4096 },
 		{ "depth_max", rtshm_limits.depth_max, 0, 1 << 20 },
+		{ "group", rtshm_limits.group, 0, RTSHM_GROUP_NONE },
+		{ "group_regions", rtshm_limits.group_regions, 0, 4096 },
+		{ "group_bytes", rtshm_limits.group_bytes, 0, 1ULL << 40 },
+		{ "group_ticks_hz", rtshm_limits.group_ticks_hz, 0, 10000000 },
 	};
 
 	for (int i = 0; i < ARRAY_SIZE(numbers); i++) {

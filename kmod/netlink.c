@@ -8,9 +8,9 @@
 
 #include <linux/cpumask.h>
 #include <linux/cred.h>
-#include <linux/security.h>
 #include <linux/user_namespace.h>
 
+#include "may.h"
 #include "netlink_gen.h"
 #include "netlink_message.h"
 #include "rtshm.h"
@@ -60,40 +60,50 @@ static struct rtshm_region *rtshm_nl_region(struct genl_info *info,
 }
 
 /* rtshm_regions_lock held. What was asked for is done, if the reply has room or not. */
-static void rtshm_nl_reply(struct sk_buff *reply, struct rtshm_region *region,
+static void rtshm_nl_reply(struct sk_buff *reply, struct rtshm_region *region, bool inside,
 			   const struct sk_buff *asked, struct genl_info *info)
 {
 	/* The largest message fits a fresh buffer. */
 	if (WARN_ON_ONCE(rtshm_nl_message(reply, &rtshm_nl_family, region, asked,
-					  info->snd_seq, 0, info->genlhdr->cmd, NULL)))
+					  inside, info->snd_seq, 0, info->genlhdr->cmd, NULL)))
 		nlmsg_free(reply);
 	else
 		genlmsg_reply(reply, info);
 }
 
-/* rtshm_regions_lock held. A listener who cannot be told gets ENOBUFS. */
-void rtshm_netlink_notify(struct rtshm_region *region, u8 cmd)
+/* A listener who cannot be told gets ENOBUFS. */
+static void rtshm_nl_multicast(struct rtshm_region *region, u8 cmd, unsigned int group)
 {
+	bool inside = group == RTSHM_NLGRP_DETAILS;
 	struct sk_buff *skb;
 
-	lockdep_assert_held(&rtshm_regions_lock);
-	if (!rtshm_nl_up ||
-	    !genl_has_listeners(&rtshm_nl_family, &init_net, RTSHM_NLGRP_REGIONS))
+	if (!genl_has_listeners(&rtshm_nl_family, &init_net, group))
 		return;
 	skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
-	if (!skb || rtshm_nl_message(skb, &rtshm_nl_family, region, NULL, 0, 0, cmd, NULL)) {
+	if (!skb || rtshm_nl_message(skb, &rtshm_nl_family, region, NULL, inside, 0, 0, cmd,
+				     NULL)) {
 		nlmsg_free(skb);
-		genl_set_err(&rtshm_nl_family, &init_net, 0, RTSHM_NLGRP_REGIONS,
-			     -ENOBUFS);
+		genl_set_err(&rtshm_nl_family, &init_net, 0, group, -ENOBUFS);
 		return;
 	}
-	genlmsg_multicast(&rtshm_nl_family, skb, 0, RTSHM_NLGRP_REGIONS, GFP_KERNEL);
+	genlmsg_multicast(&rtshm_nl_family, skb, 0, group, GFP_KERNEL);
+}
+
+/* rtshm_regions_lock held. */
+void rtshm_netlink_notify(struct rtshm_region *region, u8 cmd)
+{
+	lockdep_assert_held(&rtshm_regions_lock);
+	if (!rtshm_nl_up)
+		return;
+	rtshm_nl_multicast(region, cmd, RTSHM_NLGRP_REGIONS);
+	rtshm_nl_multicast(region, cmd, RTSHM_NLGRP_DETAILS);
 }
 
 int rtshm_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info)
 {
 	struct rtshm_region *region;
 	struct sk_buff *reply;
+	bool inside;
 
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!reply)
@@ -104,13 +114,17 @@ int rtshm_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info)
 		nlmsg_free(reply);
 		return PTR_ERR(region);
 	}
-	rtshm_nl_reply(reply, region, skb, info);
+	inside = rtshm_may_read(skb, info->attrs[RTSHM_A_REGION_FD], region) ||
+		 rtshm_may_change(skb, region);
+	rtshm_nl_reply(reply, region, inside, skb, info);
 	return 0;
 }
 
 /*
  * The list is in the order of ids. args[0] is the last one given, args[1] the last
- * one in the list at the beginning: a dump ends however fast regions are made.
+ * one in the list at the beginning: a dump ends however fast regions are made. What
+ * fits one message is complete when the request returns, so that an unread
+ * answer does not pin the module.
  */
 int rtshm_nl_region_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
@@ -123,14 +137,16 @@ int rtshm_nl_region_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 	list_for_each_entry(region, &rtshm_regions, list) {
 		if (region->id <= cb->args[0] || !region->live)
 			continue;
-		if (region->id > cb->args[1] ||
-		    rtshm_nl_message(skb, &rtshm_nl_family, region, cb->skb,
+		if (region->id > cb->args[1])
+			break;
+		if (rtshm_nl_message(skb, &rtshm_nl_family, region, cb->skb,
+				     rtshm_may_change(cb->skb, region),
 				     cb->nlh->nlmsg_seq, NLM_F_MULTI,
 				     RTSHM_CMD_REGION_GET, cb))
-			break;
+			return skb->len;
 		cb->args[0] = region->id;
 	}
-	return skb->len;
+	return 0;
 }
 
 /* Return what a request gives for an attribute, or what it was. */
@@ -187,32 +203,20 @@ static void rtshm_nl_settings(struct rtshm_settings *set, struct nlattr **attrs)
 	set->access.given |= mode || uid || gid;
 }
 
-/*
- * The memory may be a device's or the firmware's, so taking it needs what opening
- * /dev/mem does. netlink_capable() looks at who opened the socket, too.
- */
-static int rtshm_nl_may_phys(const struct sk_buff *skb, struct genl_info *info)
-{
-	int err;
-
-	if (!netlink_capable(skb, CAP_SYS_RAWIO)) {
-		GENL_SET_ERR_MSG(info,
-				 "phys: this takes CAP_SYS_RAWIO in the initial user namespace");
-		return -EPERM;
-	}
-	err = security_locked_down(LOCKDOWN_DEV_MEM);
-	if (err)
-		GENL_SET_ERR_MSG(info,
-				 "phys: the kernel is locked down: see kernel_lockdown(7)");
-	return err;
-}
-
 /* The attributes of region-new; limits are checked in limits.c. */
 static int rtshm_nl_config(struct rtshm_config *config, const struct sk_buff *skb,
 			   struct genl_info *info)
 {
+	struct rtshm_settings defaults;
 	struct nlattr **attrs = info->attrs;
 
+	if (!rtshm_may_all(skb)) {
+		config->creator = current_fsuid();
+		config->set.access.given = true;
+		config->set.access.uid = current_fsuid();
+		config->set.access.gid = current_fsgid();
+	}
+	defaults = config->set;
 	config->size = rtshm_nl_u64(attrs[RTSHM_A_REGION_SIZE], config->size);
 	config->clock = rtshm_nl_u8(attrs[RTSHM_A_REGION_CLOCK], config->clock);
 	if (attrs[RTSHM_A_REGION_LAYOUT])
@@ -223,7 +227,7 @@ static int rtshm_nl_config(struct rtshm_config *config, const struct sk_buff *sk
 	config->phys = rtshm_nl_given(attrs[RTSHM_A_REGION_PHYS], RTSHM_NONE);
 	config->keep = nla_get_flag(attrs[RTSHM_A_REGION_KEEP]);
 	rtshm_nl_settings(&config->set, attrs);
-	return attrs[RTSHM_A_REGION_PHYS] ? rtshm_nl_may_phys(skb, info) : 0;
+	return rtshm_may_make(skb, config, &defaults, info->extack);
 }
 
 int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
@@ -256,16 +260,28 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 	}
 	/* The reply first: a client may have one socket for both. */
 	scoped_guard(mutex, &rtshm_regions_lock) {
-		rtshm_nl_reply(reply, region, skb, info);
+		rtshm_nl_reply(reply, region, true, skb, info);
 		rtshm_netlink_notify(region, RTSHM_CMD_REGION_NEW_NTF);
 	}
 	rtshm_region_unclaim(region);
 	return 0;
 }
 
-int rtshm_nl_region_del_doit(struct sk_buff *skb, struct genl_info *info)
+/* Claims the region that a request names, if the request may change it. */
+static struct rtshm_region *rtshm_nl_claim(const struct sk_buff *skb, struct genl_info *info)
 {
 	struct rtshm_region *region = rtshm_nl_region(info, rtshm_region_claim);
+
+	if (IS_ERR(region) || rtshm_may_change(skb, region))
+		return region;
+	rtshm_region_unclaim(region);
+	GENL_SET_ERR_MSG(info, "name: the region of another user takes CAP_SYS_RESOURCE");
+	return ERR_PTR(-EPERM);
+}
+
+int rtshm_nl_region_del_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	struct rtshm_region *region = rtshm_nl_claim(skb, info);
 
 	if (IS_ERR(region))
 		return PTR_ERR(region);
@@ -281,19 +297,20 @@ int rtshm_nl_region_set_doit(struct sk_buff *skb, struct genl_info *info)
 	struct sk_buff *reply;
 	int err;
 
-	region = rtshm_nl_region(info, rtshm_region_claim);
+	region = rtshm_nl_claim(skb, info);
 	if (IS_ERR(region))
 		return PTR_ERR(region);
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	set = region->config.set;
 	rtshm_nl_settings(&set, info->attrs);
-	err = !reply ? -ENOMEM :
-	      rtshm_region_change(region, &set,
-				  nla_get_flag(info->attrs[RTSHM_A_REGION_RESET_COUNTERS]),
-				  info->extack);
+	err = reply ? rtshm_may_set(skb, &set, &region->config.set, info->extack) : -ENOMEM;
+	if (!err)
+		err = rtshm_region_change(region, &set,
+					  nla_get_flag(info->attrs[RTSHM_A_REGION_RESET_COUNTERS]),
+					  info->extack);
 	if (err >= 0) {
 		guard(mutex)(&rtshm_regions_lock);
-		rtshm_nl_reply(reply, region, skb, info);
+		rtshm_nl_reply(reply, region, true, skb, info);
 		if (err)
 			rtshm_netlink_notify(region, RTSHM_CMD_REGION_SET_NTF);
 	} else {
@@ -304,21 +321,24 @@ int rtshm_nl_region_set_doit(struct sk_buff *skb, struct genl_info *info)
 }
 
 /*
- * All do-operations but region-get take the privilege, unless they are named here.
- * GENL_ADMIN_PERM would refuse without a message. Dumps do not come by here, so a
- * dump must only ask.
+ * All do-operations but region-get take the privilege, and those that are delegated the
+ * privilege or the group. GENL_ADMIN_PERM would test for CAP_NET_ADMIN. Dumps do not
+ * come by here, so a dump must only ask.
  */
 static int rtshm_nl_pre_doit(rtshm_doit_ops *ops, struct sk_buff *skb,
 			     struct genl_info *info)
 {
-	if (ops->cmd == RTSHM_CMD_REGION_GET || netlink_capable(skb, CAP_NET_ADMIN))
-		return 0;
-	GENL_SET_ERR_MSG(info, "this takes CAP_NET_ADMIN in the initial user namespace");
-	return -EPERM;
+	bool delegated = ops->cmd == RTSHM_CMD_REGION_NEW ||
+			 ops->cmd == RTSHM_CMD_REGION_DEL ||
+			 ops->cmd == RTSHM_CMD_REGION_SET;
+
+	return ops->cmd == RTSHM_CMD_REGION_GET ? 0 : rtshm_may_ask(skb, delegated, info->extack);
 }
 
 static const struct genl_multicast_group rtshm_nl_groups[] = {
 	[RTSHM_NLGRP_REGIONS] = { .name = RTSHM_MCGRP_REGIONS },
+	/* With layout, counters and tasks. genetlink offers this and CAP_NET_ADMIN. */
+	[RTSHM_NLGRP_DETAILS] = { .name = RTSHM_MCGRP_DETAILS, .flags = GENL_MCAST_CAP_SYS_ADMIN },
 };
 
 /* netnsok is not set: regions belong to the machine, not to a namespace. */

@@ -11,8 +11,9 @@
 #include <uapi/linux/rtshm_netlink.h>
 
 /* RTSHM_CMD_REGION_GET - do */
-const struct nla_policy rtshm_region_get_nl_policy[RTSHM_A_REGION_NAME + 1] = {
+const struct nla_policy rtshm_region_get_nl_policy[RTSHM_A_REGION_FD + 1] = {
 	[RTSHM_A_REGION_NAME] = { .type = NLA_NUL_STRING, },
+	[RTSHM_A_REGION_FD] = { .type = NLA_U32, },
 };
 
 /* RTSHM_CMD_REGION_NEW - do */
@@ -92,7 +93,7 @@ const struct genl_ops rtshm_nl_ops[7] = {
 		.doit		= rtshm_nl_region_get_doit,
 		.dumpit		= rtshm_nl_region_get_dumpit,
 		.policy		= rtshm_region_get_nl_policy,
-		.maxattr	= RTSHM_A_REGION_NAME,
+		.maxattr	= RTSHM_A_REGION_FD,
 	},
 	{
 		.cmd		= RTSHM_CMD_REGION_NEW,
@@ -134,4 +135,5 @@ const struct genl_ops rtshm_nl_ops[7] = {
 
 static const struct genl_multicast_group rtshm_nl_mcgrps[] = {
 	[RTSHM_NLGRP_REGIONS] = { "regions", },
+	[RTSHM_NLGRP_DETAILS] = { "details", },
 };

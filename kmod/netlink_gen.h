@@ -11,7 +11,7 @@
 
 #include <uapi/linux/rtshm_netlink.h>
 
-extern const struct nla_policy rtshm_region_get_nl_policy[RTSHM_A_REGION_NAME + 1];
+extern const struct nla_policy rtshm_region_get_nl_policy[RTSHM_A_REGION_FD + 1];
 
 extern const struct nla_policy rtshm_region_new_nl_policy[RTSHM_A_REGION_CPU_LATENCY_NS + 1];
 
@@ -40,6 +40,7 @@ int rtshm_nl_task_del_doit(struct sk_buff *skb, struct genl_info *info);
 
 enum {
 	RTSHM_NLGRP_REGIONS,
+	RTSHM_NLGRP_DETAILS,
 };
 
 #endif /* _LINUX_RTSHM_GEN_H */

@@ -7,6 +7,7 @@
 #include <linux/user_namespace.h>
 #include <net/genetlink.h>
 
+#include "member.h"
 #include "netlink_message.h"
 #include "rtshm.h"
 
@@ -77,8 +78,17 @@ static int rtshm_nl_fill_phys(struct sk_buff *skb, const struct rtshm_config *co
 	return 0;
 }
 
+/* What is in a region and what happens in it, for those who may read it. */
+static int rtshm_nl_fill_inside(struct sk_buff *skb, struct rtshm_region *region,
+				const struct rtshm_counters *counters)
+{
+	if (nla_put_string(skb, RTSHM_A_REGION_LAYOUT, region->config.layout))
+		return -EMSGSIZE;
+	return rtshm_nl_fill_counters(skb, counters) ?: rtshm_nl_fill_tasks(skb, region);
+}
+
 static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region,
-				const struct sk_buff *asked)
+				const struct sk_buff *asked, bool inside)
 {
 	const struct rtshm_config *config = &region->config;
 	struct rtshm_counters counters;
@@ -106,13 +116,14 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	    nla_put_u32(skb, RTSHM_A_REGION_TASK_LONG_MAX, set.task_long_max) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_DEPTH, set.record_depth) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_BYTES, set.record_bytes) ||
-	    nla_put_string(skb, RTSHM_A_REGION_LAYOUT, config->layout) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_MODE, set.access.mode) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_UID, from_kuid(&init_user_ns, set.access.uid)) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_GID, from_kgid(&init_user_ns, set.access.gid)) ||
 	    (set.cpu != RTSHM_CPU_ANY && nla_put_u32(skb, RTSHM_A_REGION_CPU, set.cpu)) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_TIMER_CPU, READ_ONCE(region->cpu)) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_USERS, atomic_read(&region->users)) ||
+	    (region->member &&
+	     nla_put_u32(skb, RTSHM_A_REGION_CREATOR, rtshm_member_uid(region->member))) ||
 	    (set.record_depth &&
 	     nla_put_u32(skb, RTSHM_A_REGION_SAMPLE_BYTES,
 			 sizeof(struct rtshm_sample) + set.record_bytes)) ||
@@ -120,16 +131,17 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	    (!raw && !set.access.given &&
 	     nla_put_flag(skb, RTSHM_A_REGION_ACCESS_DEFAULT)))
 		return -EMSGSIZE;
-	return rtshm_nl_fill_counters(skb, &counters) ?: rtshm_nl_fill_tasks(skb, region);
+	return inside ? rtshm_nl_fill_inside(skb, region, &counters) : 0;
 }
 
 /*
- * rtshm_regions_lock held. A whole message about a region, or nothing of it and an
- * errno; for who @asked, or with NULL for everybody.
+ * rtshm_regions_lock held. Puts a whole message about a region, or nothing and returns
+ * an errno. @asked: the request, or NULL in a notification. @inside: with what only
+ * those are told who may read the region.
  */
 int rtshm_nl_message(struct sk_buff *skb, const struct genl_family *family,
-		     struct rtshm_region *region, const struct sk_buff *asked, u32 seq,
-		     int flags, u8 cmd, struct netlink_callback *cb)
+		     struct rtshm_region *region, const struct sk_buff *asked, bool inside,
+		     u32 seq, int flags, u8 cmd, struct netlink_callback *cb)
 {
 	void *header = genlmsg_put(skb, asked ? NETLINK_CB(asked).portid : 0, seq, family,
 				   flags, cmd);
@@ -138,7 +150,7 @@ int rtshm_nl_message(struct sk_buff *skb, const struct genl_family *family,
 		return -EMSGSIZE;
 	if (cb)
 		genl_dump_check_consistent(cb, header);
-	if (rtshm_nl_fill_region(skb, region, asked)) {
+	if (rtshm_nl_fill_region(skb, region, asked, inside)) {
 		genlmsg_cancel(skb, header);
 		return -EMSGSIZE;
 	}

@@ -17,6 +17,7 @@
 #include <linux/topology.h>
 #include <linux/uaccess.h>
 
+#include "member.h"
 #include "ring.h"
 #include "rtshm.h"
 #include "tick.h"
@@ -189,7 +190,8 @@ static void rtshm_node_remove(struct rtshm_node *node)
 }
 
 /* A region of these settings, which is nowhere yet. @config is within the limits. */
-struct rtshm_region *rtshm_region_new(const struct rtshm_config *config)
+struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
+				      struct rtshm_member *member)
 {
 	struct rtshm_region *region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
 
@@ -201,6 +203,7 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config)
 		kfree(region);
 		return NULL;
 	}
+	region->member = member;
 	kref_init(&region->kref);
 	mutex_init(&region->change);
 	rtshm_tick_init(region);
@@ -214,7 +217,9 @@ static void rtshm_region_release(struct kref *kref)
 	if (IS_ENABLED(CONFIG_HAS_IOMEM) && region->phys)
 		rtshm_phys_put(region->phys);
 	else
-		rtshm_memory_put((void __force *)region->mem, region->config.size);
+		rtshm_member_memory_put(region->member, (void __force *)region->mem,
+					region->config.size);
+	rtshm_member_leave(region->member);
 	kfree(region->config.layout);
 	kfree(region);
 }
@@ -261,7 +266,7 @@ long rtshm_region_info(struct rtshm_region *region, u32 sample_bytes, void __use
 int rtshm_region_record(struct rtshm_region *region, const struct rtshm_settings *set,
 			struct netlink_ext_ack *extack)
 {
-	struct rtshm_ring *ring = rtshm_ring_new(set);
+	struct rtshm_ring *ring = rtshm_ring_new(set, region->member, extack);
 	struct rtshm_node *node;
 
 	if (IS_ERR(ring))
@@ -291,8 +296,8 @@ static int rtshm_region_fill(struct rtshm_region *region, struct netlink_ext_ack
 			return rtshm_refuse_memory(extack, "size", rtshm_phys_get(region, extack));
 		return rtshm_refuse(extack, -ENXIO, "phys: this machine has no such addresses");
 	}
-	mem = rtshm_memory_get(region->config.size,
-			       cpu_to_node(region->config.set.timer_cpu));
+	mem = rtshm_member_memory_get(region->member, region->config.size,
+				      cpu_to_node(region->config.set.timer_cpu), "size", extack);
 	if (IS_ERR(mem))
 		return rtshm_refuse_memory(extack, "size", PTR_ERR(mem));
 	region->mem = (void __shm __force *)mem;

@@ -12,6 +12,7 @@
 
 #include <linux/math64.h>
 
+#include "member.h"
 #include "rtshm.h"
 #include "tick.h"
 
@@ -42,8 +43,8 @@ static u64 rtshm_leads_of(const struct rtshm_settings *set)
 	return div64_u64(set->lead_ns * NSEC_PER_SEC, set->period_ns);
 }
 
-/* rtshm_regions_lock held. Adds the share of a region, or takes it away with -1. */
-static void rtshm_rates_add(const struct rtshm_settings *set, s64 sign)
+/* rtshm_regions_lock held. Adds the share of a region to the sums, or -1 times it. */
+static void rtshm_rates_sum(const struct rtshm_settings *set, s64 sign)
 {
 	u64 *on_cpu = per_cpu_ptr(&rtshm_cpu_rate_hz, set->timer_cpu);
 	u64 rate_hz = sign * rtshm_rate_of(set);
@@ -53,10 +54,20 @@ static void rtshm_rates_add(const struct rtshm_settings *set, s64 sign)
 	WRITE_ONCE(*on_cpu, *on_cpu + rate_hz);	/* rtshm_timer_cpu() */
 }
 
+/* The same, and to what its member uses, whether there is room or not. */
+static void rtshm_rates_add(struct rtshm_region *region, const struct rtshm_settings *set,
+			    s64 sign)
+{
+	rtshm_rates_sum(set, sign);
+	rtshm_member_add(region->member, RTSHM_QUOTA_TICKS, sign * rtshm_rate_of(set));
+}
+
 /* rtshm_regions_lock held. Reserves the ticks and leads of a region, if there is room. */
-static int rtshm_rates_reserve(const struct rtshm_settings *set,
+static int rtshm_rates_reserve(struct rtshm_region *region, const struct rtshm_settings *set,
 			       struct netlink_ext_ack *extack)
 {
+	int err;
+
 	if (rtshm_rate_hz + rtshm_rate_of(set) > rtshm_limits.rate_max_hz)
 		return rtshm_refuse(extack, -ENOSPC,
 				    "period-ns: all may tick %llu times a second (module parameter rate_max_hz)",
@@ -64,8 +75,11 @@ static int rtshm_rates_reserve(const struct rtshm_settings *set,
 	if (rtshm_leads_ns + rtshm_leads_of(set) > RTSHM_LEADS_MAX_NS)
 		return rtshm_refuse(extack, -ENOSPC,
 				    "lead-ns: the leads of all regions may come to 250 ms in a second");
-	rtshm_rates_add(set, 1);
-	return 0;
+	err = rtshm_member_charge(region->member, RTSHM_QUOTA_TICKS, rtshm_rate_of(set),
+				  "period-ns", extack);
+	if (!err)
+		rtshm_rates_sum(set, 1);
+	return err;
 }
 
 /* rtshm_regions_lock held. What a dump tells has changed. */
@@ -139,7 +153,7 @@ static int rtshm_region_reserve(struct rtshm_region *region, struct netlink_ext_
 				    "name: there may be %llu regions (module parameter regions_max)",
 				    rtshm_limits.regions_max);
 	set->timer_cpu = set->cpu == RTSHM_CPU_ANY ? rtshm_timer_cpu(-1) : set->cpu;
-	err = rtshm_rates_reserve(set, extack);
+	err = rtshm_rates_reserve(region, set, extack);
 	if (err)
 		return err;
 	region->id = ++rtshm_last_id;
@@ -154,7 +168,7 @@ static void rtshm_region_unreserve(struct rtshm_region *region)
 {
 	list_del(&region->list);
 	rtshm_regions_count--;
-	rtshm_rates_add(&region->config.set, -1);
+	rtshm_rates_add(region, &region->config.set, -1);
 	rtshm_region_put(region);
 }
 
@@ -165,16 +179,22 @@ static void rtshm_region_unreserve(struct rtshm_region *region)
 struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
 				       struct netlink_ext_ack *extack)
 {
+	struct rtshm_member *member;
 	struct rtshm_region *region;
 	int err;
 
 	err = rtshm_config_check(config, extack);
 	if (err)
 		return ERR_PTR(err);
-	region = rtshm_region_new(config);
-	if (!region)
+	member = rtshm_member_join(config->creator, extack);
+	if (IS_ERR(member))
+		return ERR_CAST(member);
+	region = rtshm_region_new(config, member);
+	if (!region) {
+		rtshm_member_leave(member);
 		return ERR_PTR(rtshm_refuse(extack, -ENOMEM,
 					    "size: there is not so much free memory"));
+	}
 	mutex_lock(&region->change);
 	err = rtshm_region_reserve(region, extack);
 	if (err)
@@ -224,10 +244,10 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 	if (!reset && !memcmp(after, &before, sizeof(before)))
 		return 0;
 	scoped_guard(mutex, &rtshm_regions_lock) {
-		rtshm_rates_add(&before, -1);
-		err = rtshm_rates_reserve(after, extack);
+		rtshm_rates_add(region, &before, -1);
+		err = rtshm_rates_reserve(region, after, extack);
 		if (err) {
-			rtshm_rates_add(&before, 1);
+			rtshm_rates_add(region, &before, 1);
 			return err;
 		}
 	}
@@ -237,8 +257,8 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 		if (err) {
 			/* Back to what it had, whether there is still room or not. */
 			guard(mutex)(&rtshm_regions_lock);
-			rtshm_rates_add(after, -1);
-			rtshm_rates_add(&before, 1);
+			rtshm_rates_add(region, after, -1);
+			rtshm_rates_add(region, &before, 1);
 			return err;
 		}
 	}

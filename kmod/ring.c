@@ -12,11 +12,13 @@
 #include <linux/slab.h>
 #include <linux/topology.h>
 
+#include "member.h"
 #include "rtshm.h"
 #include "ring.h"
 
 /* Process context, no lock held. A ring, NULL for a depth of 0, or an ERR_PTR. */
-struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set)
+struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set,
+				  struct rtshm_member *member, struct netlink_ext_ack *extack)
 {
 	int node = cpu_to_node(set->timer_cpu);
 	struct rtshm_ring *ring;
@@ -34,11 +36,13 @@ struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set)
 	ring->wake_at = U64_MAX;
 	ring->wake_ns = U64_MAX;
 	INIT_LIST_HEAD(&ring->sleepers);
-	slots = rtshm_memory_get((u64)ring->depth * ring->stride, node);
+	slots = rtshm_member_memory_get(member, (u64)ring->depth * ring->stride, node,
+					"record-depth", extack);
 	if (IS_ERR(slots)) {
 		kfree(ring);
 		return ERR_CAST(slots);
 	}
+	ring->member = member;
 	ring->slots = slots;
 	return ring;
 }
@@ -47,7 +51,7 @@ static void rtshm_ring_release(struct kref *kref)
 {
 	struct rtshm_ring *ring = container_of(kref, typeof(*ring), kref);
 
-	rtshm_memory_put(ring->slots, (u64)ring->depth * ring->stride);
+	rtshm_member_memory_put(ring->member, ring->slots, (u64)ring->depth * ring->stride);
 	kfree(ring);
 }
 

@@ -9,6 +9,8 @@
 #include <linux/list.h>
 #include <linux/types.h>
 
+struct netlink_ext_ack;
+struct rtshm_member;
 struct rtshm_region;
 struct rtshm_settings;
 struct rtshm_tick;
@@ -21,7 +23,7 @@ struct rtshm_sleeper {
 	u64			wake_ns;	/* or CLOCK_MONOTONIC */
 };
 
-/* Under the region's lock, but for what is constant: depth, stride, slots. */
+/* Under the region's lock, but for what is constant: from depth on. */
 struct rtshm_ring {
 	struct kref		kref;
 	bool			dead;		/* no tick fills it any more */
@@ -34,9 +36,11 @@ struct rtshm_ring {
 	u32			depth;
 	u32			stride;		/* bytes of a sample */
 	void			*slots;
+	struct rtshm_member	*member;	/* that the slots count for, or NULL */
 };
 
-struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set);
+struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set,
+				  struct rtshm_member *member, struct netlink_ext_ack *extack);
 void rtshm_ring_replace(struct rtshm_region *region, struct rtshm_ring *ring);
 bool rtshm_ring_push(struct rtshm_ring *ring, const struct rtshm_tick *tick, u64 word);
 void rtshm_ring_put(struct rtshm_ring *ring);

@@ -5,6 +5,7 @@
  *
  *     limits.c     what a region may be
  *     memory.c     memory of regions and samples     phys.c   raw memory
+ *     member.c     the members of the group, and what each uses of the quotas
  *     copy.c       consistent copies in and out of a region
  *     task.c       the code of other modules that a tick runs
  *     thread.c     the thread of a region: wakes pollers, prints
@@ -15,6 +16,7 @@
  *     state_dev.c  /dev/rtshm/<name>     samples.c  /dev/rtshm/<name>.samples
  *     registry.c   all regions: find, make, change, remove
  *     bpf.c        BPF programs as tasks
+ *     may.c        who may what
  *     netlink.c    the control plane     netlink_message.c  what it tells of a region
  *     netlink_task.c  the requests about tasks
  *     main.c       module parameters, order of loading and unloading
@@ -72,6 +74,7 @@ struct rtshm_region {
 	u32			id;
 	void __shm		*mem;
 	struct rtshm_phys	*phys;		/* raw memory behind mem, or NULL */
+	struct rtshm_member	*member;	/* who made it without privilege, or NULL */
 	struct task_struct	*thread;
 	struct rtshm_node	*state;
 
@@ -182,7 +185,8 @@ void rtshm_line_print_withheld(struct rtshm_region *region);
 /* region.c */
 int rtshm_devices_init(void);
 void rtshm_devices_exit(void);
-struct rtshm_region *rtshm_region_new(const struct rtshm_config *config);
+struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
+				      struct rtshm_member *member);
 int rtshm_region_build(struct rtshm_region *region, struct netlink_ext_ack *extack);
 int rtshm_region_record(struct rtshm_region *region, const struct rtshm_settings *set,
 			struct netlink_ext_ack *extack);

@@ -6,7 +6,7 @@
  * A tick only sets bits of region->pending and wakes the thread, which is a raw
  * operation on PREEMPT_RT too. Readers that sleep in read(2) do not wait for the
  * thread: see rtshm_ring_push(). The thread has the priority of a threaded
- * interrupt, SCHED_FIFO 50; chrt(1) changes it.
+ * interrupt, SCHED_FIFO 50, if who made the region may have it; chrt(1) changes it.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -14,7 +14,8 @@
 #include <linux/delay.h>
 #include <linux/kthread.h>
 #include <linux/poll.h>
-#include <linux/sched.h>
+#include <linux/sched/prio.h>
+#include <linux/sched/signal.h>
 
 #include "rtshm.h"
 
@@ -176,7 +177,9 @@ int rtshm_thread_start(struct rtshm_region *region)
 	thread = kthread_create(rtshm_thread, region, "rtshm/%s", rtshm_name(region));
 	if (IS_ERR(thread))
 		return PTR_ERR(thread);
-	sched_set_fifo(thread);
+	/* A member of the group gets a priority that he might have himself. */
+	if (!region->member || rlimit(RLIMIT_RTPRIO) >= MAX_RT_PRIO / 2)
+		sched_set_fifo(thread);
 	region->thread = thread;
 	wake_up_process(thread);
 	return 0;

@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rtshm._version import __version__
+from rtshm.errors import group_name
 from rtshm.findings import Finding, Level
 from rtshm.holders import deleted_regions
-from rtshm.kernel_files import file_text, lockdown
+from rtshm.kernel_files import delegated_group, file_text, lockdown
 from rtshm.lateness import timing
 from rtshm.paths import CLASS, DEVICES, MODULE
 from rtshm.recording.conditions import Machine
@@ -64,7 +65,10 @@ def examine(module: Path | None = None) -> list[Finding]:
         named=module is not None,
         loaded=MODULE.is_dir(),
     )
-    checks = (_module, _loaded, _built, _signed, _device, _held, _group, _headers, _netlink)
+    checks = (
+        *(_module, _loaded, _built, _signed, _device, _held, _group, _delegated, _headers),
+        _netlink,
+    )
     return [*(check(subject) for check in checks), *timing(Machine.now())]
 
 
@@ -238,6 +242,26 @@ def _group(module: _Module) -> Finding:
         return Finding("group", Level.OK, f"you are in {GROUP}")
     remedy = f"sudo usermod -aG {GROUP} USER, then log in again"
     return Finding("group", Level.WARNING, f"you are not in {GROUP}", remedy)
+
+
+def _delegated(module: _Module) -> Finding:
+    """Who may make regions."""
+    if not module.loaded:
+        return Finding("delegated", Level.UNKNOWN, "nothing before the module is loaded")
+    gid = delegated_group()
+    if gid is None:
+        text = "only root makes regions"
+        remedy = "" if os.geteuid() == 0 else f"to let a group make its own: {_DOCS}"
+        return Finding("delegated", Level.OK, text, remedy)
+    quotas = ", ".join(
+        f"{name}={file_text(MODULE / 'parameters' / name)}"
+        for name in ("group_regions", "group_bytes", "group_ticks_hz")
+    )
+    text = f"each member of {group_name(gid)} makes regions of their own: {quotas}"
+    if os.geteuid() == 0 or gid in (os.getegid(), *os.getgroups()):
+        return Finding("delegated", Level.OK, text)
+    remedy = f"sudo usermod -aG {group_name(gid)} USER, then log in again"
+    return Finding("delegated", Level.WARNING, f"{text}; you are not one", remedy)
 
 
 def _headers(module: _Module) -> Finding:

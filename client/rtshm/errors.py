@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import grp
 import importlib.util
 import os
 from typing import TYPE_CHECKING
 
+from rtshm.kernel_files import delegated_group
 from rtshm.paths import DEVICES, MODULE
 
 if TYPE_CHECKING:
@@ -174,7 +176,32 @@ def socket_remedy(number: int | None) -> str | None:
 
 def control_remedy(number: int | None) -> str | None:
     """Return what to do when the module refuses a request."""
-    return "use sudo, outside of containers" if number == errno.EPERM else None
+    match number:
+        case errno.EPERM:
+            return _privilege_remedy()
+        case errno.EDQUOT:
+            return (
+                "delete one of your regions, or have the module loaded with a larger limit: see "
+                "rtshm doctor"
+            )
+        case _:
+            return None
+
+
+def _privilege_remedy() -> str:
+    gid = delegated_group()
+    if gid is None or gid in (os.getegid(), *os.getgroups()):
+        return "use sudo, outside of containers"
+    join = f"sudo usermod -aG {group_name(gid)} $USER"
+    return f"use sudo, or join the group: {join}, then log in again"
+
+
+def group_name(gid: int) -> str:
+    """Return the name of a group, or its number if it has none."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
 
 
 def samples_remedy(number: int | None, path: Path) -> str | None:

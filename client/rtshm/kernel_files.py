@@ -7,6 +7,9 @@ from pathlib import Path
 
 from rtshm.paths import MODULE
 
+# As the module has it, (gid_t)-1.
+NO_GROUP = "4294967295"
+
 LOCKDOWN = Path("/sys/kernel/security/lockdown")
 
 
@@ -23,6 +26,12 @@ def module_version() -> str:
     if not MODULE.exists():
         return "not loaded"
     return file_text(MODULE / "version") or "loaded, of no version"
+
+
+def delegated_group() -> int | None:
+    """The gid of the group whose members may make regions of their own; None for nobody's."""
+    gid = file_text(MODULE / "parameters/group")
+    return int(gid) if gid.isdigit() and gid != NO_GROUP else None
 
 
 def lockdown() -> str:

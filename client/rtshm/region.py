@@ -449,7 +449,7 @@ class Region(Mapped, Generic[T]):
         self._check_open()
         with Control() as control:
             try:
-                info = control.get(self.name)
+                info = control.get(self.name, fd=self.fileno())
             except FileNotFoundError as error:
                 if not self.deleted:
                     raise

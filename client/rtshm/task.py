@@ -39,7 +39,7 @@ class Task:
     Raises ProgramError with the words of the compiler or the verifier; OSError as
     Control.add_task(): EEXIST for a name that is taken, ENOSPC, ERANGE for a
     program that reaches beyond the record, EPERM without CAP_BPF, CAP_PERFMON
-    and CAP_NET_ADMIN.
+    and CAP_SYS_RESOURCE.
     """
 
     __slots__ = ("_name", "_region")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import asdict
 from typing import Any
 
+from rtshm import control
 from rtshm.control import Counters, PrintMode, RegionInfo
 
 
@@ -41,6 +43,13 @@ def region(name: str = "default", **fields: Any) -> RegionInfo:
         "counters": counters(),
     }
     return RegionInfo(**{"name": name, **usual, **fields})
+
+
+def hidden(name: str, **fields: Any) -> RegionInfo:
+    """A region as it is sent to those who may not read it."""
+    told = asdict(region(name, **fields))
+    told = {name: value for name, value in told.items() if name not in control.INSIDE}
+    return control._region({**told, "print": str(told["print"]), "clock": str(told["clock"])})
 
 
 def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

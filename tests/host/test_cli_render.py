@@ -13,7 +13,7 @@ from rtshm.cli import render, top
 from rtshm.cli.parameters import CLOCKS, PRINT_MODES
 from rtshm.control import Changed, Clock, Created, Deleted, Overrun, PrintMode, TaskInfo
 
-from tests.host.cli import counters, region
+from tests.host.cli import counters, hidden, region
 
 SPEC = Path(__file__).parents[2] / "kmod/netlink/rtshm.yaml"
 
@@ -34,20 +34,34 @@ MOTOR = region(
     cpu=1,
     timer_cpu=1,
     users=12,
+    creator=4_000_000_000,
 )
+HIDDEN = hidden("theirs", id=3, mode=0o600, uid=0, creator=0)
 
 
 def test_list_is_an_aligned_table() -> None:
     assert render.region_list([DEFAULT, MOTOR]) == [
-        "NAME     SIZE  PERIOD  PRINT       USERS  TICKS  MISSED  LATENESS MAX",
-        "default    4K   500ms  every-tick      0   1234       2       12.3 us",
-        "motor     64K   1.5ms  off            12      0       0             -",
+        "NAME     SIZE  PERIOD  PRINT       CREATOR     USERS  TICKS  MISSED  LATENESS MAX",
+        "default    4K   500ms  every-tick  -               0   1234       2       12.3 us",
+        "motor     64K   1.5ms  off         4000000000     12      0       0             -",
     ]
+
+
+def test_region_that_may_not_be_read_is_shown_without_what_is_inside() -> None:
+    assert render.region_list([HIDDEN])[1].split() == "theirs 4K 500ms off root 0 - - -".split()
+    page = render.region_page(HIDDEN, 80)
+    assert page[-1] == "  inside        for those who may read the node"
+    assert not {line.split()[0] for line in page} & {"layout", "ticks", "missed", "published"}
+    assert render.event_line(Deleted(region=HIDDEN)) == "deleted theirs: ticks=- missed=-"
+    told, every = render.region_json(HIDDEN), render.region_json(MOTOR)
+    assert set(every) - set(told) == {"layout", "counters", "tasks"}
+    sight = top.Sight(1.0, [HIDDEN], {})
+    assert top.lines(sight, sight)[1].split() == "theirs - 2.0 - - - - 0".split()
 
 
 def test_list_of_no_region_is_its_heading() -> None:
     assert render.region_list([]) == [
-        "NAME  SIZE  PERIOD  PRINT  USERS  TICKS  MISSED  LATENESS MAX"
+        "NAME  SIZE  PERIOD  PRINT  CREATOR  USERS  TICKS  MISSED  LATENESS MAX"
     ]
 
 
@@ -68,11 +82,12 @@ def test_show_has_every_field_and_the_histogram() -> None:
         "  print         changes",
         "  depth         0 (no history)",
         "  record bytes  8",
-        "  layout        -",
         "  node          /dev/rtshm/default 0600 root:root",
         "  cpu           0 (chosen by the kernel)",
         "  grid          monotonic, from the first tick on",
+        "  creator       -",
         "  users         0",
+        "  layout        -",
         "  ticks         501",
         "  missed        7",
         "  published     5",
@@ -101,11 +116,12 @@ def test_show_without_a_tick_says_so() -> None:
         "  print         off",
         "  depth         1024 samples",
         "  record bytes  64",
-        "  layout        speed:f64 gain:f32",
         "  node          /dev/rtshm/motor 0660 root:4000000000",
         "  cpu           1",
         "  grid          monotonic, from the first tick on",
+        "  creator       4000000000",
         "  users         12",
+        "  layout        speed:f64 gain:f32",
         "  ticks         0",
         "  missed        0",
         "  published     0",
@@ -198,7 +214,7 @@ def attributes(name: str) -> set[str]:
 
 def test_json_has_every_field_as_the_spec_names_it() -> None:
     fields = render.region_json(MOTOR)
-    assert set(fields) == attributes("region") - {"reset-counters"}
+    assert set(fields) == attributes("region") - {"fd", "reset-counters"}
     assert set(fields["counters"]) == attributes("counters")
     assert fields["period-ns"] == 1_500_000
     assert fields["mode"] == 0o660
@@ -256,7 +272,8 @@ def test_no_line_is_wider_than_a_narrow_terminal_and_what_is_left_out_is_named()
         "NAME     PERIOD  MISSED  LATENESS MAX",
         "default   500ms       2       12.3 us",
         "motor     1.5ms       0             -",
-        "(no room for PRINT, USERS, SIZE, TICKS)",
+        "(no room for PRINT, CREATOR, USERS,",
+        "SIZE, TICKS)",
     ]
 
 

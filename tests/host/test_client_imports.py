@@ -20,9 +20,9 @@ CLIENT = Path(__file__).parents[2] / "client"
 
 # From the lowest to the highest: modules and sub-packages of rtshm, "" the package itself.
 LAYERS = (
-    "_version abi durations notebook paths",
+    "_version abi durations kernel_files notebook paths",
     "_publish errors findings",
-    "device handle kernel_files kmsg publisher",
+    "device handle kmsg publisher",
     "holders",
     "layout",
     "atomic",

@@ -15,6 +15,7 @@ import pytest
 from rtshm import control
 from rtshm.control import Clock, Control, Counters, PrintMode, RegionInfo, TaskInfo, messages
 from rtshm.control.messages import Command, decode, encode
+from rtshm.errors import AccessError
 
 from tests.lib import spec as ynl
 
@@ -55,7 +56,7 @@ def of_messages() -> dict[str, Any]:
     histogram = messages.counters.histogram.fields[0][1]
     return {
         "family": (messages.FAMILY, messages.VERSION),
-        "groups": [messages.REGIONS_GROUP],
+        "groups": [messages.REGIONS_GROUP, messages.DETAILS_GROUP],
         "operations": {_dashed(command.name): command.value for command in Command},
         "print modes": {name: number for number, name in messages.PRINT_MODES.items()},
         "bins": struct.calcsize(histogram) // struct.calcsize("Q"),
@@ -161,12 +162,13 @@ def test_spec_that_drifted_is_noticed(drift: Callable[[dict[str, Any]], None]) -
 
 def test_control_takes_what_the_requests_of_the_spec_take() -> None:
     spec = ynl.load()
-    for name, method in {
+    methods: dict[str, Callable[..., object]] = {
         "region-get": Control.get,
         "region-new": Control.create,
         "region-del": Control.delete,
         "region-set": Control.set,
-    }.items():
+    }
+    for name, method in methods.items():
         _, *parameters = inspect.signature(method).parameters
         # Times, which may be a timedelta.
         timed = ("period", "phase", "task-budget", "lead", "cpu-latency")
@@ -264,6 +266,7 @@ REGION = (
     attribute(23, u64(2**40)),
     attribute(24, b""),
     attribute(26, u64(9)),
+    attribute(30, u32(1000)),
     *(attribute(22 | NESTED, b"".join(task)) for task in TASKS),
     attribute(15 | NESTED, b"".join(COUNTERS)),
 )
@@ -295,6 +298,7 @@ INFO = RegionInfo(
     phys=2**40,
     keep=True,
     lead_ns=9,
+    creator=1000,
 )
 
 
@@ -356,6 +360,17 @@ def test_order_padding_and_what_a_newer_module_adds_do_not_matter() -> None:
     # But for the tasks, whose order says how they run.
     reordered = replace(INFO, tasks=INFO.tasks[::-1])
     assert info(unknown, counters, padding, *reversed(REGION[:-1])) == reordered
+
+
+def test_what_is_not_sent_of_a_region_is_an_error_with_its_remedy() -> None:
+    hidden = info(*REGION[:7], *REGION[8:-3])
+    assert INFO.readable and not hidden.readable
+    assert hidden.period_ns == INFO.period_ns
+    for name in control.INSIDE:
+        with pytest.raises(AccessError, match=f"motor: {name}: sent only to those who may read"):
+            getattr(hidden, name)
+    assert not hasattr(hidden, "nothing")
+    assert "motor" in repr(hidden) and "motor" in hidden._repr_html_()
 
 
 def test_region_without_a_cpu_has_none_and_the_one_that_its_timer_is_on() -> None:

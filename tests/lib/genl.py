@@ -52,7 +52,9 @@ def raw(kind: int, payload: bytes, length: int | None = None) -> bytes:
     return struct.pack("=HH", size, kind) + payload + bytes(-len(payload) % 4)
 
 
-WIDTH = {"size": "Q", "period-ns": "Q", "print": "B", "phys": "Q"}
+WIDTH = {"print": "B"} | dict.fromkeys(
+    ("size", "period-ns", "phys", "lead-ns", "cpu-latency-ns", "task-budget-ns"), "Q"
+)
 
 
 def attr(name: str, value: int | str | bytes) -> bytes:

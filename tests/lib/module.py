@@ -83,7 +83,7 @@ def remove(name: str) -> None:
 
 # linux/capability.h
 _CAPABILITY_VERSION_3 = 0x20080522
-CAP_NET_ADMIN, CAP_SYS_RAWIO = 12, 17
+CAP_NET_ADMIN, CAP_SYS_RAWIO, CAP_SYS_NICE, CAP_SYS_RESOURCE = 12, 17, 23, 24
 
 
 def drop_capability(capability: int) -> None:

@@ -272,7 +272,10 @@ def test_tasks_take_privileges_and_the_message_says_which(control: rtshm.Control
     with rtshm.Task("r", COUNT):
         refused = command.run("task", "remove", "r", "count", user=NOBODY)
         assert refused.returncode == 1
-        assert "this takes CAP_NET_ADMIN" in refused.stderr
+        assert "this takes CAP_SYS_RESOURCE" in refused.stderr
+        # Who may read a region is told its tasks.
+        assert "count" not in command.run("task", "list", user=NOBODY).stdout
+        Path("/dev/rtshm/r").chmod(0o604)
         assert "count" in command.run("task", "list", user=NOBODY).stdout
 
 

@@ -113,14 +113,9 @@ def header(name: str, bpf: bool) -> None:
 
 
 def _stored(name: str) -> rtshm.Layout:
-    """Return the layout of a region: from its node, or from the kernel if that is not ours."""
-    try:
-        with rtshm.open(name, readonly=True) as region:
-            return region.layout
-    except PermissionError:
-        from rtshm.control import stored
-
-        return stored.layout(name)
+    """Return the layout of a region."""
+    with rtshm.open(name, readonly=True) as region:
+        return region.layout
 
 
 @contextmanager

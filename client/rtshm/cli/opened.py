@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +10,7 @@ import click
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rtshm.control import Control
+    from rtshm.control import Control, RegionInfo
 
 
 @contextmanager
@@ -23,3 +23,13 @@ def opened() -> Iterator[Control]:
             yield control
         except ValueError as error:
             raise click.UsageError(str(error)) from error
+
+
+def told(control: Control, region: RegionInfo) -> RegionInfo:
+    """Return a region of a list with layout, counters and tasks, if this process may read it."""
+    if not region.readable:
+        # Deleted since.
+        with suppress(FileNotFoundError):
+            found = control.get(region.name)
+            return found if found.id == region.id else region
+    return region

@@ -10,7 +10,7 @@ import click
 
 from rtshm.cli import render
 from rtshm.cli.attributes import create_options, set_options
-from rtshm.cli.opened import opened
+from rtshm.cli.opened import opened, told
 from rtshm.cli.parameters import (
     json_option,
     name_argument,
@@ -30,7 +30,7 @@ def list_(as_json: bool) -> None:
     Root is told, on standard error, which processes have deleted regions open.
     """
     with opened() as control:
-        regions = control.list()
+        regions = [told(control, region) for region in control.list()]
     if os.geteuid() == 0 and more_than(sum(region.users for region in regions)):
         for holder in deleted_regions()[0]:
             click.echo(f"rtshm: deleted and still open: {holder}", err=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from dataclasses import asdict
+from dataclasses import asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtshm.cli.units import (
@@ -95,34 +95,38 @@ def _cut(text: str, most: int) -> str:
 
 
 def region_list(regions: Iterable[RegionInfo], width: int | None = None) -> list[str]:
-    columns = "<NAME >SIZE >PERIOD <PRINT >USERS >TICKS >MISSED".split()
+    columns = "<NAME >SIZE >PERIOD <PRINT <CREATOR >USERS >TICKS >MISSED".split()
     rows = [
         [
             region.name,
             size_text(region.size),
             time_text(region.period_ns),
             region.print,
+            _creator(region),
             str(region.users),
-            str(region.counters.ticks),
-            str(region.counters.missed),
-            measured(region.counters.lateness_max_ns) if region.counters.ticks else "-",
+            *_counted(region),
         ]
         for region in regions
     ]
-    least = ("PRINT", "USERS", "SIZE", "TICKS", "LATENESS MAX", "MISSED", "PERIOD")
+    least = ("PRINT", "CREATOR", "USERS", "SIZE", "TICKS", "LATENESS MAX", "MISSED", "PERIOD")
     return table([*columns, ">LATENESS MAX"], rows, width, least)
+
+
+def _creator(region: RegionInfo) -> str:
+    return "-" if region.creator is None else str(user_text(region.creator))
+
+
+def _counted(region: RegionInfo) -> list[str]:
+    """Ticks, missed periods and the largest lateness."""
+    if not region.readable:
+        return ["-", "-", "-"]
+    counters = region.counters
+    lateness = measured(counters.lateness_max_ns) if counters.ticks else "-"
+    return [str(counters.ticks), str(counters.missed), lateness]
 
 
 def region_page(region: RegionInfo, width: int | None = None) -> list[str]:
     """All that is known of a region, in lines of `width` columns at most."""
-    counters = region.counters
-    lateness = "no tick yet"
-    if counters.ticks:
-        lateness = (
-            f"min {measured(counters.lateness_min_ns)}, "
-            f"mean {measured(counters.lateness_mean_ns)}, "
-            f"max {measured(counters.lateness_max_ns)}"
-        )
     facts = {
         "id": region.id,
         "size": f"{size_text(region.size)} ({region.size} bytes)",
@@ -131,21 +135,20 @@ def region_page(region: RegionInfo, width: int | None = None) -> list[str]:
         "print": region.print,
         "depth": f"{region.record_depth} samples" if region.record_depth else "0 (no history)",
         "record bytes": region.record_bytes,
-        # As a word of Python where it could do something to the terminal.
-        "layout": (region.layout if region.layout.isprintable() else repr(region.layout)) or "-",
         "node": f"{region.path} {mode_text(region.mode)} "
         f"{user_text(region.uid)}:{group_text(region.gid)}",
         "cpu": _cpu(region),
         "grid": _grid(region),
+        "creator": _creator(region),
         "users": region.users,
-        "ticks": counters.ticks,
-        "missed": counters.missed,
-        "published": counters.published,
-        "lateness": lateness,
+        **(_inside(region) if region.readable else {"inside": "for those who may read the node"}),
     }
     lines = [region.name]
     for name, value in facts.items():
         lines += _folded(f"  {name:<14}", str(value), width)
+    if not region.readable:
+        return lines
+    counters = region.counters
     if region.tasks:
         lines += ["", *(f"  {line}" for line in task_list(region, width and width - 2))]
     if counters.ticks:
@@ -163,6 +166,26 @@ def _folded(name: str, value: str, width: int | None) -> list[str]:
     room = max(width - len(name), BAR_MIN)
     first, *more = textwrap.wrap(value, room) or [""]
     return [f"{name}{first}", *(" " * len(name) + each for each in more)]
+
+
+def _inside(region: RegionInfo) -> dict[str, object]:
+    """What is sent only to those who may read the region."""
+    counters = region.counters
+    lateness = "no tick yet"
+    if counters.ticks:
+        lateness = (
+            f"min {measured(counters.lateness_min_ns)}, "
+            f"mean {measured(counters.lateness_mean_ns)}, "
+            f"max {measured(counters.lateness_max_ns)}"
+        )
+    return {
+        # As a word of Python where it could do something to the terminal.
+        "layout": (region.layout if region.layout.isprintable() else repr(region.layout)) or "-",
+        "ticks": counters.ticks,
+        "missed": counters.missed,
+        "published": counters.published,
+        "lateness": lateness,
+    }
 
 
 def _raw_memory(region: RegionInfo) -> str:
@@ -274,8 +297,8 @@ def event_line(event: Event) -> str:
         return f"{kind}: events were lost; there are now: {names or 'none'}"
     region = event.region
     if isinstance(event, Deleted):
-        counters = region.counters
-        return f"{kind} {region.name}: ticks={counters.ticks} missed={counters.missed}"
+        ticks, missed, _ = _counted(region)
+        return f"{kind} {region.name}: ticks={ticks} missed={missed}"
     return (
         f"{kind} {region.name}: size={size_text(region.size)} period={time_text(region.period_ns)} "
         f"print={region.print} depth={region.record_depth} record-bytes={region.record_bytes}"
@@ -293,8 +316,13 @@ def event_json(event: Event) -> dict[str, Any]:
 
 
 def region_json(region: RegionInfo) -> dict[str, Any]:
-    """Every field, by its name in the netlink spec."""
-    return _dashes(asdict(region))
+    """Every field that is known, by its name in the netlink spec."""
+    from rtshm.control import INSIDE
+
+    names = [field.name for field in fields(region)]
+    if not region.readable:
+        names = [name for name in names if name not in INSIDE]
+    return _dashes({name: getattr(region, name) for name in names})
 
 
 def _dashes(fields: dict[str, Any]) -> dict[str, Any]:
@@ -302,6 +330,8 @@ def _dashes(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _dashed(value: Any) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
     if isinstance(value, dict):
         return _dashes(value)
     # The histogram is a tuple too, of numbers.

@@ -6,7 +6,7 @@ import sys
 
 import click
 
-from rtshm.cli.opened import opened
+from rtshm.cli.opened import opened, told
 from rtshm.cli.output import write_text
 
 
@@ -22,7 +22,7 @@ def save(file: str, values: bool) -> None:
     from rtshm.cli import description
 
     with opened() as control:
-        text = description.save(control.list(), values=values)
+        text = description.save([told(control, region) for region in control.list()], values=values)
     if file == "-":
         click.echo(text, nl=False)
     else:
@@ -47,7 +47,8 @@ def load(file: str) -> None:
         text = stream.read()
     with opened() as control:
         try:
-            steps = description.plan(description.parse(text.decode("utf-8-sig")), control.list())
+            there = [told(control, region) for region in control.list()]
+            steps = description.plan(description.parse(text.decode("utf-8-sig")), there)
         except ValueError as error:
             sys.exit("\n".join(f"rtshm: {file}: {line}" for line in str(error).splitlines()))
         description.run(control, steps)

@@ -9,7 +9,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from rtshm.cli import render
-from rtshm.cli.opened import opened
+from rtshm.cli.opened import opened, told
 from rtshm.cli.parameters import json_option, region_names
 from rtshm.cli.screen import terminal_width
 
@@ -112,9 +112,13 @@ def remove(region: str, tasks: tuple[str, ...]) -> None:
 @click.argument("region", required=False, shell_complete=region_names)
 @json_option("A list of objects with every field, named as in the netlink spec.")
 def list_(region: str | None, as_json: bool) -> None:
-    """List the tasks of a region, or of all."""
+    """List the tasks of a region, or of all that you may read."""
     with opened() as control:
-        regions = [control.get(region)] if region else list(control.list())
+        if region:
+            regions = [control.get(region)]
+        else:
+            every = [told(control, each) for each in control.list()]
+            regions = [each for each in every if each.readable]
     if as_json:
         tasks = [render.task_json(found, task) for found in regions for task in found.tasks]
         click.echo(json.dumps(tasks, indent=2))

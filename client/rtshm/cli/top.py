@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 import rtshm
-from rtshm.cli.opened import opened
+from rtshm.cli.opened import opened, told
 from rtshm.cli.parameters import json_option, parsed
 from rtshm.cli.render import fit, left_out_text, table
 from rtshm.cli.screen import keys, terminal_width
@@ -58,7 +58,7 @@ class Sight:
 
 
 def look(control: Control) -> Sight:
-    regions = control.list()
+    regions = [told(control, region) for region in control.list()]
     seconds = time.monotonic()
     values = {}
     for region in regions:
@@ -70,14 +70,17 @@ def look(control: Control) -> Sight:
 
 def figures(now: Sight, before: Sight | None) -> list[dict[str, Any]]:
     """An object a region, with rates and means of the time between the two sights."""
-    earlier = {region.id: region.counters for region in before.regions} if before else {}
+    seen = before.regions if before else []
+    earlier = {region.id: region.counters for region in seen if region.readable}
     elapsed = now.seconds - before.seconds if before else 0.0
     found = []
     for region in now.regions:
-        counters, old = region.counters, earlier.get(region.id)
+        counters = region.counters if region.readable else None
+        lateness_max_ns = counters.lateness_max_ns if counters and counters.ticks else None
+        old = earlier.get(region.id)
         rate = mean = None
         # Fewer ticks than before: the counters were reset meanwhile.
-        if old and elapsed and counters.ticks >= old.ticks:
+        if counters and old and elapsed and counters.ticks >= old.ticks:
             ticks = counters.ticks - old.ticks
             rate = ticks / elapsed
             if ticks:
@@ -89,8 +92,8 @@ def figures(now: Sight, before: Sight | None) -> list[dict[str, Any]]:
                 "set-per-s": 1e9 / region.period_ns,
                 "value": now.values.get(region.id),
                 "lateness-mean-ns": mean,
-                "lateness-max-ns": counters.lateness_max_ns if counters.ticks else None,
-                "missed": counters.missed,
+                "lateness-max-ns": lateness_max_ns,
+                "missed": counters.missed if counters else None,
                 "users": region.users,
             }
         )
@@ -134,8 +137,8 @@ def top(interval_ns: int, count: int | None, as_json: bool) -> None:
     """Watch the regions live.
 
     Ticks a second and mean lateness are of the time between two looks; the most
-    lateness and the missed periods are since the region was made. A value that
-    you may not read is a dash. q leaves. Without a terminal, or with --count, it
+    lateness and the missed periods are since the region was made. What you may not
+    read of a region is a dash. q leaves. Without a terminal, or with --count, it
     prints a table an interval.
     """
     with opened() as control:

@@ -13,9 +13,9 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 from rtshm import notebook
 from rtshm.abi import LAYOUT_OFFSET
@@ -23,7 +23,15 @@ from rtshm.control import messages
 from rtshm.control.messages import Command
 from rtshm.control.netlink import Link
 from rtshm.durations import Duration, Timeout, nanoseconds, seconds, time_text
-from rtshm.errors import ClosedError, LayoutError, ModuleNotLoadedError, control_remedy, refused
+from rtshm.errors import (
+    AccessError,
+    ClosedError,
+    LayoutError,
+    ModuleNotLoadedError,
+    control_remedy,
+    refused,
+    region_remedy,
+)
 from rtshm.handle import Handle
 from rtshm.layout import as_layout
 from rtshm.paths import DEVICES
@@ -34,6 +42,9 @@ if TYPE_CHECKING:
 
     from rtshm.control.netlink import Family
     from rtshm.layout import Declared
+
+# Fields of a region that are sent only to those who may read it.
+INSIDE = ("layout", "counters", "tasks")
 
 _DRAIN_SECONDS = 1.0
 
@@ -173,28 +184,57 @@ class RegionInfo:
     """The cpu that the timer is on."""
     cpu_latency_ns: int = 0
     """That cpu enters no idle state that takes longer to leave; 0: any."""
+    creator: int | None = None
+    """The user who created the region as a member of the module's group, and may change and
+    delete it; None: only root may."""
 
     def __repr__(self) -> str:
-        layout = f", {self.layout!r}" if self.layout else ""
+        inside = ""
+        if self.readable:
+            layout = f", {self.layout!r}" if self.layout else ""
+            inside = f", {self.counters.ticks} ticks{layout}"
         return (
             f"<RegionInfo {self.name}: id {self.id}, {self.size} bytes, period "
-            f"{time_text(self.period_ns)}, {self.counters.ticks} ticks{layout}>"
+            f"{time_text(self.period_ns)}{inside}>"
         )
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            """Raise for a field that the kernel did not send to this process."""
+            if name in INSIDE:
+                raise AccessError(
+                    errno.EACCES,
+                    f"{name}: sent only to those who may read the region",
+                    self.name,
+                    region_remedy(errno.EACCES, self.path),
+                )
+            raise AttributeError(name)
+
+    @property
+    def readable(self) -> bool:
+        """Whether layout, counters and tasks are known. If not, they raise AccessError."""
+        try:
+            return bool(self.counters)
+        except AccessError:
+            return False
 
     def _repr_html_(self) -> str:
         """Return a table of two columns, for notebooks."""
-        counters = self.counters
-        rows = {
+        rows: dict[str, object] = {
             "size": f"{self.size} bytes",
             "period": time_text(self.period_ns),
-            "layout": self.layout,
             "history": f"{self.record_depth} samples of {self.record_bytes} bytes",
             "users": self.users,
-            "ticks": counters.ticks,
-            "missed": counters.missed,
-            "mean lateness": f"{counters.lateness_mean_ns:.0f} ns",
-            "max lateness": f"{counters.lateness_max_ns} ns",
         }
+        if self.readable:
+            rows |= {
+                "layout": self.layout,
+                "ticks": self.counters.ticks,
+                "missed": self.counters.missed,
+                "mean lateness": f"{self.counters.lateness_mean_ns:.0f} ns",
+                "max lateness": f"{self.counters.lateness_max_ns} ns",
+            }
         return notebook.facts(self.name, rows)
 
     @property
@@ -229,7 +269,7 @@ class Deleted:
     """A region was removed."""
 
     region: RegionInfo
-    """As it was at the end: its counters are final."""
+    """As it was at the end: its counters are final, where they are sent (see Watch)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,9 +313,11 @@ class _Linked(Handle):
 class Control(_Linked):
     """The control plane of the loaded module. A context manager; close() may be called twice.
 
-    Asking is open to everybody in the initial network namespace; create, set
-    and delete take CAP_NET_ADMIN in the initial user namespace (root outside
-    of containers).
+    Everybody in the initial network namespace may ask which regions exist.
+    Layout, counters and tasks of a region are sent to those who may read it.
+    create, set and delete take CAP_SYS_RESOURCE in the initial user namespace
+    (root outside of containers), or membership of the group that the module
+    parameter `group` names: for own regions, within its quotas.
 
     Raises OSError by the kernel's errno (ModuleNotLoadedError,
     RegionNotFoundError, RegionExistsError, PermissionError, ...) with the
@@ -333,7 +375,8 @@ class Control(_Linked):
 
         Returns the region as the kernel made it. Raises OSError: EEXIST for a
         name that is taken, EINVAL and ERANGE for what is not allowed, with the
-        limit, ENOSPC and ENOMEM when there is no room for it, EPERM.
+        limit, ENOSPC and ENOMEM when there is no room for it, EDQUOT beyond a
+        quota of the group's members, EPERM.
 
         `period`, `phase`, `task_budget`, `lead` and `cpu_latency` are a text as "1ms", a
         timedelta, or an int of ns; `start_ns` is a time of `clock`, as
@@ -421,7 +464,8 @@ class Control(_Linked):
         ones, then the end. `reset_counters` sets the counters of the region and of
         its tasks to 0 in one step between two ticks; the numbers of ticks in samples
         go on. What is as it was already makes no event. Returns the region as it is
-        then. Raises OSError: ENOENT, EINVAL, ERANGE, ENODEV, ENOSPC, ENOMEM, EPERM.
+        then. Raises OSError: ENOENT, EINVAL, ERANGE, ENODEV, ENOSPC, EDQUOT, ENOMEM,
+        EPERM.
 
         The kernel tells udev of another `mode`, `uid` or `gid`, and changes no node by
         itself. For machines without udev, set() changes the nodes in this process's
@@ -449,13 +493,31 @@ class Control(_Linked):
             _set_access(after)
         return after
 
-    def get(self, name: str) -> RegionInfo:
-        """One region as it is now. Raises FileNotFoundError if there is none of the name."""
-        return self._one(Command.REGION_GET, name)
+    def get(self, name: str, *, fd: int | None = None) -> RegionInfo:
+        """One region as it is now. Raises FileNotFoundError if there is none of the name.
+
+        The kernel sends layout, counters and tasks to those who may change the
+        region, and to those who may read it: `fd` is a descriptor of its node
+        that is open for reading. Without it the node is opened, where necessary.
+        """
+        region = self._one(Command.REGION_GET, name, fd=fd)
+        if region.readable or fd is not None:
+            return region
+        try:
+            fd = os.open(region.path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return region
+        try:
+            region = self._one(Command.REGION_GET, name, fd=fd)
+        finally:
+            os.close(fd)
+        return replace(region, users=region.users - 1) if region.readable else region
 
     def list(self) -> Sequence[RegionInfo]:
         """All regions as of one moment, in the order of their ids.
 
+        Layout, counters and tasks are known of those that this process may change;
+        get() knows them of those that it may read, too.
         An item is decoded when it is first looked at. Raises BlockingIOError
         if regions came and went at each of many tries to read them.
         """
@@ -528,6 +590,8 @@ class Watch(_Linked):
 
     Ends when its time is over; what came by then is still given, for a second
     at most. Threads and tasks may share it: each event goes to one of them.
+    Of a region in an event, layout, counters and tasks are known to those with
+    CAP_SYS_ADMIN only (root outside of containers).
     close() may be called twice and ends it at once, also for those that wait.
     An error ends it as well: OSError(ENODEV) says that the module was unloaded.
     """
@@ -540,7 +604,10 @@ class Watch(_Linked):
         self._events: deque[Event] = deque()
         self._taking = threading.Lock()
         try:
-            self._link.join(self._family, messages.REGIONS_GROUP)
+            try:
+                self._link.join(self._family, messages.DETAILS_GROUP)
+            except PermissionError:
+                self._link.join(self._family, messages.REGIONS_GROUP)
         except BaseException:
             self._link.close()
             raise
@@ -690,13 +757,21 @@ def _set_access(region: RegionInfo) -> None:
 
 def _region(values: dict[str, Any]) -> RegionInfo:
     values["print"] = _known(PrintMode, values["print"])
-    values["counters"] = Counters(**values["counters"])
+    readable = "counters" in values
+    if readable:
+        values["counters"] = Counters(**values["counters"])
     values["clock"] = _known(Clock, values["clock"])
     tasks = values.get("tasks", [])
     values["tasks"] = tuple(
         TaskInfo(**{**task, "stopped": bool(task["stopped"])}) for task in tasks
     )
-    return RegionInfo(**{"cpu": None, **values})
+    if readable:
+        return RegionInfo(**{"cpu": None, **values})
+    region = RegionInfo(**{"cpu": None, "layout": "", "counters": None, **values})
+    for name in INSIDE:
+        # Frozen, and yet to be without: see __getattr__().
+        object.__delattr__(region, name)
+    return region
 
 
 def _events(received: Iterable[bytes]) -> Iterator[Event]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 FAMILY = "rtshm"
 VERSION = 1
 REGIONS_GROUP = "regions"
+DETAILS_GROUP = "details"
 PRINT_MODES = {0: "off", 1: "every-tick", 2: "changes"}
 CLOCKS = {0: "monotonic", 1: "realtime", 2: "tai"}
 LATENESS_BINS = 32
@@ -111,6 +112,8 @@ class region(genlmsg):
         ("RTSHM_A_REGION_RESET_COUNTERS", "flag"),
         ("RTSHM_A_REGION_TIMER_CPU", "uint32"),
         ("RTSHM_A_REGION_CPU_LATENCY_NS", "uint64"),
+        ("RTSHM_A_REGION_CREATOR", "uint32"),
+        ("RTSHM_A_REGION_FD", "uint32"),
     )
 
     counters = counters

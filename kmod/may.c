@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who may make, change, delete and look into a region.
+ *
+ * All functions are called with a netlink request in the context of who sends it.
+ */
+
+#include <linux/cpumask.h>
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/security.h>
+#include <linux/user_namespace.h>
+#include <net/netlink.h>
+#include <net/sock.h>
+
+#include "may.h"
+#include "member.h"
+#include "rtshm.h"
+
+/*
+ * Whether a request may use memory and interrupt time up to the limits of all regions.
+ * CAP_SYS_RESOURCE overrides limits on both: see setrlimit(2) and, for periodic
+ * interrupts, the RTC's. netlink_capable() looks at who opened the socket, too.
+ */
+bool rtshm_may_all(const struct sk_buff *skb)
+{
+	return netlink_capable(skb, CAP_SYS_RESOURCE);
+}
+
+/* The credentials with which the socket was opened that a request was sent from. */
+static const struct cred *rtshm_opener(const struct sk_buff *skb)
+{
+	return NETLINK_CB(skb).sk->sk_socket->file->f_cred;
+}
+
+/*
+ * Returns the user who sent a request as a member of the group, or INVALID_UID. As for
+ * netlink_capable(), both count, who opened the socket and who sends: otherwise a
+ * set-uid or set-gid program could be made to send requests by writing to the socket.
+ * Other user namespaces do not count: there, one user has many uids, and each would
+ * have quotas.
+ */
+kuid_t rtshm_may_member(const struct sk_buff *skb)
+{
+	const struct cred *opener = rtshm_opener(skb);
+	kgid_t group = make_kgid(&init_user_ns, rtshm_limits.group);
+	const struct cred *sender;
+	bool member;
+
+	if (!gid_valid(group) || !in_group_p(group) ||
+	    !uid_eq(opener->fsuid, current_fsuid()) || current_user_ns() != &init_user_ns)
+		return INVALID_UID;
+	sender = override_creds(opener);
+	member = in_group_p(group);
+	revert_creds(sender);
+	return member ? current_fsuid() : INVALID_UID;
+}
+
+/* Whether a request may make, change or delete anything, @delegated or not: 0 or -EPERM. */
+int rtshm_may_ask(const struct sk_buff *skb, bool delegated, struct netlink_ext_ack *extack)
+{
+	if (rtshm_may_all(skb) || (delegated && uid_valid(rtshm_may_member(skb))))
+		return 0;
+	if (!delegated || rtshm_limits.group == RTSHM_GROUP_NONE)
+		return rtshm_refuse(extack, -EPERM,
+				    "this takes CAP_SYS_RESOURCE in the initial user namespace");
+	return rtshm_refuse(extack, -EPERM,
+			    "this takes CAP_SYS_RESOURCE or group %llu (module parameter group)",
+			    rtshm_limits.group);
+}
+
+/* Whether a request may change, delete and look into a region. */
+bool rtshm_may_change(const struct sk_buff *skb, const struct rtshm_region *region)
+{
+	return rtshm_member_is(region->member, rtshm_may_member(skb)) ||
+	       rtshm_may_all(skb);
+}
+
+/*
+ * Whether a request comes with a descriptor of the region's node that is open for
+ * reading: open() has decided then who may read. config.mode has not, since udev and
+ * chmod(1) change the node. The sender must have opened the socket, which the answer
+ * goes to.
+ */
+bool rtshm_may_read(const struct sk_buff *skb, const struct nlattr *fd,
+		    const struct rtshm_region *region)
+{
+	struct file *file;
+	bool may;
+
+	if (!fd || !uid_eq(rtshm_opener(skb)->fsuid, current_fsuid()))
+		return false;
+	file = fget(nla_get_u32(fd));
+	if (!file)
+		return false;
+	may = file->f_op == &rtshm_state_fops && file->private_data == region &&
+	      file->f_mode & FMODE_READ;
+	fput(file);
+	return may;
+}
+
+/*
+ * The memory may be a device's or the firmware's, so taking it needs what opening
+ * /dev/mem does.
+ */
+static int rtshm_may_phys(const struct sk_buff *skb, struct netlink_ext_ack *extack)
+{
+	int err;
+
+	if (!netlink_capable(skb, CAP_SYS_RAWIO))
+		return rtshm_refuse(extack, -EPERM,
+				    "phys: this takes CAP_SYS_RAWIO in the initial user namespace");
+	err = security_locked_down(LOCKDOWN_DEV_MEM);
+	return !err ? 0 : rtshm_refuse(extack, err,
+			"phys: the kernel is locked down: see kernel_lockdown(7)");
+}
+
+/*
+ * Whether a request may change the settings of a region, or of a new one from their
+ * defaults: 0 or -EPERM. CAP_SYS_NICE is for real-time scheduling and for affinities: a
+ * lead keeps a cpu from processes of any priority, and a timer disturbs its cpu. What no
+ * quota bounds takes the privilege: the log, tasks of other modules, the idle states of
+ * a cpu.
+ */
+int rtshm_may_set(const struct sk_buff *skb, const struct rtshm_settings *set,
+		  const struct rtshm_settings *before, struct netlink_ext_ack *extack)
+{
+	bool lead = set->lead_ns && (set->lead_ns != before->lead_ns ||
+				     set->period_ns < before->period_ns);
+	bool cpu = set->cpu != before->cpu && (unsigned int)set->cpu < nr_cpu_ids &&
+		   !cpumask_test_cpu(set->cpu, &current->cpus_mask);
+
+	if ((lead || cpu) && !netlink_capable(skb, CAP_SYS_NICE))
+		return rtshm_refuse(extack, -EPERM, cpu ?
+				    "cpu: outside your own affinity it takes CAP_SYS_NICE" :
+				    "lead-ns: this takes CAP_SYS_NICE in the initial user namespace");
+	if (rtshm_may_all(skb))
+		return 0;
+	if (set->print != before->print || set->task_budget_ns != before->task_budget_ns ||
+	    set->task_long_max != before->task_long_max ||
+	    set->cpu_latency_ns != before->cpu_latency_ns)
+		return rtshm_refuse(extack, -EPERM,
+				    "print, task-*, cpu-latency-ns: these take CAP_SYS_RESOURCE");
+	if ((!uid_eq(set->access.uid, before->access.uid) &&
+	     !uid_eq(set->access.uid, current_fsuid())) ||
+	    (!gid_eq(set->access.gid, before->access.gid) && !in_group_p(set->access.gid)))
+		return rtshm_refuse(extack, -EPERM,
+				    "uid, gid: other than your own they take CAP_SYS_RESOURCE");
+	return 0;
+}
+
+/* Whether a request may make a region, beyond rtshm_may_ask(): 0 or an errno. */
+int rtshm_may_make(const struct sk_buff *skb, const struct rtshm_config *config,
+		   const struct rtshm_settings *defaults, struct netlink_ext_ack *extack)
+{
+	int err = rtshm_may_set(skb, &config->set, defaults, extack);
+
+	if (err || config->phys == RTSHM_NONE)
+		return err;
+	if (uid_valid(config->creator))
+		return rtshm_refuse(extack, -EPERM, "phys: this takes CAP_SYS_RESOURCE");
+	return rtshm_may_phys(skb, extack);
+}
