@@ -31,7 +31,7 @@ int rtshm_timer_cpu(int but)
 	u64 rate_hz, best_hz = U64_MAX;
 	int cpu, best = -1;
 
-	guard(rcu)();
+	rcu_read_lock();	/* housekeeping_cpu(), of kernels that change it */
 	for_each_online_cpu(cpu) {
 		if (cpu == but)
 			continue;
@@ -43,6 +43,7 @@ int rtshm_timer_cpu(int but)
 			best_hz = rate_hz;
 		}
 	}
+	rcu_read_unlock();
 	return best;
 }
 

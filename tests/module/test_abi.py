@@ -88,17 +88,15 @@ def test_trace_numbers_ticks_without_a_gap(load: Load) -> None:
 
 def test_policy_of_the_running_kernel_is_that_of_the_spec(control: rtshm.Control) -> None:
     spec = ynl.load()
-    entries = ynl.attributes(spec, "region")
-    numbers = ynl.numbers(entries, 1)
-    types = {entry["name"]: entry["type"] for entry in entries}
-    wanted = {
-        number: {
-            numbers[name]: types[name]
-            for name in ynl.operation(spec, operation)["do"]["request"]["attributes"]
-        }
-        for operation, number in ynl.numbers(spec["operations"]["list"], 1).items()
-        if "do" in ynl.operation(spec, operation)
-    }
+    wanted = {}
+    for name, number in ynl.numbers(spec["operations"]["list"], 1).items():
+        operation = ynl.operation(spec, name)
+        if "do" in operation:
+            entries = ynl.attributes(spec, operation["attribute-set"])
+            numbers = ynl.numbers(entries, 1)
+            types = {entry["name"]: entry["type"] for entry in entries}
+            asked = operation["do"]["request"]["attributes"]
+            wanted[number] = {numbers[attribute]: types[attribute] for attribute in asked}
     assert policies() == wanted
 
 

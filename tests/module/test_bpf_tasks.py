@@ -99,7 +99,7 @@ def test_program_runs_in_each_tick_and_the_sample_has_what_it_stores(
             wait_until(lambda: 42 in samples.read_array(1)["drive"], "the announced value")
         info = task.info
     assert (info.name, info.record_bytes, info.stopped) == ("count", 24, False)
-    assert info.ticks >= 50
+    assert info.ticks >= len(seen)
     assert info.prog_id
     assert info.insns_max
     assert 5 < info.insns_max < 50

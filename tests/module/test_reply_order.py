@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tests.lib.fixtures import Load
 
 NETLINK_ADD_MEMBERSHIP = 1
-CTRL_ATTR_MCAST_GROUPS, CTRL_ATTR_MCAST_GRP_ID = 7, 2
+CTRL_ATTR_MCAST_GROUPS, CTRL_ATTR_MCAST_GRP_NAME, CTRL_ATTR_MCAST_GRP_ID = 7, 1, 2
 NEW_NTF, SET_NTF = (NUMBERS[f"RTSHM_CMD_REGION_{name}_NTF"] for name in ("NEW", "SET"))
 
 
@@ -22,8 +22,9 @@ def subscribe(link: Genl) -> None:
     (reply,) = link.ask(genl.CTRL_CMD_GETFAMILY, name)
     link.family = family
     groups = dict(genl.walk(reply.payload[4:]))[CTRL_ATTR_MCAST_GROUPS]
-    ((_, group),) = genl.walk(groups)
-    (number,) = struct.unpack("=I", dict(genl.walk(group))[CTRL_ATTR_MCAST_GRP_ID])
+    each = [dict(genl.walk(group)) for _, group in genl.walk(groups)]
+    (found,) = [group for group in each if group[CTRL_ATTR_MCAST_GRP_NAME] == b"regions\0"]
+    (number,) = struct.unpack("=I", found[CTRL_ATTR_MCAST_GRP_ID])
     link.socket.setsockopt(genl.SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, number)
 
 
