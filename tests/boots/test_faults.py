@@ -139,7 +139,7 @@ FAULTS = (
 def source(tmp_path: Path) -> Path:
     """A checkout of the module and the stress drivers, for a patch."""
     drivers = [path.relative_to(CHECKOUT) for path in STRESS.glob("*.[ch]")]
-    return copies.make(tmp_path, [*payload.tree(CHECKOUT).files(), *drivers])
+    return copies.make(tmp_path, [*payload.tree(CHECKOUT).files(), *drivers, Path(payload.STREAMS)])
 
 
 def apply(source: Path, name: str) -> None:

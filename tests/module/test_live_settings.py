@@ -238,6 +238,7 @@ def latency_requests() -> Iterator[Callable[[], list[tuple[str, str, int]]]]:
             (events / f"dev_pm_qos_{name}_request/enable").write_text("0")
 
 
+@pytest.mark.stock
 @pytest.mark.needs("cpus")
 def test_idle_states_of_the_cpu_of_a_timer_are_limited_while_it_is_asked_for(
     control: rtshm.Control,
