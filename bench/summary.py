@@ -81,6 +81,7 @@ ROWS = (
         {
             "bare hrtimer": "a tick of a bare hrtimer that does nothing",
             "BPF timer": "a tick of a BPF timer that takes a mapped word",
+            "BPF on perf's cpu-clock": "a tick of BPF on perf's cpu-clock, the same",
         },
         drawn=True,
     ),
@@ -88,7 +89,7 @@ ROWS = (
         "Added to a tick by an empty task",
         "instructions",
         "tick",
-        {"rtshm": "an empty task, more"},
+        {"rtshm": "an empty task, more", "a BPF task": "an empty BPF task, more"},
     ),
     Row(
         "Lateness at 1 kHz under load, PREEMPT_RT, p99.9",
