@@ -99,9 +99,10 @@ def recording(name: str, file: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def wait_written(file: Path, size: int) -> int:
-    """Wait until the file has grown by a chunk, and is larger; how large it is."""
+    """Wait until the file has grown by samples, and is larger; how large it is."""
     begun = wait_until(lambda: file.exists() and file.stat().st_size, f"{file} is there", BEGIN)
-    least = max(begun, size)
+    # What comes before the first samples, in writes of their own, is less.
+    least = max(begun + 8192, size)
 
     def grown() -> int:
         now = file.stat().st_size
