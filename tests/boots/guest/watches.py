@@ -26,6 +26,8 @@ LATE_NS = 131_072
 # The first ticks come while this program still frees what it made the region with, with
 # interrupts off for up to 1.5 ms at a time.
 FIRST = 100
+# The last ones come while it opens and reads the samples, which keeps them off, too.
+LAST = int(SECONDS * 1000)
 
 
 def watch(write: int) -> None:
@@ -59,13 +61,10 @@ def main() -> None:
             control.create("victim", period=1_000_000, record_depth=10_000, cpu=0)
             time.sleep(SECONDS)
             with rtshm.Samples("victim", oldest=True) as samples:
-                ticks = samples.read_array(wait=False)[FIRST:]
+                ticks = samples.read_array(wait=False)[FIRST:LAST]
         assert len(ticks) > 0.9 * SECONDS * 1000
         assert ticks["missed"].sum() == 0
-        # Watches that are woken with interrupts off do it at each tick of the flooded region;
-        # what else keeps them off so long, as the freeing of pages does, comes once.
-        late = (ticks["lateness_ns"] > LATE_NS).sum()
-        assert late <= 2, np.sort(ticks["lateness_ns"])[-20:]
+        assert ticks["lateness_ns"].max() < LATE_NS, np.sort(ticks["lateness_ns"])[-20:]
     module.unload()
     print("watches: passed")
 
