@@ -32,7 +32,7 @@ struct rtshm_bpf_task {
 static void rtshm_bpf_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 {
 	struct rtshm_bpf_task *bpf = container_of(task, typeof(*bpf), task);
-	/* The verifier lets a program load all; client/rtshm/layout/bpf.py names them. */
+	/* The verifier lets a program load all; client/rtshm/layout/c.py names them. */
 	u64 words[MAX_BPF_FUNC_ARGS] = {
 		(__force unsigned long)tick->record,
 		tick->number,
@@ -134,9 +134,13 @@ static u32 rtshm_bpf_insns_max(const struct bpf_prog *prog)
 	return prog->aux->verified_insns;
 }
 
-/* The region is claimed. Returns the program of a descriptor of the caller's, or an ERR_PTR. */
+/*
+ * The region is claimed, and no other lock held: counting the instructions of a long
+ * program takes a while. Returns the program of a descriptor of the caller's, or an
+ * ERR_PTR.
+ */
 static struct bpf_prog *rtshm_bpf_get(const struct rtshm_region *region, u32 fd, bool unbounded,
-				      struct netlink_ext_ack *extack)
+				      u32 *insns_max, struct netlink_ext_ack *extack)
 {
 	u64 room = region->config.size - sizeof(struct rtshm_word);
 	struct bpf_prog *prog;
@@ -157,7 +161,8 @@ static struct bpf_prog *rtshm_bpf_get(const struct rtshm_region *region, u32 fd,
 	err = rtshm_bpf_check_maps(prog, extack);
 	if (err)
 		goto err_put;
-	if (rtshm_bpf_insns_max(prog))
+	*insns_max = rtshm_bpf_insns_max(prog);
+	if (*insns_max)
 		return prog;
 	if (!unbounded)
 		err = rtshm_refuse(extack, -EINVAL,
@@ -192,16 +197,16 @@ int rtshm_bpf_new(struct rtshm_region *region, const char *name, u32 fd, bool un
 {
 	struct rtshm_bpf_task *bpf;
 	struct bpf_prog *prog;
+	u32 insns_max;
 	int err;
 
-	if (!rtshm_name_ok(name))
-		return rtshm_refuse(extack, -EINVAL,
-				    "name: give [a-z0-9][a-z0-9_-]*, at most %u characters",
-				    RTSHM_NAME_MAX);
+	err = rtshm_name_check(name, extack);
+	if (err)
+		return err;
 	bpf = kzalloc(sizeof(*bpf), GFP_KERNEL_ACCOUNT);
 	if (!bpf)
 		return -ENOMEM;
-	prog = rtshm_bpf_get(region, fd, unbounded, extack);
+	prog = rtshm_bpf_get(region, fd, unbounded, &insns_max, extack);
 	if (IS_ERR(prog)) {
 		kfree(bpf);
 		return PTR_ERR(prog);
@@ -210,7 +215,7 @@ int rtshm_bpf_new(struct rtshm_region *region, const char *name, u32 fd, bool un
 	bpf->task.name = bpf->name;
 	bpf->task.tick = rtshm_bpf_tick;
 	bpf->task.gone = rtshm_bpf_gone;
-	rtshm_bpf_assign(bpf, prog, rtshm_bpf_insns_max(prog));
+	rtshm_bpf_assign(bpf, prog, insns_max);
 	err = rtshm_task_add(rtshm_name(region), &bpf->task);
 	if (!err)
 		return 0;
@@ -242,11 +247,7 @@ static struct bpf_prog *rtshm_bpf_exchange(struct rtshm_bpf_task *bpf, struct bp
 
 	scoped_guard(raw_spinlock_irq, &region->lock) {
 		rtshm_bpf_assign(bpf, prog, insns_max);
-		bpf->task.time_max_ns = 0;
-		bpf->task.overruns = 0;
-		bpf->task.long_in_row = 0;
-		bpf->task.stopped = false;
-		bpf->task.told = false;
+		rtshm_task_begin(&bpf->task);
 	}
 	rtshm_regions_changed();
 	rtshm_netlink_notify(region, RTSHM_CMD_REGION_SET_NTF);
@@ -261,11 +262,9 @@ int rtshm_bpf_set(struct rtshm_region *region, const char *name, u32 fd, bool un
 	struct bpf_prog *prog;
 	u32 insns_max;
 
-	prog = rtshm_bpf_get(region, fd, unbounded, extack);
+	prog = rtshm_bpf_get(region, fd, unbounded, &insns_max, extack);
 	if (IS_ERR(prog))
 		return PTR_ERR(prog);
-	/* Without the locks: it takes a while for a program of a million instructions. */
-	insns_max = rtshm_bpf_insns_max(prog);
 	scoped_guard(mutex, &rtshm_regions_lock) {
 		bpf = rtshm_bpf_find(region, name, extack);
 		if (bpf)

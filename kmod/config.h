@@ -78,6 +78,7 @@ extern struct rtshm_limits rtshm_limits;
 __printf(3, 4) int rtshm_refuse(struct netlink_ext_ack *extack, int err,
 				const char *format, ...);
 bool rtshm_name_ok(const char *name);
+int rtshm_name_check(const char *name, struct netlink_ext_ack *extack);
 int rtshm_cpu_check(int cpu, struct netlink_ext_ack *extack);
 int rtshm_settings_check(const struct rtshm_config *config,
 			 struct netlink_ext_ack *extack);

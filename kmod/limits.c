@@ -46,6 +46,16 @@ bool rtshm_name_ok(const char *name)
 	       strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_-") == length;
 }
 
+/* Of a region or a task. */
+int rtshm_name_check(const char *name, struct netlink_ext_ack *extack)
+{
+	if (rtshm_name_ok(name))
+		return 0;
+	return rtshm_refuse(extack, -EINVAL,
+			    "name: give [a-z0-9][a-z0-9_-]*, at most %u characters",
+			    RTSHM_NAME_MAX);
+}
+
 int rtshm_cpu_check(int cpu, struct netlink_ext_ack *extack)
 {
 	if (cpu == RTSHM_CPU_ANY || ((unsigned int)cpu < nr_cpu_ids && cpu_online(cpu)))
@@ -143,10 +153,9 @@ int rtshm_config_check(const struct rtshm_config *config, struct netlink_ext_ack
 	bool beyond = config->size < PAGE_SIZE || config->size > RTSHM_SIZE_MAX;
 	int err;
 
-	if (!rtshm_name_ok(config->name))
-		return rtshm_refuse(extack, -EINVAL,
-				    "name: give [a-z0-9][a-z0-9_-]*, at most %u characters",
-				    RTSHM_NAME_MAX);
+	err = rtshm_name_check(config->name, extack);
+	if (err)
+		return err;
 	if (beyond || !PAGE_ALIGNED(config->size))
 		return rtshm_refuse(extack, beyond ? -ERANGE : -EINVAL,
 				    "size: give %lu to %u bytes, a multiple of %lu",

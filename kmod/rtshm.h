@@ -173,6 +173,7 @@ void rtshm_copy_out_once(const struct rtshm_region *region, size_t pos, void *to
 ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *tick);
 void rtshm_tasks_print_stopped(struct rtshm_region *region);
 void rtshm_tasks_end(struct rtshm_region *region);
+void rtshm_task_begin(struct rtshm_task *task);
 
 /* thread.c */
 void rtshm_wake_all(struct wait_queue_head *queue, __poll_t events);

@@ -141,6 +141,16 @@ static int rtshm_task_check(const struct rtshm_region *region,
 	return 0;
 }
 
+/* The task does not run: it is not added yet, or region->lock is held. Its code is new. */
+void rtshm_task_begin(struct rtshm_task *task)
+{
+	task->time_max_ns = 0;
+	task->overruns = 0;
+	task->long_in_row = 0;
+	task->stopped = false;
+	task->told = false;
+}
+
 /**
  * rtshm_task_add() - run a task in each tick of a region
  * @region_name: Name of the region.
@@ -177,11 +187,7 @@ int rtshm_task_add(const char *region_name, struct rtshm_task *task)
 		return err;
 
 	task->ticks = 0;
-	task->time_max_ns = 0;
-	task->overruns = 0;
-	task->long_in_row = 0;
-	task->stopped = false;
-	task->told = false;
+	rtshm_task_begin(task);
 	task->region = region;
 	region->tasks_count++;
 	/* The caller needs this module, which so is there to be held. */
