@@ -100,3 +100,7 @@ def pwrite(fd: int, address: int, length: int, offset: int) -> int:
 
 def pread(fd: int, address: int, length: int, offset: int) -> int:
     return _checked(_libc.pread(fd, address, length, offset))
+
+
+def clock_adjtime(clock: int, timex: ctypes.Structure) -> None:
+    _checked(_libc.clock_adjtime(clock, ctypes.byref(timex)))
