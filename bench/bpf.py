@@ -45,6 +45,9 @@ class _TestRun(ctypes.Structure):
 
 # Above 0, perf makes its events rarer where they take more of the time.
 _PERF_PERCENT = Path("/proc/sys/kernel/perf_cpu_time_max_percent")
+# Between two ticks of the scheduler, perf stops an event that comes more often than this; on
+# an idle cpu, the next of them is far.
+_PERF_RATE = Path("/proc/sys/kernel/perf_event_max_sample_rate")
 _PERF_EVENT_OPEN = 298  # x86-64
 
 
@@ -126,7 +129,9 @@ class Peer:
     @contextmanager
     def clocking(self, period_ns: int, *, keep: bool = False) -> Iterator[None]:
         """As ticking(), by the event cpu-clock of perf, on cpu 0."""
-        percent = _PERF_PERCENT.read_text()
+        percent, rate = _PERF_PERCENT.read_text(), _PERF_RATE.read_text()
+        # In this order: the rate cannot be written while the percentage is 0.
+        _PERF_RATE.write_text("100000000")
         _PERF_PERCENT.write_text("0")
         fd = _cpu_clock(period_ns)
         program = self._lib.bpf_object__find_program_by_name(self._object, b"clock")
@@ -141,6 +146,7 @@ class Peer:
             # Closes fd, too.
             self._lib.bpf_link__destroy(link)
             _PERF_PERCENT.write_text(percent)
+            _PERF_RATE.write_text(rate)
 
     def ticks(self) -> int:
         """Of the timer since it was started."""

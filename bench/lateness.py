@@ -26,6 +26,7 @@ from bench import bare, bpf
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
 
     from bench.figures import Figures
 
@@ -99,25 +100,31 @@ def of_bare(period_ns: int, ticks: int) -> Lateness:
     return bare.lateness_ns()[first : first + ticks]
 
 
-def of_bpf(period_ns: int, ticks: int) -> Lateness:
+def of_program(
+    peer: bpf.Peer,
+    ticking: Callable[..., AbstractContextManager[None]],
+    counted: Callable[[], int],
+    period_ns: int,
+    ticks: int,
+) -> Lateness:
+    """What a program of `peer` keeps while it is `ticking`, as often as was `counted`."""
     first = first_ticks(period_ns)
+    with ticking(period_ns, keep=True):
+        time.sleep((first + ticks) * period_ns / 1e9)
+    found = min(counted(), first + ticks)
+    with peer.mapped("lateness_ns", bpf.TICKS * 8) as memory:
+        return numpy.frombuffer(memory.read(found * 8), "i8")[first:]
+
+
+def of_bpf(period_ns: int, ticks: int) -> Lateness:
     with bpf.Peer() as peer:
-        with peer.ticking(period_ns, keep=True):
-            time.sleep((first + ticks) * period_ns / 1e9)
-        found = min(peer.ticks(), first + ticks)
-        with peer.mapped("lateness_ns", bpf.TICKS * 8) as memory:
-            return numpy.frombuffer(memory.read(found * 8), "u8")[first:]
+        return of_program(peer, peer.ticking, peer.ticks, period_ns, ticks)
 
 
 def of_cpu_clock(period_ns: int, ticks: int) -> Lateness:
     """BPF on perf's cpu-clock, which has no time when it is due: later than its earliest."""
-    first = first_ticks(period_ns)
     with bpf.Peer() as peer:
-        with peer.clocking(period_ns, keep=True):
-            time.sleep((first + ticks) * period_ns / 1e9)
-        found = min(peer.clock_ticks(), first + ticks)
-        with peer.mapped("lateness_ns", bpf.TICKS * 8) as memory:
-            late: Lateness = numpy.frombuffer(memory.read(found * 8), "i8")[first:]
+        late = of_program(peer, peer.clocking, peer.clock_ticks, period_ns, ticks)
     earliest: Lateness = late.min()
     return late - earliest
 
