@@ -154,12 +154,15 @@ def times(sweep: Sweep) -> list[list[int]]:
     return [(part["time_ns"] // MS).tolist() for part in sweep.parts]
 
 
+NONE = timed([])
+
+
 def test_sweep_has_the_samples_of_other_regions_from_its_time() -> None:
     sweeps = Sweeps(sweeper(4, 1), 1, [TIMED, TIMED], 10**9)
-    assert sweeps.feed(0, timed([1, 2], period_ns=2 * MS)) == []
     # The other has no sample from after it yet.
-    assert sweeps.feed(1, timed([0, 0, 1, 1, 1, 1])) == []
-    (sweep,) = sweeps.feed(0, timed([3, 4], first=3, period_ns=2 * MS))
+    first = [timed([1, 2], period_ns=2 * MS), timed([0, 0, 1, 1, 1, 1])]
+    assert sweeps.feed(first) == []
+    (sweep,) = sweeps.feed([timed([3, 4], first=3, period_ns=2 * MS), NONE])
     assert times(sweep) == [[2, 4], [2, 3, 4, 5]]
     assert (sweep.at, sweep.parts[1] is sweep.rows) == (1, True)
 
@@ -167,14 +170,31 @@ def test_sweep_has_the_samples_of_other_regions_from_its_time() -> None:
 def test_sweep_does_not_wait_long_for_a_region_that_is_slow() -> None:
     sweeps = Sweeps(sweeper(4, 1), 0, [TIMED, TIMED], 10**9)
     count = WAIT_NS // MS
-    assert sweeps.feed(0, timed([0.0, 0, 1, 1, 1, *[1] * (count - 1)])) == []
-    (sweep,) = sweeps.feed(0, timed([1], first=count + 5))
+    assert sweeps.feed([timed([0.0, 0, 1, 1, 1, *[1] * (count - 1)]), NONE]) == []
+    (sweep,) = sweeps.feed([timed([1], first=count + 5), NONE])
     assert times(sweep) == [[2, 3, 4, 5], []]
+
+
+def test_sweep_has_the_samples_of_other_regions_when_all_are_read_late() -> None:
+    """Later than a sweep waits."""
+    sweeps = Sweeps(sweeper(4, 1), 0, [TIMED, TIMED], 10**9)
+    late = 2 * WAIT_NS // MS
+    (sweep,) = sweeps.feed([timed([0.0, 0, 1, *[1] * late]), timed([0.0] * late)])
+    assert times(sweep) == [[2, 3, 4, 5], [2, 3, 4, 5]]
+
+
+def test_last_sweep_of_a_recording_does_not_wait() -> None:
+    sweeps = Sweeps(sweeper(4, 1), 0, [TIMED, TIMED], 10**9)
+    (sweep,) = sweeps.feed([timed([0.0, 0, 1, 1, 1]), timed([0.0] * 3)], last=True)
+    assert times(sweep) == [[2, 3, 4, 5], [2, 3]]
 
 
 def test_old_samples_of_other_regions_are_forgotten() -> None:
     sweeps = Sweeps(sweeper(4, 1), 0, [TIMED, TIMED], 50 * MS)
     for at in range(1, 2000, 10):
-        sweeps.feed(1, timed([0.0] * 10, first=at))
-        sweeps.feed(0, timed([0.0] * 10, first=at))
+        sweeps.feed([timed([0.0] * 10, first=at)] * 2)
+    assert len(sweeps._rows[1]) <= 60
+    # Also where the leading one has stopped.
+    for at in range(2001, 4000, 10):
+        sweeps.feed([NONE, timed([0.0] * 10, first=at)])
     assert len(sweeps._rows[1]) <= 60

@@ -126,8 +126,8 @@ def scope(
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         leading = source.region or 0
-        # As long as it takes to make a sweep, at least.
-        keep_ns = 4 * width * begun[leading].period_ns + 10**9
+        # As long as it takes to make a sweep, at least, where this program is kept from reading.
+        keep_ns = 4 * width * begun[leading].period_ns + 10 * 10**9
         sweeps = Sweeps(sweeper, leading, [dtype_of(each) for each in begun], keep_ns)
         view = View(begun, leading, curves, level if source in curves else None, save)
         if file is None:
@@ -175,10 +175,7 @@ def _saved(
     from rtshm.recording.trigger import Sweep
 
     if level is not None:
-        for number, array in enumerate(arrays):
-            if number != leading:
-                sweeps.feed(number, array)
-        return sweeps.feed(leading, arrays[leading])
+        return sweeps.feed(arrays, last=True)
     for array, conditions in zip(arrays, begun, strict=True):
         at = (array["tick"] == (conditions.edge_tick or 0)).nonzero()[0]
         if len(at):
@@ -270,15 +267,16 @@ def watch(readers: Sequence[Samples], sweeps: Sweeps, view: View) -> None:
     held = False
     said = ""
     ended: Samples | None = None
+    order = sorted(range(len(readers)), key=lambda number: number != view.leading)
     with keys() as key, Live(console=console, screen=True, auto_refresh=False) as live:
         painted = 0.0
         fresh = True
         while not ended:
-            for number in _ready(readers):
-                rows = readers[number].read_array(100_000)
-                if not len(rows):
-                    ended = readers[number]
-                made = sweeps.feed(number, rows)
+            if ready := _ready(readers):
+                # Of each what it has now, and of the leading one first: see Sweeps.feed().
+                rows = {each: readers[each].read_array(100_000, wait=False) for each in order}
+                ended = next((readers[each] for each in ready if not len(rows[each])), None)
+                made = sweeps.feed([rows[number] for number in range(len(readers))])
                 count += len(made)
                 if made and not held:
                     sweep, fresh = made[-1], True

@@ -197,7 +197,8 @@ class Sweeps:
 
     `sweeper` makes the sweeps of the region with the number `leading`. A sweep
     waits until each of the others has a sample from after it, or for WAIT_NS
-    by the time of the samples. `keep_ns` is the longest that it takes to make one.
+    by the time of the samples. `keep_ns` is the longest that it takes to make one,
+    and to read what it is made of.
     """
 
     def __init__(
@@ -207,33 +208,39 @@ class Sweeps:
         self._leading = leading
         self._rows = [numpy.zeros(0, dtype) for dtype in dtypes]
         self._waiting: list[Sweep] = []
-        self._now_ns = 0
         self._keep_ns = keep_ns
 
-    def feed(self, region: int, rows: Array) -> list[Sweep]:
-        """The sweeps that are complete with these samples of a region."""
-        if not len(rows):
-            return []
-        if region == self._leading:
-            self._waiting += self.sweeper.feed(rows)
-            self._now_ns = int(rows["time_ns"][-1])
-        else:
-            self._rows[region] = joined(rows.dtype, [self._rows[region], rows])
+    def feed(self, rows: Sequence[Array], *, last: bool = False) -> list[Sweep]:
+        """The sweeps that are complete with these samples, an array of each region.
+
+        Those of the leading region have to be read first: a sweep that has
+        waited long enough by them waits for nothing that the others have.
+        With `last` no more samples come, and no sweep waits.
+        """
+        for number, each in enumerate(rows):
+            if number != self._leading and len(each):
+                self._rows[number] = joined(each.dtype, [self._rows[number], each])
+        now_ns = 0
+        if len(leading := rows[self._leading]):
+            self._waiting += self.sweeper.feed(leading)
+            now_ns = int(leading["time_ns"][-1])
         done: list[Sweep] = []
         for sweep in self._waiting:
             begin, end = sweep.rows["time_ns"][[0, -1]]
-            if self._now_ns < int(end) + WAIT_NS and any(
+            behind = any(
                 not len(each) or each["time_ns"][-1] < end
                 for number, each in enumerate(self._rows)
                 if number != self._leading
-            ):
+            )
+            if behind and not last and now_ns < int(end) + WAIT_NS:
                 break
             parts = [_between(each, begin, end) for each in self._rows]
             parts[self._leading] = sweep.rows
             done.append(replace(sweep, parts=tuple(parts)))
         del self._waiting[: len(done)]
         oldest = [int(sweep.rows["time_ns"][0]) for sweep in self._waiting[:1]]
-        oldest.append(max(self._now_ns - self._keep_ns, 0))
+        latest = [int(each["time_ns"][-1]) for each in rows if len(each)]
+        oldest.append(max(max(latest, default=0) - self._keep_ns, 0))
         end = numpy.uint64(2**64 - 1)
         self._rows = [_between(each, numpy.uint64(min(oldest)), end) for each in self._rows]
         return done
