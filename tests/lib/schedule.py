@@ -1,4 +1,5 @@
-"""A pytest plugin of the host: what begins first, the table at the end, and a Control-C.
+"""A pytest plugin of the host: what begins first, failures as they come, the table at the end,
+and a Control-C.
 
 pytest-xdist hands the tests, in this order, to some processes. What takes longest begins
 first, so that no cpu waits for another at the end.
@@ -29,6 +30,7 @@ RESULT = "result of a suite"
 # pytest-xdist's WorkerController, which has no type.
 WORKERS: list[Any] = []
 CLEARING_SECONDS = 60.0
+AT_ONCE_LINES = 20
 
 # By what a test takes: machines and builds, then the compiler, then nothing.
 FOLDERS = ("tests/boots", "tools/tests", "vm/tests", "tests/host", "bench/tests")
@@ -71,6 +73,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     everything = suites.all_suites()
     items.sort(key=place)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Say at once what fails, with the tests of a suite that did: the whole comes at the end."""
+    if report.failed and "PYTEST_XDIST_WORKER" not in os.environ:
+        text = f"{report.longreprtext}\n{report.capstdout}".splitlines()
+        found = [line for line in text if line.startswith(("E  ", "FAILED ", "ERROR "))]
+        print(f"\nFAILED {report.nodeid}", *found[:AT_ONCE_LINES], sep="\n", flush=True)
 
 
 @pytest.hookimpl(trylast=True)
