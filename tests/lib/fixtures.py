@@ -8,6 +8,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pexpect
 import pytest
 import rtshm
 from rtshm.kmsg import KernelLog
@@ -46,10 +47,12 @@ def load(tainted: None) -> Iterator[Load]:
     try:
         module.unload()
     except BlockingIOError:
-        # A failed test may have left its regions open, held by its traceback.
+        # A failed test may have left its regions open, held by its traceback, and commands
+        # on terminals, which would fail all tests to come.
         # type(), because a weak proxy to what is gone cannot be asked for its class.
-        for region in [thing for thing in gc.get_objects() if type(thing) is rtshm.Region]:
-            region.close()
+        for thing in gc.get_objects():
+            if type(thing) in (rtshm.Region, pexpect.spawn):
+                thing.close()
         module.unload()
 
 

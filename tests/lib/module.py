@@ -32,8 +32,9 @@ LOADED = "rtshm: loaded: default has 4096 bytes and a tick every 500000000 ns"
 VALUE = "rtshm: default: shared mem=%d"
 UNLOADED = re.compile(r"rtshm: unloaded after (\d+) ticks, (\d+) missed")
 
-# How long a line may take to come before the test gives up, in seconds.
-PATIENCE = 20.0
+# How long a line may take to come before the test gives up, in seconds: three guests on two
+# cpus, and what draws pictures imports for 20 s.
+PATIENCE = 60.0
 # The whole life of something that is at work during a test.
 LIFETIME = 10 * PATIENCE
 
