@@ -170,6 +170,7 @@ def test_every_patch_is_used_and_applies(source: Path) -> None:
         assert (source / path).read_bytes() == (CHECKOUT / path).read_bytes()
 
 
+@pytest.mark.promise("robustness: Loading and unloading leave nothing behind")
 def test_pages_that_are_not_given_back_are_seen_when_a_suite_closes(copy: Path) -> None:
     patch = PATCHES / "missing-memory-free.patch"
     closing = "python3 -m tests.lib.closing"
@@ -183,6 +184,7 @@ def test_pages_that_are_not_given_back_are_seen_when_a_suite_closes(copy: Path) 
     assert re.search(rb"^closing: [78]\d\d\d KiB of pages were not given back$", done.stderr, re.M)
 
 
+@pytest.mark.promise("robustness: A debugging kernel catches each seeded fault")
 @pytest.mark.more
 @pytest.mark.parametrize("fault", suites.of_kernel(FAULTS), ids=lambda fault: fault.name)
 def test_fault_is_caught(fault: Fault, source: Path) -> None:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.lib import payload
 
 if TYPE_CHECKING:
     from tests.boots.program import Program
 
 
+@pytest.mark.promise("ticks: A lead hides interrupt latency up to its length, and no tick is early")
 def test_what_keeps_the_interrupt_makes_no_tick_late_up_to_the_lead(guest_program: Program) -> None:
     guest_program("lead", icount=True)
 

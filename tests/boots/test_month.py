@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import pytest
+
 if TYPE_CHECKING:
     from tests.boots.program import Program
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 BEFORE = 6 * 2**32 - 1000
 
 
+@pytest.mark.promise("history: A month of ticks at 10 kHz changes nothing")
 def test_history_goes_on_where_the_lower_half_of_a_tick_wraps(guest_program: Program) -> None:
     flags = f"KCFLAGS=-DRTSHM_TICKS_BEFORE={BEFORE}ULL"
     guest_program("month", BEFORE, variables=[flags], warm=True)

@@ -69,6 +69,9 @@ def refused(arguments: str, file: str, extra: dict[str, bytes]) -> tuple[dict[st
     return signed, log
 
 
+@pytest.mark.promise(
+    "install: A locked-down kernel refuses an unsigned module, and doctor says what to do"
+)
 @pytest.mark.parametrize(
     ("arguments", "why", "said"),
     [
@@ -121,6 +124,7 @@ def known(tmp_path: Path) -> bytes:
     return file.read_bytes()
 
 
+@pytest.mark.promise("install: A kernel that knows the key loads the module")
 @pytest.mark.more
 def test_module_of_a_known_key_is_taken_and_leaves_no_taint_of_its_signature(known: bytes) -> None:
     command = """

@@ -20,6 +20,7 @@ def test_counts_are_those_of_the_last_closing_line() -> None:
     assert suites.counts("no tests ran") == {}
 
 
+@pytest.mark.promise("robustness: The suites pass on each kernel")
 @pytest.mark.parametrize(
     "suite",
     [

@@ -86,6 +86,7 @@ def test_region_is_an_awaitable_descriptor(load: Load) -> None:
         asyncio.run(publish_and_wait(region))
 
 
+@pytest.mark.promise("client: The client survives fork, signals, a kill and a second close")
 def test_close_twice_and_use_after_close(load: Load) -> None:
     load(print=0)
     region = rtshm.open()
@@ -159,6 +160,7 @@ def test_forgotten_region_is_released_at_once(load: Load, readonly: bool) -> Non
         gc.enable()
 
 
+@pytest.mark.promise("memory: Processes share over a fork and close in any order")
 def test_parent_and_child_share_over_a_fork_and_close_apart(load: Load) -> None:
     load(period_ns=20_000_000, print=0)
     region = rtshm.open()

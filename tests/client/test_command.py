@@ -61,6 +61,7 @@ def test_read_prints_the_value(load: Load) -> None:
     assert run("read", "/dev/rtshm/default").stdout == "-12\n"
 
 
+@pytest.mark.promise("command: The prompt writes numbers until quit")
 def test_prompt_writes_numbers_until_quit(log: KernelLog, prompt: pexpect.spawn[str]) -> None:
     for value in (42, -7, 0):
         prompt.sendline(str(value))
@@ -70,11 +71,13 @@ def test_prompt_writes_numbers_until_quit(log: KernelLog, prompt: pexpect.spawn[
     assert leave(prompt) == 0
 
 
+@pytest.mark.promise("command: The prompt leaves at the end of input and on Control-C")
 def test_prompt_leaves_at_the_end_of_input(prompt: pexpect.spawn[str]) -> None:
     prompt.sendeof()
     assert leave(prompt) == 0
 
 
+@pytest.mark.promise("command: The prompt leaves at the end of input and on Control-C")
 def test_prompt_leaves_on_control_c_with_130(prompt: pexpect.spawn[str]) -> None:
     prompt.sendline("5")
     prompt.expect_exact(PROMPT)
@@ -85,6 +88,7 @@ def test_prompt_leaves_on_control_c_with_130(prompt: pexpect.spawn[str]) -> None
         assert region.some_int == 5
 
 
+@pytest.mark.promise("command: The prompt refuses what is not a number")
 def test_prompt_refuses_what_atoi_lets_through_and_asks_again(load: Load) -> None:
     load(print=0)
     refused = {
@@ -170,6 +174,7 @@ def test_closed_standard_streams_are_no_traceback(load: Load) -> None:
         assert region.some_int == 42
 
 
+@pytest.mark.promise("command: An error says what is wrong and what to do")
 def test_without_the_module_each_command_says_so() -> None:
     for arguments in (["write", "42"], ["write"], ["read"]):
         done = run(*arguments)
@@ -191,6 +196,7 @@ def test_unknown_device_names_the_known_ones(load: Load) -> None:
     )
 
 
+@pytest.mark.promise("command: An error says what is wrong and what to do")
 def test_unprivileged_user_is_told_what_to_do(load: Load) -> None:
     load(print=0)
     for arguments in (["write", "42"], ["read"]):

@@ -34,6 +34,7 @@ def region(load: Load) -> Iterator[rtshm.Region]:
         yield opened
 
 
+@pytest.mark.promise("fields: get and put accept and print the same values, and refuse the same")
 def test_put_stores_and_get_prints_fields_by_name(region: rtshm.Region) -> None:
     assert done("get", "a-motor") == "speed 0.0\ngain 0.0\nmode off\naxes [0, 0]\n"
     assert done("put", "a-motor", "speed=-3.0", "gain=0.5e1", "mode=on") == ""
@@ -80,6 +81,7 @@ def test_put_announces_when_asked(region: rtshm.Region) -> None:
     assert (region.some_int, region.ready, region.view.mode) == (10, True, 1)
 
 
+@pytest.mark.promise("fields: get and put accept and print the same values, and refuse the same")
 @pytest.mark.parametrize(
     ("assignments", "reason"),
     [

@@ -118,6 +118,7 @@ def ends(process: subprocess.Popen[str]) -> str:
     return said
 
 
+@pytest.mark.promise("recordings: A recording has each tick with its fields and conditions")
 @SUFFIXES
 def test_recording_has_every_tick_with_the_fields_it_saw(
     control: Control, tmp_path: Path, suffix: str, rtshm_here: Run
@@ -151,6 +152,7 @@ def test_recording_has_every_tick_with_the_fields_it_saw(
     assert int(array["time_ns"][0]) < conditions.started_monotonic_ns < time.monotonic_ns()
 
 
+@pytest.mark.promise("recordings: A recording has each tick with its fields and conditions")
 def test_csv_has_the_same_for_a_duration(control: Control, tmp_path: Path, rtshm_here: Run) -> None:
     file = tmp_path / "run.csv"
     begin = time.monotonic()
@@ -186,6 +188,7 @@ def test_pipe_has_the_samples_as_they_come(control: Control) -> None:
         process.wait()
 
 
+@pytest.mark.promise("recordings: Several regions are on one time line")
 def test_two_regions_are_recorded_on_one_time_line(
     control: Control, tmp_path: Path, rtshm_here: Run
 ) -> None:
@@ -231,6 +234,7 @@ def interrupt() -> str:
     raise KeyboardInterrupt
 
 
+@pytest.mark.promise("recordings: Control-C completes a recording, with status 0")
 def test_progress_shows_on_a_terminal_and_control_c_ends_it_well(
     control: Control, tmp_path: Path
 ) -> None:
@@ -249,6 +253,7 @@ def test_progress_shows_on_a_terminal_and_control_c_ends_it_well(
     assert sorted(os.listdir(tmp_path)) == ["run.csv", "run.csv.json"]
 
 
+@pytest.mark.promise("recordings: SIGTERM and SIGHUP complete a recording")
 @pytest.mark.parametrize(
     ("suffix", "number"),
     [(".arrows", signal.SIGTERM), (".mcap", signal.SIGHUP), (".csv", signal.SIGQUIT)],
@@ -276,6 +281,7 @@ def test_signal_ends_it_well_and_what_was_lost_is_the_gaps_in_the_ticks(
     assert re.fullmatch(rf"{told}\d+ periods missed; {number.name}\n", said)
 
 
+@pytest.mark.promise("recordings: A deleted region and an exception complete a recording")
 def test_deleted_region_ends_it_well(control: Control, tmp_path: Path, rtshm_here: Run) -> None:
     file = tmp_path / "run.csv"
 
@@ -296,6 +302,7 @@ def test_deleted_region_ends_it_well(control: Control, tmp_path: Path, rtshm_her
     assert said.endswith("; the region was deleted\n")
 
 
+@pytest.mark.promise("recordings: A killed program leaves all but its last second")
 @SUFFIXES
 def test_killed_recording_has_all_but_its_last_second(
     control: Control, tmp_path: Path, suffix: str
@@ -311,6 +318,7 @@ def test_killed_recording_has_all_but_its_last_second(
     assert control.get("motor").counters.ticks - ticks[-1] < PATIENCE * 1000
 
 
+@pytest.mark.promise("recordings: A full disk keeps what it stored, and the file says so")
 @SUFFIXES
 def test_full_disk_keeps_what_it_took(
     control: Control, tmp_path: Path, suffix: str, rtshm_here: Run
@@ -353,6 +361,7 @@ def in_time_namespace(offset: int, command: list[str]) -> None:
     subprocess.run(["rtshm"], check=True, timeout=BEGIN, preexec_fn=act)
 
 
+@pytest.mark.promise("recordings: A time namespace makes no difference")
 def test_time_namespace_has_no_clock_of_its_own(control: Control, tmp_path: Path) -> None:
     for number, offset in enumerate((100_000, -10)):
         file = tmp_path / f"{number}.csv"
@@ -375,6 +384,9 @@ def test_region_without_a_history_is_refused_with_the_remedy(
     assert os.listdir(tmp_path) == []
 
 
+@pytest.mark.promise(
+    "recordings: A tick sees what is played, at its speed; another layout is refused"
+)
 def test_play_writes_back_what_a_tick_then_sees(
     control: Control, tmp_path: Path, rtshm_here: Run
 ) -> None:
@@ -415,6 +427,9 @@ def test_play_writes_back_what_a_tick_then_sees(
         assert record in [list(one.values()) for one in RECORDS[number : number + 2]]
 
 
+@pytest.mark.promise(
+    "recordings: play --loop continues until it is stopped or the region is deleted"
+)
 def test_play_goes_on_in_a_loop_until_the_region_is_deleted(control: Control) -> None:
     with Samples("motor") as samples:
         recording = Recording.of(Conditions.now(samples.info), samples.read_array(1))
@@ -467,6 +482,9 @@ def test_play_of_two_regions_says_what_was_lost_and_holds(
         assert (status, said.count("Traceback")) == (2, 0)
 
 
+@pytest.mark.promise(
+    "recordings: A tick sees what is played, at its speed; another layout is refused"
+)
 def test_play_into_another_layout_is_refused_with_both(
     control: Control, tmp_path: Path, rtshm_here: Run
 ) -> None:
@@ -480,6 +498,7 @@ def test_play_into_another_layout_is_refused_with_both(
     )
 
 
+@pytest.mark.promise("recordings: Samples arrive live in PlotJuggler's and Foxglove's protocols")
 def test_stream_sends_every_tick_as_json_until_sigterm(control: Control) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         server.settimeout(BEGIN)

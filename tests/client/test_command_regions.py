@@ -216,6 +216,7 @@ def test_unprivileged_user_lists_and_is_refused_the_rest(load: Load) -> None:
     assert line.split() == "default - 50.0 - - - - 0".split()
 
 
+@pytest.mark.promise("regions: Root sees who has a deleted region open")
 def test_list_names_to_root_who_has_a_deleted_region_open(load: Load) -> None:
     load(print=0)
     assert run("list").stderr == ""
@@ -246,6 +247,7 @@ def test_top_prints_json_lines(load: Load) -> None:
         assert row["ticks-per-s"] > 0
 
 
+@pytest.mark.promise("regions: save and load recreate the same regions")
 def test_description_makes_the_same_regions_again(load: Load, tmp_path: Path) -> None:
     file = tmp_path / "regions.toml"
     load(print=0)

@@ -79,6 +79,9 @@ def frame(terminal: pexpect.spawn[str], status: str) -> list[str]:
             return lines
 
 
+@pytest.mark.promise(
+    "scope: The scope draws around its edge and restores the terminal however it ends"
+)
 def test_scope_draws_a_field_around_its_edge(control: Control) -> None:
     # First, since to fork with a thread is asking for trouble.
     terminal = scope("speed", "--level", "5", "--width", "100", "--pre", "50%")
@@ -122,6 +125,9 @@ def test_scope_has_keys_to_hold_to_arm_and_to_leave(control: Control) -> None:
         assert leave(terminal) == 0
 
 
+@pytest.mark.promise(
+    "scope: The scope draws around its edge and restores the terminal however it ends"
+)
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (0, 0)])
 def test_scope_gives_the_terminal_back_however_it_ends(
     control: Control, number: int, status: int
@@ -145,6 +151,7 @@ def test_scope_gives_the_terminal_back_however_it_ends(
     assert leave(terminal) == status
 
 
+@pytest.mark.promise("scope: A sweep of several regions is saved and loaded again")
 def test_sweep_of_two_regions_is_saved_and_shown_again(control: Control, tmp_path: Path) -> None:
     control.create("axis2", period=MS * 3, record_depth=2000, record_bytes=16, layout="at:f64")
     file = tmp_path / "sweep.csv"

@@ -585,6 +585,7 @@ def test_cancelled_wait_loses_no_event(control: rtshm.Control) -> None:
     assert asyncio.run(cancel_and_go_on()) == ("Created", ("motor", 500_000_000))
 
 
+@pytest.mark.promise("client: The client survives fork, signals, a kill and a second close")
 def test_control_c_leaves_the_watch_usable(control: rtshm.Control) -> None:
     main = threading.main_thread().ident
     assert main
@@ -634,6 +635,9 @@ def flood(control: rtshm.Control) -> None:
         control.delete("flood")
 
 
+@pytest.mark.promise(
+    "regions: A lost event is reported with the list as it is then, and later events are exact"
+)
 def test_overrun_has_the_list_and_the_watch_goes_on(control: rtshm.Control) -> None:
     with control.watch(timeout=LIFETIME) as watch:
         shrink(watch)
@@ -682,6 +686,9 @@ def test_what_happens_while_the_list_is_fetched_is_not_lost(
         assert short(next(watch)) == ("Created", ("after", NEVER_NS))
 
 
+@pytest.mark.promise(
+    "regions: A lost event is reported with the list as it is then, and later events are exact"
+)
 def test_who_applies_events_on_top_of_the_list_ends_with_the_truth(control: rtshm.Control) -> None:
     known: dict[int, rtshm.RegionInfo] = {}
     overruns = 0

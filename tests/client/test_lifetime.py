@@ -235,6 +235,9 @@ def waits() -> dict[str, tuple[Callable[[Any], object], type[Exception] | None]]
     }
 
 
+@pytest.mark.promise(
+    "client: Signals at any instant leak no descriptor, and close() wakes threads and tasks"
+)
 @pytest.mark.parametrize("name", waits())
 def test_close_wakes_the_thread_that_waits(name: str) -> None:
     wait, error = waits()[name]
@@ -259,6 +262,9 @@ def test_close_wakes_the_thread_that_waits(name: str) -> None:
     assert ended == [error] * 3
 
 
+@pytest.mark.promise(
+    "client: Signals at any instant leak no descriptor, and close() wakes threads and tasks"
+)
 @pytest.mark.parametrize("name", waits())
 def test_close_wakes_the_tasks_that_wait(name: str) -> None:
     before = descriptors()
@@ -284,6 +290,9 @@ def test_close_wakes_the_tasks_that_wait(name: str) -> None:
 
 
 # Interrupts fall into what the interpreter does by itself, too.
+@pytest.mark.promise(
+    "client: Signals at any instant leak no descriptor, and close() wakes threads and tasks"
+)
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_interrupts_at_any_instant_leak_nothing(control: Control) -> None:
     """Of SIGINTs at random, none leaves a descriptor, a mapping or a user of the region."""

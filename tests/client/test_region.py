@@ -121,6 +121,7 @@ def test_deletion_ends_the_awaiting(control: Control) -> None:
         asyncio.run(main(region))
 
 
+@pytest.mark.promise("history: A reader in a loop lets other asyncio tasks keep their time")
 def test_heartbeat_keeps_its_time_beside_a_reader_of_a_quick_region(control: Control) -> None:
     async def main() -> tuple[int, int]:
         beats = read = 0
@@ -148,6 +149,7 @@ def test_heartbeat_keeps_its_time_beside_a_reader_of_a_quick_region(control: Con
     assert beats > 50
 
 
+@pytest.mark.promise("containers: Fields and history work in a network namespace without netlink")
 def test_network_namespace_of_its_own_has_fields_and_history(control: Control) -> None:
     """As in a container that has the nodes: what data needs comes with the descriptor."""
     control.create("motor", layout=TEXT, period="2ms", record_depth=100)
@@ -177,6 +179,9 @@ def names(control: Control) -> list[str]:
     return [region.name for region in control.list()]
 
 
+@pytest.mark.promise(
+    "regions: A temporary region is deleted with its object and with the interpreter"
+)
 def test_temporary_region_goes_with_the_object(control: Control) -> None:
     with rtshm.create("scratch", temporary=True) as scratch:
         assert "scratch" in names(control)
@@ -206,6 +211,9 @@ def test_region_of_the_same_name_is_not_deleted_in_its_place(control: Control) -
     assert "scratch" not in names(control)
 
 
+@pytest.mark.promise(
+    "regions: A temporary region is deleted with its object and with the interpreter"
+)
 @pytest.mark.parametrize(
     ("end", "stays"),
     [("pass", False), ("raise SystemExit(3)", False), ("os.kill(os.getpid(), 9)", True)],

@@ -66,6 +66,7 @@ def test_published_values_are_in_the_samples_that_took_them(control: Control) ->
     assert taken == list(range(-5, 5))
 
 
+@pytest.mark.promise("history: An array has the fields of the layout that are recorded whole")
 def test_array_has_the_fields_of_the_layout(control: Control) -> None:
     text = "speed:f64 gain:f32 mode:u8{off=0,on=1} _:x3 axes:i32[2]"
     control.create("a", period=MS, record_depth=1000, record_bytes=32, layout=text)

@@ -71,6 +71,9 @@ def motor(control: rtshm.Control) -> rtshm.Control:
 # By name.
 
 
+@pytest.mark.promise(
+    "fields: A program that knows only the name of a region has its fields by name"
+)
 def test_who_knows_the_name_alone_has_the_fields_by_name(motor: rtshm.Control) -> None:
     assert motor.get("motor").layout == TEXT
     with rtshm.open("motor") as region, rtshm.open("motor", readonly=True) as other:
@@ -85,6 +88,9 @@ def test_who_knows_the_name_alone_has_the_fields_by_name(motor: rtshm.Control) -
         assert other.view.speed == other.read()["speed"] == 2.0
 
 
+@pytest.mark.promise(
+    "fields: A program that knows only the name of a region has its fields by name"
+)
 def test_layout_comes_with_the_descriptor_and_needs_no_netlink(motor: rtshm.Control) -> None:
     script = (
         "import rtshm, sys\n"
@@ -119,6 +125,7 @@ def test_layout_that_is_given_takes_a_region_by_its_path(motor: rtshm.Control) -
         assert region.read() == RECORD
 
 
+@pytest.mark.promise("fields: A layout that does not fit or differs from the stored one is refused")
 def test_layout_that_does_not_fit_is_refused_with_both_numbers(control: rtshm.Control) -> None:
     fits = rtshm.Layout(c.Struct("all" / c.Bytes(4088)))
     with rtshm.open("default", fits) as region:
@@ -132,6 +139,7 @@ def test_layout_that_does_not_fit_is_refused_with_both_numbers(control: rtshm.Co
     assert [region.name for region in control.list()] == ["default"]
 
 
+@pytest.mark.promise("fields: A layout that does not fit or differs from the stored one is refused")
 def test_layout_that_differs_from_the_stored_one_is_refused_by_name(motor: rtshm.Control) -> None:
     other = rtshm.Layout(c.Struct("gain" / c.Float32n))
     descriptors = os.listdir("/proc/self/fd")
@@ -162,6 +170,9 @@ def test_stored_text_that_is_not_a_layout_is_named(control: rtshm.Control) -> No
     assert "odd: the stored layout 'speed of the motor'" in str(caught.value)
 
 
+@pytest.mark.promise(
+    "fields: A program that knows only the name of a region has its fields by name"
+)
 def test_layout_is_never_that_of_a_later_region_of_the_name(motor: rtshm.Control) -> None:
     with rtshm.open("motor") as region:
         motor.delete("motor")
@@ -176,6 +187,7 @@ def test_layout_is_never_that_of_a_later_region_of_the_name(motor: rtshm.Control
 # Values.
 
 
+@pytest.mark.promise("fields: A value that a field cannot hold raises, and nothing is written")
 def test_value_out_of_range_raises_and_nothing_is_written(motor: rtshm.Control) -> None:
     with rtshm.open("motor") as region:
         region.write(RECORD)
@@ -228,6 +240,7 @@ def test_enums_are_members_names_or_numbers(motor: rtshm.Control) -> None:
         assert region.view.mode == region.read()["mode"] == 77
 
 
+@pytest.mark.promise("fields: update() leaves the fields that it does not name unchanged")
 def test_update_leaves_what_it_does_not_name(motor: rtshm.Control) -> None:
     with rtshm.open("motor") as region:
         region.write(RECORD)
@@ -246,6 +259,7 @@ def test_update_leaves_what_it_does_not_name(motor: rtshm.Control) -> None:
         assert (region.some_int, region.ready) == (7, True)
 
 
+@pytest.mark.promise("fields: A record of more than a page is refused where it would not be whole")
 def test_record_of_more_than_a_page_is_refused_and_its_fields_are_not(
     control: rtshm.Control,
 ) -> None:
@@ -267,6 +281,9 @@ def test_record_of_more_than_a_page_is_refused_and_its_fields_are_not(
 # Access.
 
 
+@pytest.mark.promise(
+    "fields: The view of a region opened read-only is live and cannot be stored to"
+)
 def test_read_only_view_is_live_and_takes_no_store(motor: rtshm.Control) -> None:
     with rtshm.open("motor") as region, rtshm.open("motor", readonly=True) as other:
         region.write(RECORD)
@@ -322,6 +339,7 @@ def test_view_is_valid_past_close_and_nothing_else_is(motor: rtshm.Control) -> N
 # Announcing.
 
 
+@pytest.mark.promise("fields: A write announces only when asked")
 def test_write_announces_when_asked_alone_whether_it_covers_the_word_or_not(
     control: rtshm.Control,
 ) -> None:
@@ -367,6 +385,9 @@ def test_write_announces_when_asked_alone_whether_it_covers_the_word_or_not(
             assert (region.ready, ticked()) == (False, taken)
 
 
+@pytest.mark.promise(
+    "fields: An announced record has a number, and the sample with that number has the record"
+)
 def test_announcement_names_the_record_that_its_sample_has(control: rtshm.Control) -> None:
     control.create("numbered", layout=PLAIN, period="1ms", record_depth=4096)
     with rtshm.open("numbered") as region, region.samples() as samples:
@@ -392,6 +413,9 @@ def test_announcement_names_the_record_that_its_sample_has(control: rtshm.Contro
 # With C.
 
 
+@pytest.mark.promise(
+    "fields: A C program with the generated header agrees with Python on each field"
+)
 def test_header_compiles_and_agrees_with_python_on_every_field(
     motor: rtshm.Control, tmp_path: Path
 ) -> None:
@@ -427,6 +451,7 @@ def whole(record: dict[str, Any]) -> bool:
     return len(values) == 1
 
 
+@pytest.mark.promise("fields: A reader never sees half of a record that write() or update() stored")
 def test_of_records_by_write_and_update_none_is_torn(tear: Path, plain: rtshm.Region) -> None:
     with checked(tear, "plain", FIELDS) as seen, hostile(tear, "write", "plain", FIELDS, RECORDS):
         for number in range(1, 501):
@@ -441,6 +466,7 @@ def test_of_records_by_write_and_update_none_is_torn(tear: Path, plain: rtshm.Re
     assert seen[0].torn == 0
 
 
+@pytest.mark.promise("fields: A reader never sees half of a record that write() or update() stored")
 def test_of_records_by_plain_stores_some_are_torn(tear: Path, plain: rtshm.Region) -> None:
     with checked(tear, "plain", FIELDS) as seen, hostile(tear, "store", "plain", FIELDS, RECORDS):
         pass

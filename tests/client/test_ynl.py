@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from tests.lib import module
 
 if TYPE_CHECKING:
@@ -64,6 +66,7 @@ def multi(operations: Mapping[str, Mapping[str, object]]) -> list[dict[str, Any]
     return replies
 
 
+@pytest.mark.promise("regions: The kernel's YNL tool needs only the description of the family")
 def test_each_change_is_answered_and_announced(load: Load) -> None:
     load(print=0)
     with subprocess.Popen(

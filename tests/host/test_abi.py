@@ -87,6 +87,7 @@ def seven() -> bytearray:
     return bytearray(WORD.build({"some_int": 7, "ready": 0}))
 
 
+@pytest.mark.promise("client: publish() in C and in Python store and refuse the same")
 @in_both
 @pytest.mark.parametrize("value", [0, 1, 42, -1, -42, 2**31 - 1, -(2**31), True, np.int16(-3)])
 def test_published_word_is_the_one_that_construct_builds(
@@ -97,6 +98,7 @@ def test_published_word_is_the_one_that_construct_builds(
     assert memory == WORD.build({"some_int": int(value), "ready": 1})
 
 
+@pytest.mark.promise("client: publish() in C and in Python store and refuse the same")
 @in_both
 @pytest.mark.parametrize("value", [2**31, 2**32, 2**63, -(2**31) - 1, -(2**64)])
 def test_value_that_is_no_int_is_refused_and_not_stored(made: Publisher, value: int) -> None:
@@ -106,6 +108,7 @@ def test_value_that_is_no_int_is_refused_and_not_stored(made: Publisher, value: 
     assert memory == seven()
 
 
+@pytest.mark.promise("client: publish() in C and in Python store and refuse the same")
 @in_both
 @pytest.mark.parametrize("value", [1.0, "1", None, np.float64(1)])
 def test_what_is_no_integer_is_a_type_error(made: Publisher, value: object) -> None:

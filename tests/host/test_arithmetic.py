@@ -54,6 +54,7 @@ def fuzzed_names(count: int) -> Iterator[bytes]:
         yield bytes(name)
 
 
+@pytest.mark.promise("regions: A name matches [a-z0-9][a-z0-9_-]{0,30} and belongs to one region")
 def test_accepted_names_are_those_of_the_pattern(module: ctypes.CDLL) -> None:
     names = [*fuzzed_names(50_000), *(bytes([one]) for one in range(1, 256))]
     accepted = {name for name in names if module.name_ok(name)}

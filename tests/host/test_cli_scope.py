@@ -66,6 +66,7 @@ def test_curves_of_two_regions_are_in_one_picture(tmp_path: Path) -> None:
     assert "3.0" in shown
 
 
+@pytest.mark.promise("scope: A sweep of several regions is saved and loaded again")
 @pytest.mark.parametrize("suffix", [".arrows", ".mcap", ".csv"])
 def test_saved_sweep_is_loaded_again(tmp_path: Path, suffix: str) -> None:
     motor, axis = made("speed:f64", 100), made("at:f64", 60, name="axis2")

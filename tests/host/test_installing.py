@@ -150,6 +150,7 @@ def test_wheels_are_of_two_architectures_and_one_python() -> None:
         assert done.stdout.split() == [f"cp311-manylinux_{machine}"]
 
 
+@pytest.mark.promise("install: The package installs without a compiler")
 @pytest.mark.parametrize("compiler", ["cc", "false"])
 def test_client_is_built_with_its_c_and_without_a_compiler(
     source: Path, tmp_path: Path, compiler: str

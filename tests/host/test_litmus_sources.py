@@ -52,6 +52,9 @@ def missing(litmus: str, kmod: Path) -> list[str]:
     return absent
 
 
+@pytest.mark.promise(
+    "ordering: The kernel's memory model forbids each bad outcome, and each barrier is needed"
+)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_what_is_quoted_stands_in_the_source_in_that_order(file: Path) -> None:
     assert missing(file.read_text(), CHECKOUT / "kmod") == []
@@ -71,6 +74,9 @@ def test_statement_that_went_or_changed_its_place_is_missed(tmp_path: Path) -> N
     assert missing(litmus, kmod) == [barrier]
 
 
+@pytest.mark.promise(
+    "ordering: The kernel's memory model forbids each bad outcome, and each barrier is needed"
+)
 @pytest.mark.parametrize(
     "path", sorted((CHECKOUT / "kmod").rglob("*.[ch]")), ids=lambda path: path.name
 )

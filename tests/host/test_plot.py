@@ -56,6 +56,9 @@ def drawn(recording: Recording) -> Figure:
     return plot.figure(recording, FIELDS)
 
 
+@pytest.mark.promise(
+    "recordings: A picture shows each field, each gap and a spike of one sample among a million"
+)
 def test_each_field_has_a_panel_and_the_elements_of_an_array_share_one(drawn: Figure) -> None:
     assert titles(drawn)[:-1] == FIELDS
     panels = dict(zip(FIELDS, drawn.axes, strict=False))
@@ -79,6 +82,9 @@ def test_values_of_enums_flags_and_bools_have_their_names(drawn: Figure) -> None
     assert labels["ok"] == ["false", "true"]
 
 
+@pytest.mark.promise(
+    "recordings: A picture shows each field, each gap and a spike of one sample among a million"
+)
 def test_line_has_the_values_and_is_broken_where_samples_are_lost(
     recording: Recording, drawn: Figure
 ) -> None:
@@ -99,6 +105,9 @@ def test_recording_without_a_loss_shows_none() -> None:
     assert not whole.axes[0].texts
 
 
+@pytest.mark.promise(
+    "recordings: A picture has the histogram of lateness, its percentiles and the conditions"
+)
 def test_histogram_has_every_tick_and_the_percentiles(recording: Recording, drawn: Figure) -> None:
     axes = drawn.axes[-1]
     assert (axes.get_xlabel(), axes.get_ylabel()) == ("lateness of a tick", "ticks")
@@ -119,6 +128,9 @@ def test_percentiles_are_latenesses_that_were_measured() -> None:
     assert Lateness.of(made("", 0)) is None
 
 
+@pytest.mark.promise(
+    "recordings: A picture has the histogram of lateness, its percentiles and the conditions"
+)
 def test_title_and_caption_tell_the_conditions(recording: Recording, drawn: Figure) -> None:
     title = drawn.get_suptitle()
     assert title == "motor: 449 samples in 0.499 s, 51 lost, 0 periods missed"
@@ -135,6 +147,9 @@ def test_title_and_caption_tell_the_conditions(recording: Recording, drawn: Figu
         assert words in caption
 
 
+@pytest.mark.promise(
+    "recordings: A picture shows each field, each gap and a spike of one sample among a million"
+)
 def test_spike_of_one_sample_among_a_million_is_drawn() -> None:
     recording = made("speed:f64", 1_000_000, lost=[(700_000, 5)])
     recording.array["speed"][123_456] = 1000
@@ -145,6 +160,9 @@ def test_spike_of_one_sample_among_a_million_is_drawn() -> None:
     assert numpy.isnan(values).sum() == 1
 
 
+@pytest.mark.promise(
+    "recordings: A picture shows each field, each gap and a spike of one sample among a million"
+)
 @pytest.mark.parametrize("count", [500, 20_000])
 @pytest.mark.filterwarnings("error::RuntimeWarning")
 def test_values_that_are_not_finite_are_gaps_and_are_counted(tmp_path: Path, count: int) -> None:
@@ -190,6 +208,7 @@ def test_regions_are_drawn_on_one_time_line(tmp_path: Path) -> None:
     assert '"name":"at"' in (tmp_path / "run.html").read_text()
 
 
+@pytest.mark.promise("scope: A sweep of several regions is saved and loaded again")
 def test_time_of_a_sweep_is_counted_from_its_edge(tmp_path: Path) -> None:
     made_up = made("speed:f64", 100)
     sweep = Recording.of(replace(made_up.conditions, edge_tick=31), made_up.array)
@@ -244,6 +263,7 @@ def test_png_is_a_picture_that_is_not_blank(tmp_path: Path, recording: Recording
         assert (numpy.abs(pixels[..., :3] - wanted).max(axis=2) < 0.02).sum() > 100
 
 
+@pytest.mark.promise("recordings: An HTML picture is one file that needs no network")
 def test_html_is_a_page_by_itself_with_the_figures(tmp_path: Path, recording: Recording) -> None:
     plot.save(recording, tmp_path / "run.html")
     page = (tmp_path / "run.html").read_text()
@@ -266,6 +286,7 @@ def test_html_is_a_page_by_itself_with_the_figures(tmp_path: Path, recording: Re
     assert "<title>motor: 449 samples" in page
 
 
+@pytest.mark.promise("recordings: An HTML picture is one file that needs no network")
 @browser.needed
 def test_html_is_drawn_by_a_browser_without_the_network(
     tmp_path: Path, recording: Recording

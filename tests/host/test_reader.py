@@ -179,6 +179,9 @@ def test_next_and_array_on_one_reader_give_samples_in_order() -> None:
         assert reader.lost == 0
 
 
+@pytest.mark.promise(
+    "history: Samples come once and in order, and lost is exact, in any mix of readers"
+)
 def test_lost_is_exact_when_threads_share_a_reader() -> None:
     count = 1500
     with Piped() as reader:

@@ -51,6 +51,9 @@ def run_python(code: str, *arguments: object) -> str:
     return done.stdout
 
 
+@pytest.mark.promise(
+    "recordings: Other programs read each format without options, and load() returns each value"
+)
 @SUFFIXES
 @pytest.mark.parametrize("count", [0, 1, 300])
 def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, count: int) -> None:
@@ -88,6 +91,7 @@ def test_region_without_a_layout_has_its_word(tmp_path: Path, suffix: str) -> No
     assert same(rtshm.load(tmp_path / f"run{suffix}"), recording)
 
 
+@pytest.mark.promise("recordings: A file cut at any byte has all but its last chunk")
 @SUFFIXES
 def test_file_cut_at_any_byte_has_all_but_the_last_chunk(tmp_path: Path, suffix: str) -> None:
     recording = made(TEXT, 200, lost=[(50, 5), (90, 1)])
@@ -118,6 +122,7 @@ def test_file_cut_at_any_byte_has_all_but_the_last_chunk(tmp_path: Path, suffix:
     assert (lost, rtshm.load(cut).conditions.lost) == (6, 6)
 
 
+@pytest.mark.promise("recordings: A file cut at any byte has all but its last chunk")
 @SUFFIXES
 def test_garbage_behind_a_cut_is_not_read(tmp_path: Path, suffix: str) -> None:
     recording = made(TEXT, 150)
@@ -156,6 +161,7 @@ def limited(folder: Path, size: int, how: str) -> Iterator[None]:
             resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
+@pytest.mark.promise("recordings: A full disk keeps what it stored, and the file says so")
 @SUFFIXES
 @pytest.mark.parametrize(
     "how",
@@ -192,6 +198,7 @@ def test_disk_filled_at_100_moments_keeps_what_it_took(
             assert full.value.__notes__ == [f"the {len(back.array)} samples so far are in {path}"]
 
 
+@pytest.mark.promise("recordings: A killed program leaves all but its last second")
 @SUFFIXES
 def test_killed_program_leaves_all_but_its_last_second(tmp_path: Path, suffix: str) -> None:
     code = (
@@ -223,6 +230,7 @@ def test_killed_program_leaves_all_but_its_last_second(tmp_path: Path, suffix: s
     assert len(back.array) >= sum(each < written_by[-1] - 1.5 for each in written_by) > 0
 
 
+@pytest.mark.promise("recordings: A deleted region and an exception complete a recording")
 @SUFFIXES
 def test_exception_ends_the_file_with_its_text(tmp_path: Path, suffix: str) -> None:
     recording = made(TEXT, 300)
@@ -258,6 +266,9 @@ def test_chunk_that_is_interrupted_is_not_in_the_file(
     assert (len(back.array), back.conditions.ended) == (100, "KeyboardInterrupt")
 
 
+@pytest.mark.promise(
+    "recordings: An existing file is not replaced, and a FIFO or device is written through"
+)
 @SUFFIXES
 def test_what_is_there_is_not_replaced_without_force(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"run{suffix}"
@@ -289,6 +300,9 @@ def test_partial_file_of_another_program_is_not_in_the_way(tmp_path: Path) -> No
     assert len(rtshm.load(tmp_path / FILE).array) == 3
 
 
+@pytest.mark.promise(
+    "recordings: An existing file is not replaced, and a FIFO or device is written through"
+)
 @SUFFIXES
 def test_fifo_and_device_are_written_through_and_stay(tmp_path: Path, suffix: str) -> None:
     recording = made(TEXT, 300)
@@ -330,6 +344,9 @@ def test_link_is_followed_and_the_mode_is_that_of_any_file(tmp_path: Path) -> No
     assert stat.S_IMODE((tmp_path / "there" / FILE).stat().st_mode) == 0o640
 
 
+@pytest.mark.promise(
+    "recordings: An hour at 10 kHz takes constant memory and no more disk than its data"
+)
 @SUFFIXES
 def test_disk_use_is_that_of_the_data(tmp_path: Path, suffix: str) -> None:
     """At no time more than the file that is there at the end."""
@@ -346,6 +363,9 @@ def test_disk_use_is_that_of_the_data(tmp_path: Path, suffix: str) -> None:
     assert {each.name for each in tmp_path.iterdir()} <= {path.name, f"{path.name}.json"}
 
 
+@pytest.mark.promise(
+    "recordings: An hour at 10 kHz takes constant memory and no more disk than its data"
+)
 @pytest.mark.parametrize(
     ("suffix", "seconds"),
     # An hour; of text what takes seconds to write, whose memory is that of its first chunk.
@@ -410,6 +430,7 @@ def two() -> tuple[Recording, Recording]:
     return motor, axis
 
 
+@pytest.mark.promise("recordings: Several regions are on one time line")
 @SUFFIXES
 def test_two_regions_are_one_recording_on_one_time_line(tmp_path: Path, suffix: str) -> None:
     recordings = two()
@@ -466,6 +487,9 @@ def test_only_some_fields_are_recorded(tmp_path: Path) -> None:
     assert back.conditions.fields == ("speed", "axes")
 
 
+@pytest.mark.promise(
+    "recordings: Other programs read each format without options, and load() returns each value"
+)
 def test_arrows_is_read_by_pyarrow_and_polars(tmp_path: Path) -> None:
     recording = made(TEXT, 3000)
     written(recording, tmp_path / FILE, parts=10)
@@ -479,6 +503,9 @@ def test_arrows_is_read_by_pyarrow_and_polars(tmp_path: Path) -> None:
     assert polars.read_ipc_stream(tmp_path / FILE)["tick"].to_list() == list(range(1, 3001))
 
 
+@pytest.mark.promise(
+    "recordings: Other programs read each format without options, and load() returns each value"
+)
 def test_mcap_is_read_by_mcap(tmp_path: Path) -> None:
     recording = made(TEXT, 300)
     written(recording, tmp_path / "run.mcap")
@@ -502,6 +529,9 @@ def test_mcap_is_read_by_mcap(tmp_path: Path) -> None:
         assert message.log_time == recording.conditions.started_ns + since
 
 
+@pytest.mark.promise(
+    "recordings: Other programs read each format without options, and load() returns each value"
+)
 def test_csv_needs_no_options_of_other_programs(tmp_path: Path) -> None:
     recording = made(TEXT, 300)
     recording.array["speed"][[3, 5, 7]] = numpy.nan, numpy.inf, -numpy.inf

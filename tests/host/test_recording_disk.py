@@ -103,6 +103,9 @@ def synced(monkeypatch: pytest.MonkeyPatch) -> Iterator[Synced]:
     yield watched
 
 
+@pytest.mark.promise(
+    "recordings: A failing disk keeps what it stored, and the error names the file"
+)
 @SUFFIXES
 @pytest.mark.parametrize("how", ["no more blocks", "removed"])
 def test_disk_that_fails_keeps_what_it_took(
@@ -129,6 +132,9 @@ def test_disk_that_fails_keeps_what_it_took(
     assert 0 < synced.samples <= len(back.array) < COUNT
 
 
+@pytest.mark.promise(
+    "recordings: A failing disk keeps what it stored, and the error names the file"
+)
 def test_disk_that_fails_at_the_very_end_is_an_error(
     disk: Disk, synced: Synced, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -103,6 +103,7 @@ def seen(way: Callable[[mmap.mmap], Store], stores: int, until: float = 0) -> tu
             return total_changed, total_torn
 
 
+@pytest.mark.promise("fields: A store of one number through the view is whole")
 @pytest.mark.parametrize("way", [by_view, by_memoryview, by_ctypes, by_numpy])
 def test_of_5000000_stores_none_is_torn(way: Callable[[mmap.mmap], Store]) -> None:
     changed, torn = seen(way, STORES)
@@ -110,6 +111,7 @@ def test_of_5000000_stores_none_is_torn(way: Callable[[mmap.mmap], Store]) -> No
     assert torn == 0
 
 
+@pytest.mark.promise("fields: A store of one number through the view is whole")
 def test_stores_in_the_other_byte_order_are_torn() -> None:
     """And so would those be that are not whole in this machine's."""
     changed, torn = seen(by_struct_of_the_other_order, STORES // 10, PATIENCE)

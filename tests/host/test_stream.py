@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 PATIENCE = 20
 
 
+@pytest.mark.promise("recordings: Samples arrive live in PlotJuggler's and Foxglove's protocols")
 def test_plotjuggler_gets_a_datagram_of_json_for_each_sample() -> None:
     recording = made(TEXT, 100)
     recording.array["speed"][1:3] = numpy.nan, numpy.inf
@@ -104,6 +105,7 @@ def until(client: ClientConnection, wanted: str) -> dict[str, Any]:
                 return found
 
 
+@pytest.mark.promise("recordings: Samples arrive live in PlotJuggler's and Foxglove's protocols")
 def test_foxglove_gets_a_topic_with_its_schema_and_the_samples(
     server: Foxglove, client: ClientConnection
 ) -> None:
@@ -129,6 +131,7 @@ def test_foxglove_gets_a_topic_with_its_schema_and_the_samples(
         assert json.loads(message[13:])["axes"] == sample["axes"].tolist()
 
 
+@pytest.mark.promise("recordings: Samples arrive live in PlotJuggler's and Foxglove's protocols")
 def test_foxglove_reads_and_sets_parameters(client: ClientConnection, record: Record) -> None:
     record.update(speed=2.5, axes=[1, -1])
     client.send(json.dumps({"op": "getParameters", "parameterNames": [], "id": "1"}))

@@ -86,6 +86,7 @@ def test_single_makes_one_sweep_until_it_is_armed() -> None:
     assert ticks(made.feed(rows([1, 0, 1, 0], first=11))) == [(13, 14, 13)]
 
 
+@pytest.mark.promise("scope: An edge does not depend on how samples arrive, and a gap ends a sweep")
 def test_gap_ends_a_sweep_and_no_edge_is_across_it() -> None:
     made = sweeper(6, 1)
     assert made.feed(rows([0, 0, 1])) == []
@@ -98,6 +99,7 @@ def test_gap_ends_a_sweep_and_no_edge_is_across_it() -> None:
     assert ticks(made.feed(joined)) == [(42, 47, 43)]
 
 
+@pytest.mark.promise("scope: An edge does not depend on how samples arrive, and a gap ends a sweep")
 @pytest.mark.parametrize("mode", list(Mode))
 @pytest.mark.parametrize("edge", list(Edge))
 def test_chunks_make_no_difference(mode: Mode, edge: Edge) -> None:

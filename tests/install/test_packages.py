@@ -6,6 +6,8 @@ import stat
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from tests.install import machine
 from tests.install.machine import DIST, KO, NODE, attempt, run
 from tests.lib import raw
@@ -42,6 +44,9 @@ def installed_versions() -> list[str]:
     ]
 
 
+@pytest.mark.promise(
+    "install: Installing builds the module for the running kernel and does not load it"
+)
 def test_install_builds_the_module_for_the_running_kernel(before: machine.Tree) -> None:
     run("dpkg", "-i", *machine.packages(OLD))
     assert installed_versions() == [f"rtshm/{OLD}:installed"]
@@ -50,6 +55,7 @@ def test_install_builds_the_module_for_the_running_kernel(before: machine.Tree) 
     assert group() > 0
 
 
+@pytest.mark.promise("install: A user of the group uses regions without root")
 def test_user_of_the_group_uses_it(before: machine.Tree) -> None:
     run("modprobe", "rtshm", "period_ns=50000000")
     # insmod without parameters prints every tick.
@@ -62,6 +68,7 @@ def test_user_of_the_group_uses_it(before: machine.Tree) -> None:
     assert "EACCES" in others.stdout
 
 
+@pytest.mark.promise("install: A region made with a mode, an owner or a group keeps them")
 def test_region_that_was_made_for_somebody_stays_theirs() -> None:
     made = {
         "plain": ([], ("crw-rw----", 0, group())),
@@ -89,6 +96,7 @@ def test_region_that_was_made_for_somebody_stays_theirs() -> None:
     run("rtshm", "delete", *made)
 
 
+@pytest.mark.promise("install: A 32-bit program works on the 64-bit kernel")
 def test_program_of_32_bits_shares_the_memory_and_reads_samples() -> None:
     run("rtshm", "set", "default", "--depth", "256", "--record-bytes", "8")
     assert access(NODE.with_name("default.samples")) == ("cr--r-----", 0, group())
@@ -107,6 +115,7 @@ def test_module_beside_it_is_built_against_what_is_installed() -> None:
         run("rm", "-r", EXAMPLE)
 
 
+@pytest.mark.promise("install: An upgrade does not disturb a running client")
 def test_upgrade_leaves_a_running_client_alone(before: machine.Tree) -> None:
     client = subprocess.Popen(
         ["/usr/bin/python3", "-c", CLIENT],
@@ -140,6 +149,7 @@ def test_upgrade_leaves_a_running_client_alone(before: machine.Tree) -> None:
     assert NEW in run("/usr/bin/python3", "-c", "import rtshm; print(rtshm.__version__)")
 
 
+@pytest.mark.promise("install: Removing the package leaves a loaded module until it is unloaded")
 def test_removal_leaves_a_loaded_module_until_it_is_unloaded(before: machine.Tree) -> None:
     run("dpkg", "-r", "rtshm-dkms", "python3-rtshm")
     assert not list(KO.parent.glob("rtshm.ko*"))
@@ -150,6 +160,7 @@ def test_removal_leaves_a_loaded_module_until_it_is_unloaded(before: machine.Tre
     assert not NODE.parent.exists()
 
 
+@pytest.mark.promise("install: A purge leaves nothing but the group")
 def test_purge_leaves_nothing_but_the_group(before: machine.Tree) -> None:
     run("dpkg", "-P", "rtshm-dkms", "python3-rtshm")
     assert "rtshm" not in run("dpkg-query", "-W")

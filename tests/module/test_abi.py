@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import pytest
 import rtshm
 from pyroute2.netlink import CTRL_CMD_GETPOLICY, GENL_ID_CTRL, ctrlmsg
 from rtshm.control import messages
@@ -31,6 +32,7 @@ BTF = Path("/sys/kernel/btf/rtshm")
 WITHOUT_BTF = "6.1."
 
 
+@pytest.mark.promise("client: The client survives fork, signals, a kill and a second close")
 def test_btf_of_the_running_module_agrees_with_the_python_word(load: Load) -> None:
     load(print=0)
     if os.uname().release.startswith(WITHOUT_BTF) or not BTF.with_name("vmlinux").exists():
@@ -52,6 +54,7 @@ def test_btf_of_the_running_module_agrees_with_the_python_word(load: Load) -> No
     assert list(python)[:2] == ["some_int", "ready"]
 
 
+@pytest.mark.promise("word: The tick works on the bytes that the Python word names")
 def test_tick_works_on_the_bytes_that_the_python_word_names(load: Load) -> None:
     load(period_ns=10_000_000, print=0)
     announced = Word(some_int=0x01020304, ready=1)
@@ -76,6 +79,7 @@ def test_trace_event_has_the_documented_fields(load: Load) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.promise("log: The tracepoint numbers ticks without a gap")
 def test_trace_numbers_ticks_without_a_gap(load: Load) -> None:
     load(period_ns=10_000_000, print=0)
     with ftrace.tracing():

@@ -86,6 +86,9 @@ def assert_refused(
     assert (caught.value.errno, caught.value.strerror) == (number, words)
 
 
+@pytest.mark.promise(
+    "BPF: A program runs in each tick, in order, and the sample has what it stored"
+)
 def test_program_runs_in_each_tick_and_the_sample_has_what_it_stores(
     control: rtshm.Control,
 ) -> None:
@@ -114,6 +117,9 @@ def step(example: Any) -> Any:
     return example.step(ticks=600)
 
 
+@pytest.mark.promise(
+    "BPF: The PI controller in BPF answers a step as the kernel module does, bit for bit"
+)
 def test_controller_answers_a_step_as_the_module_does_bit_for_bit(load: Load) -> None:
     load(print=0, period_ns=3_600_000_000_000)
     spec = importlib.util.spec_from_file_location(
@@ -183,6 +189,7 @@ REFUSED_BY_THE_VERIFIER = {
 }
 
 
+@pytest.mark.promise("BPF: A program that could harm is refused, with the reason")
 def test_program_that_could_harm_is_refused_with_words(control: rtshm.Control) -> None:
     for name, (number, words, since) in REFUSED_BY_US.items():
         if RELEASE >= since:
@@ -197,6 +204,7 @@ def test_program_that_could_harm_is_refused_with_words(control: rtshm.Control) -
     assert programs() == 0
 
 
+@pytest.mark.promise("BPF: Budget and longest time apply as to any task")
 def test_unbounded_program_runs_where_long_tasks_are_stopped(control: rtshm.Control) -> None:
     words = "unbounded: the region needs a task-long-max that stops long tasks"
     assert_refused(errno.EINVAL, words, REFUSED, "with_a_function", unbounded=True)
@@ -313,6 +321,9 @@ def test_pinned_program_and_what_has_a_descriptor_are_tasks(control: rtshm.Contr
     assert programs() == 0
 
 
+@pytest.mark.promise(
+    "BPF: A replacement leaves no tick without a program; a refused one leaves the old program"
+)
 def test_replacing_leaves_no_tick_without_a_program(control: rtshm.Control) -> None:
     """10,000 times, with a tick each 100 us: the programs count the ticks in the record."""
     control.set("r", period=SHORTEST_NS, record_depth=65536)
@@ -347,6 +358,9 @@ def test_replacing_leaves_no_tick_without_a_program(control: rtshm.Control) -> N
     assert programs() == 0
 
 
+@pytest.mark.promise(
+    "BPF: A replacement leaves no tick without a program; a refused one leaves the old program"
+)
 def test_refused_replacement_leaves_the_old_program(control: rtshm.Control) -> None:
     with rtshm.Task("r", COUNT) as task:
         before = task.info.prog_id
@@ -366,6 +380,7 @@ time.sleep(1000)
 """
 
 
+@pytest.mark.promise("BPF: The loader may be killed, and the program is freed with its region")
 def test_killed_loader_leaves_its_task_which_goes_with_the_region(control: rtshm.Control) -> None:
     for _ in range(3):
         loader = subprocess.Popen(
@@ -383,6 +398,7 @@ def test_killed_loader_leaves_its_task_which_goes_with_the_region(control: rtshm
         assert control.get("r").tasks == ()
 
 
+@pytest.mark.promise("BPF: rtshm.ko cannot be unloaded under a task")
 def test_region_and_module_go_in_every_order(load: Load) -> None:
     load(print=0, period_ns=3_600_000_000_000)
     with rtshm.Control() as control:

@@ -20,6 +20,7 @@ RECORDS = 1_000_000
 BOTH_HALVES = 0x1_0000_0001
 
 
+@pytest.mark.promise("history: Lost samples are exactly the gaps in the tick numbers")
 def test_lost_is_the_gaps_in_the_ticks(control: Control) -> None:
     control.create("a", period=timedelta(microseconds=200), record_depth=16)
     with Samples("a") as samples:
@@ -35,6 +36,7 @@ def test_lost_is_the_gaps_in_the_ticks(control: Control) -> None:
         assert samples.lost == gaps > 0
 
 
+@pytest.mark.promise("fields: A store of one number through the view is whole")
 @pytest.mark.once
 def test_of_1000000_plain_stores_of_one_field_none_is_torn(control: Control, tear: Path) -> None:
     control.create("plain", layout="first:u64", period=timedelta(milliseconds=2))

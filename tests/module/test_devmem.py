@@ -51,6 +51,7 @@ def remedy(error: BaseException) -> str:
 # --- sharing ------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("raw memory: Tick, samples, mapping, file and /dev/mem are the same bytes")
 def test_devmem_and_the_region_are_the_same_bytes(link: Genl) -> None:
     raw.create(link, size=2 * PAGE, period_ns=10_000_000)
     with rtshm.open(raw.NAME) as region, rtshm.open_devmem(raw.NAME) as memory:
@@ -79,6 +80,7 @@ def test_devmem_read_only_stores_nothing(link: Genl) -> None:
         assert region.some_int == -5
 
 
+@pytest.mark.promise("raw memory: Tick, samples, mapping, file and /dev/mem are the same bytes")
 def test_old_user_program_works_by_its_address(log: KernelLog, load: Load, program: Path) -> None:
     load(print=0)
     with Genl() as link:
@@ -116,6 +118,7 @@ def test_mapping_of_devmem_outlives_the_region_and_keeps_what_it_has(link: Genl)
         assert opened.some_int == 12
 
 
+@pytest.mark.promise("raw memory: Memory is mapped write-back and never with two types of caching")
 def test_mapping_of_devmem_that_was_there_before_the_region_is_taken_away(link: Genl) -> None:
     """By the kernel, of who takes memory over; and never is it mapped in two ways."""
 
@@ -139,6 +142,7 @@ def types() -> list[str]:
     return [kind for first, _, kind in found if int(first, 16) == ADDRESS]
 
 
+@pytest.mark.promise("raw memory: Memory is mapped write-back and never with two types of caching")
 def test_memory_is_mapped_write_back(link: Genl) -> None:
     assert types() == []
     raw.create(link, size=BYTES)
@@ -152,6 +156,7 @@ def test_memory_is_mapped_write_back(link: Genl) -> None:
     os.close(fd)
 
 
+@pytest.mark.promise("raw memory: Memory is mapped write-back and never with two types of caching")
 def test_memory_that_is_mapped_uncached_is_refused(link: Genl) -> None:
     """Else the kernel would have it uncached, too."""
     with rtshm.open_devmem(ADDRESS, 4 * PAGE) as memory:
@@ -177,6 +182,7 @@ def test_memory_that_is_mapped_uncached_is_refused(link: Genl) -> None:
     assert types() == ["write-back"]
 
 
+@pytest.mark.promise("raw memory: Memory is mapped write-back and never with two types of caching")
 def test_uncached_mapping_of_a_region_is_refused(link: Genl) -> None:
     raw.create(link)
     fd = os.open("/dev/mem", os.O_RDWR | os.O_SYNC)
@@ -189,6 +195,7 @@ def test_uncached_mapping_of_a_region_is_refused(link: Genl) -> None:
 # --- what is forbidden --------------------------------------------------------------------
 
 
+@pytest.mark.promise("raw memory: An error names what forbids /dev/mem")
 def test_ram_is_forbidden_by_strict_devmem(link: Genl) -> None:
     with pytest.raises(PermissionError) as refused:
         rtshm.open_devmem(ADDRESS - PAGE)
@@ -200,6 +207,7 @@ def test_ram_is_forbidden_by_strict_devmem(link: Genl) -> None:
     assert "memmap=" in remedy(refused.value)
 
 
+@pytest.mark.promise("raw memory: An error names what forbids /dev/mem")
 def test_memory_of_a_driver_is_forbidden_by_io_strict_devmem(link: Genl) -> None:
     module.insert(module.PROBE, hold=ADDRESS, hold_bytes=PAGE)
     try:

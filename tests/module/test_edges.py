@@ -46,6 +46,7 @@ def test_watermark_holds_for_edges(control: rtshm.Control, opened: Callable[...,
             assert len(os.read(fd, 1000 * STRIDE)) >= 20 * STRIDE
 
 
+@pytest.mark.promise("history: A watermark wakes a reader by count or by time")
 def test_time_of_a_watermark_runs_from_the_read_for_edges(
     control: rtshm.Control, opened: Callable[..., int]
 ) -> None:

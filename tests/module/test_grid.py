@@ -27,6 +27,7 @@ def samples(name: str, count: int) -> list[rtshm.Sample]:
         return [next(history) for _ in range(count)]
 
 
+@pytest.mark.promise("ticks: A phase is kept on its clock")
 @pytest.mark.parametrize("clock", list(Clock))
 def test_phase_is_kept_on_its_clock(control: rtshm.Control, clock: Clock) -> None:
     phase_ns = 3_000_000
@@ -39,6 +40,7 @@ def test_phase_is_kept_on_its_clock(control: rtshm.Control, clock: Clock) -> Non
         assert abs(off) <= error
 
 
+@pytest.mark.promise("ticks: Two regions of one period keep their distance")
 def test_two_regions_of_a_period_keep_their_distance(control: rtshm.Control) -> None:
     for name, phase_ns in (("a", 0), ("b", 2_500_000)):
         control.create(name, period=PERIOD_NS, phase=phase_ns, record_depth=64)
@@ -49,6 +51,7 @@ def test_two_regions_of_a_period_keep_their_distance(control: rtshm.Control) -> 
     assert due == {"a": {0}, "b": {2_500_000}}
 
 
+@pytest.mark.promise("ticks: The start is the deadline of the first tick")
 def test_start_is_when_the_first_tick_is_due(control: rtshm.Control) -> None:
     start_ns = time.monotonic_ns() + 300_000_000
     info = control.create("s", period=PERIOD_NS, start_ns=start_ns, record_depth=64)
@@ -86,6 +89,7 @@ def test_what_is_out_of_its_limits_is_refused(control: rtshm.Control) -> None:
     assert [region.name for region in control.list()] == ["default"]
 
 
+@pytest.mark.promise("ticks: A clock set forward counts missed periods")
 @pytest.mark.needs("clock")
 def test_clock_that_is_set_ahead_misses_and_goes_on(control: rtshm.Control) -> None:
     """60 days of 1 ms: more periods than 32 bits have."""
@@ -136,6 +140,7 @@ def test_phase_later_than_the_clock_is_waited_for(control: rtshm.Control) -> Non
     assert first.time_ns - first.lateness_ns == phase_ns
 
 
+@pytest.mark.promise("ticks: A lead hides interrupt latency up to its length, and no tick is early")
 @pytest.mark.parametrize("clock", list(Clock))
 def test_no_tick_is_before_it_is_due_with_a_lead(control: rtshm.Control, clock: Clock) -> None:
     """An early one would be off the grid: it has no lateness to be taken off."""
@@ -174,6 +179,7 @@ def test_one_region_may_have_a_quarter_of_its_period(control: rtshm.Control) -> 
         control.delete("l")
 
 
+@pytest.mark.promise("limits: A lead is at most a quarter of the period")
 def test_lead_is_a_quarter_of_the_period_at_most(control: rtshm.Control) -> None:
     control.create("l", period=400_000, lead=100_000)
     for period_ns in (399_999, 100_000):
@@ -184,6 +190,7 @@ def test_lead_is_a_quarter_of_the_period_at_most(control: rtshm.Control) -> None
     assert control.set("l", period=PERIOD_NS).lead_ns == 100_000
 
 
+@pytest.mark.promise("limits: The leads of all regions leave a CPU three quarters of its time")
 def test_leads_of_all_regions_leave_a_cpu_three_quarters_of_its_time(
     control: rtshm.Control,
 ) -> None:

@@ -48,6 +48,7 @@ def test_any_ready_but_zero_announces(load: Load, ready: int) -> None:
         assert [tick.value for tick in ftrace.ticks(taken=5)] == [5]
 
 
+@pytest.mark.promise("word: Each publication is taken exactly once")
 def test_every_one_of_1000_publications_is_taken_once(load: Load) -> None:
     load(period_ns=PERIOD_MIN_NS, print=0)
     values = [number * 7_919 - 3_000_000 for number in range(1000)]
@@ -72,6 +73,7 @@ def test_announcement_that_nobody_waits_for_is_taken_by_the_newest(load: Load) -
     assert taken == sorted(set(taken))
 
 
+@pytest.mark.promise("word: A publication that comes while the tick takes another is kept")
 def test_publication_is_there_at_once_whatever_the_tick_does(control: rtshm.Control) -> None:
     """A tick that stored back what it had loaded would undo one that came in between.
     Only cpus that run at once can show it: user-mode Linux (7.3-um) and KVM."""
@@ -87,6 +89,7 @@ def test_publication_is_there_at_once_whatever_the_tick_does(control: rtshm.Cont
         os.sched_setaffinity(0, before)
 
 
+@pytest.mark.promise("word: Two processes share the word")
 def test_two_processes_share_the_word(load: Load) -> None:
     load(period_ns=20_000_000, print=0)
 
@@ -105,6 +108,7 @@ def test_two_processes_share_the_word(load: Load) -> None:
 
 
 # tests/stress kills more of them.
+@pytest.mark.promise("word: A writer killed at any instant leaves a whole word")
 @pytest.mark.once
 @pytest.mark.stock
 def test_writers_killed_at_random_leave_whole_words(load: Load) -> None:

@@ -40,6 +40,9 @@ def wait_ticks(control: rtshm.Control, count: int, name: str = "a") -> None:
     wait_until(lambda: control.get(name).counters.ticks >= before + count, f"{count} ticks")
 
 
+@pytest.mark.promise(
+    "regions: Counters are reset in one step, and the tick numbers of samples continue"
+)
 def test_reset_counters_begin_at_zero_and_samples_go_on(control: rtshm.Control) -> None:
     control.create("a", period=PERIOD_NS, record_depth=1000)
     with rtshm.open("a") as region, rtshm.Samples("a", oldest=True) as samples:
@@ -111,6 +114,7 @@ def off_grid(period_ns: int, phase_ns: int) -> set[int]:
     return {(sample.time_ns - sample.lateness_ns - phase_ns) % period_ns for sample in seen}
 
 
+@pytest.mark.promise("ticks: Phase, lead and CPU change while a region ticks")
 def test_next_tick_after_another_phase_or_period_is_on_the_new_grid(
     control: rtshm.Control,
 ) -> None:
@@ -154,6 +158,7 @@ def test_periods_add_up_over_changes_of_the_phase(control: rtshm.Control) -> Non
     assert counters.ticks + counters.missed <= elapsed // PERIOD_NS + 101
 
 
+@pytest.mark.promise("ticks: Phase, lead and CPU change while a region ticks")
 def test_lead_is_set_and_moves_no_tick(control: rtshm.Control) -> None:
     control.create("a", period=PERIOD_NS, phase=PHASE_NS, record_depth=1000)
     for lead_ns in (50_000, 0, 100_000):
@@ -164,6 +169,7 @@ def test_lead_is_set_and_moves_no_tick(control: rtshm.Control) -> None:
     assert refused.value.errno == errno.ERANGE
 
 
+@pytest.mark.promise("ticks: Phase, lead and CPU change while a region ticks")
 @pytest.mark.needs("cpus")
 def test_cpu_is_set_and_the_timer_moves(control: rtshm.Control) -> None:
     control.create("a", period=1_000_000, cpu=0, phase=0, record_depth=1000)
@@ -178,6 +184,9 @@ def test_cpu_is_set_and_the_timer_moves(control: rtshm.Control) -> None:
     assert off_grid(1_000_000, 0) == {0}
 
 
+@pytest.mark.promise(
+    "ticks: A timer without a CPU goes to the one with the fewest ticks that is not isolated"
+)
 @pytest.mark.needs("cpus")
 def test_timers_without_a_cpu_are_spread_by_their_ticks(control: rtshm.Control) -> None:
     """Whatever cpu their creator is on."""
@@ -197,6 +206,9 @@ def test_timers_without_a_cpu_are_spread_by_their_ticks(control: rtshm.Control) 
         os.sched_setaffinity(0, {0, 1})
 
 
+@pytest.mark.promise(
+    "ticks: A timer without a CPU goes to the one with the fewest ticks that is not isolated"
+)
 @pytest.mark.qemu
 @pytest.mark.needs("hotplug")
 def test_cpu_of_a_timer_that_moved_with_hotplug_is_told(control: rtshm.Control) -> None:
@@ -238,6 +250,9 @@ def latency_requests() -> Iterator[Callable[[], list[tuple[str, str, int]]]]:
             (events / f"dev_pm_qos_{name}_request/enable").write_text("0")
 
 
+@pytest.mark.promise(
+    "ticks: A CPU latency limit keeps the timer's CPU, and no other, out of deep idle states"
+)
 @pytest.mark.stock
 @pytest.mark.needs("cpus")
 def test_idle_states_of_the_cpu_of_a_timer_are_limited_while_it_is_asked_for(
@@ -271,6 +286,7 @@ def access(node: Path) -> tuple[int, int, int]:
     return stat.S_IMODE(now.st_mode), now.st_uid, now.st_gid
 
 
+@pytest.mark.promise("access: Mode and owner can be changed, and udev is told")
 def test_mode_and_owner_are_set_of_both_nodes(control: rtshm.Control) -> None:
     state, samples = Path("/dev/rtshm/a"), Path("/dev/rtshm/a.samples")
     assert control.create("a", record_depth=10).access_default
@@ -287,6 +303,7 @@ def test_mode_and_owner_are_set_of_both_nodes(control: rtshm.Control) -> None:
         control.set("a", mode=0o1777)
 
 
+@pytest.mark.promise("access: Mode and owner can be changed, and udev is told")
 def test_udev_is_told_of_another_mode(control: rtshm.Control) -> None:
     control.create("a", record_depth=10)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, UEVENTS) as heard:

@@ -34,6 +34,7 @@ HOUR_NS = 3_600_000_000_000
 NOT_LOADED = "rtshm: not loaded: no region of %d bytes with a tick every %d ns (error -%d): %s"
 
 
+@pytest.mark.promise("robustness: Loading and unloading leave nothing behind")
 @pytest.mark.needs("untainted")
 def test_load_and_unload_twice_leaves_nothing(log: KernelLog) -> None:
     before = traces()
@@ -55,6 +56,7 @@ def test_load_and_unload_twice_leaves_nothing(log: KernelLog) -> None:
     assert int(Path("/proc/sys/kernel/tainted").read_text()) == module.TAINT
 
 
+@pytest.mark.promise("ticks: The module ticks from the moment it is loaded")
 def test_prints_from_the_moment_it_is_loaded_every_period(log: KernelLog, load: Load) -> None:
     load(period_ns=200_000_000)
     lines = log.lines(PATIENCE)
@@ -74,6 +76,9 @@ def periods(ticks: list[ftrace.Tick], period_s: float) -> list[int]:
     return found
 
 
+@pytest.mark.promise(
+    "ticks: The default period is 500 ms and can be changed while the region ticks"
+)
 def test_default_period_is_500_ms(log: KernelLog, load: Load) -> None:
     load()
     lines = log.lines(PATIENCE)
@@ -84,6 +89,7 @@ def test_default_period_is_500_ms(log: KernelLog, load: Load) -> None:
         wait_until(lambda: 1 in periods(ftrace.ticks(), 0.5), "a tick a period after another")
 
 
+@pytest.mark.promise("log: The closing line counts the ticks")
 def test_closing_line_counts_the_ticks(log: KernelLog, load: Load) -> None:
     load(period_ns=3_600_000_000_000)
     # The first tick is at once, the second in an hour.
@@ -92,6 +98,7 @@ def test_closing_line_counts_the_ticks(log: KernelLog, load: Load) -> None:
     assert next(log.lines(PATIENCE)).text == "rtshm: unloaded after 1 ticks, 0 missed"
 
 
+@pytest.mark.promise("ticks: Ticks and missed periods add up to the time")
 def test_ticks_and_missed_periods_add_up_to_the_time(log: KernelLog, load: Load) -> None:
     """At 1 kHz: ticks + missed is the number of periods between load and unload."""
     period_ns = 1_000_000
@@ -110,6 +117,9 @@ def test_ticks_and_missed_periods_add_up_to_the_time(log: KernelLog, load: Load)
     assert (end - loaded) // period_ns <= periods <= (unloaded - begin) // period_ns + 1
 
 
+@pytest.mark.promise(
+    "ticks: The default period is 500 ms and can be changed while the region ticks"
+)
 def test_period_is_set_at_run_time(load: Load) -> None:
     load(period_ns=HOUR_NS, print=0)
     with ftrace.tracing():
@@ -137,6 +147,7 @@ BEYOND_LIMITS = [
 ]
 
 
+@pytest.mark.promise("limits: A bad parameter fails the load")
 def test_bad_parameter_fails_the_load(log: KernelLog, load: Load) -> None:
     before = traces()
     for name, value, code in UNPARSED:
@@ -173,6 +184,7 @@ BEYOND = [
 ]
 
 
+@pytest.mark.promise("limits: A value outside its limits is refused with the limit")
 def test_default_region_beyond_a_limit_fails_the_load(log: KernelLog, load: Load) -> None:
     before = traces()
     for parameters, code, why in BEYOND:
@@ -192,6 +204,9 @@ def test_floor_of_the_period_can_be_lowered_to_10_us(load: Load, first: str) -> 
     assert (module.PARAMETERS / "period_ns").read_text() == "20000\n"
 
 
+@pytest.mark.promise(
+    "limits: A size beyond the memory is refused without a warning and without killing a process"
+)
 @pytest.mark.needs("small")
 @pytest.mark.parametrize("beyond", ["MemTotal", "MemAvailable"])
 def test_size_beyond_the_memory_is_refused_without_a_splat_or_a_victim(
@@ -229,6 +244,7 @@ def test_size_parameter_is_the_size_of_the_region(load: Load) -> None:
         assert os.pread(region.fileno(), 1, 16 * 4096 - 1) == b"\x7f"
 
 
+@pytest.mark.promise("log: Printing can be switched off and on")
 def test_print_can_be_switched_off_and_on(log: KernelLog, load: Load) -> None:
     load(period_ns=10_000_000, print=0)
     with rtshm.open() as region, rtshm.Control() as control:
@@ -245,6 +261,7 @@ def test_print_can_be_switched_off_and_on(log: KernelLog, load: Load) -> None:
     assert VALUE % 3 not in [line.text for line in log.lines(0.1)]
 
 
+@pytest.mark.promise("log: At most ten lines a second, with the number of those withheld")
 def test_log_gets_ten_lines_a_second_and_the_number_withheld(log: KernelLog, load: Load) -> None:
     load(period_ns=1_000_000)
     lines = []
@@ -271,6 +288,7 @@ def test_log_gets_ten_lines_a_second_and_the_number_withheld(log: KernelLog, loa
     assert len(values) <= 10 * (lines[-1].seconds - lines[0].seconds + 2)
 
 
+@pytest.mark.promise("robustness: The module is not unloaded under an open file or a mapping")
 def test_unload_is_refused_while_open_and_while_mapped(load: Load) -> None:
     load(print=0)
     fd = os.open(DEVICE, os.O_RDWR)
@@ -292,6 +310,7 @@ def test_unload_is_refused_while_open_and_while_mapped(load: Load) -> None:
     assert not DEVICE.exists()
 
 
+@pytest.mark.promise("word: The value outlives its writer")
 def test_value_stays_and_goes_on_being_printed_after_its_writer(log: KernelLog, load: Load) -> None:
     load(period_ns=50_000_000)
     with rtshm.open() as region:

@@ -90,6 +90,9 @@ REFUSED = [
 ]
 
 
+@pytest.mark.promise(
+    "regions: A refused request changes nothing, names attribute and limit, and logs nothing"
+)
 def test_new_is_refused_with_the_errno_and_the_limit(link: Genl) -> None:
     with KernelLog(new_only=True, prefix="") as everything:
         for attributes, code, text in REFUSED:
@@ -104,6 +107,9 @@ def test_what_is_not_there_is_refused(link: Genl) -> None:
         assert refused(link, command, b"") == (errno.EINVAL, "name: missing")
 
 
+@pytest.mark.promise(
+    "regions: A refused request changes nothing, names attribute and limit, and logs nothing"
+)
 def test_set_is_refused_whole(link: Genl) -> None:
     """What comes with the refused attribute, and would be right by itself, is not changed."""
     depth = "record-depth: give at most 65536 (module parameter depth_max)"
@@ -146,6 +152,9 @@ LIMITS = {
 }
 
 
+@pytest.mark.promise(
+    "limits: At a limit a request is refused without a warning and without killing a process"
+)
 @pytest.mark.parametrize("limit", LIMITS)
 def test_limit_on_all_regions_together(load: Load, limit: str) -> None:
     parameters, text = LIMITS[limit]
@@ -182,6 +191,9 @@ def test_bytes_of_a_deleted_region_count_until_its_last_user_is_gone(load: Load)
         link.ask(NEW, attrs(name="b", size=2 * PAGE))
 
 
+@pytest.mark.promise(
+    "limits: At a limit a request is refused without a warning and without killing a process"
+)
 @pytest.mark.needs("small")
 def test_memory_that_is_not_there_is_refused(link: Genl) -> None:
     size = (module.meminfo("MemTotal") + module.meminfo("MemAvailable")) // 2 // PAGE * PAGE
@@ -223,6 +235,7 @@ def malformed() -> Iterator[None]:
     comm.write_text(name)
 
 
+@pytest.mark.promise("robustness: Whatever a request contains, the answer is a known errno")
 @pytest.mark.parametrize("command", [NEW, SET])
 @pytest.mark.usefixtures("malformed")
 def test_malformed_attribute_is_refused(link: Genl, log: KernelLog, command: int) -> None:
@@ -240,6 +253,7 @@ def test_of_an_attribute_given_twice_the_later_counts(link: Genl) -> None:
     assert os.stat("/dev/rtshm/b").st_mode & 0o7777 == 0o640
 
 
+@pytest.mark.promise("robustness: Whatever a request contains, the answer is a known errno")
 def test_unknown_command_is_refused(link: Genl) -> None:
     for command in (0, genl.NUMBERS["RTSHM_CMD_REGION_NEW_NTF"], 200):
         assert refused(link, command, attrs(name="default"))[0] == errno.EOPNOTSUPP
@@ -250,6 +264,7 @@ NAMED = ["a", "0", "a-b_c", "z" * 31, "dead.beef", "..", ".", "a/b", "/a", "a b"
 NAMED += ["", "z" * 32, "z" * 200, "a\n", "\t", "caf\xe9", "\x7f", "%s", "a\\b", "*", "a" * 30]
 
 
+@pytest.mark.promise("regions: A name matches [a-z0-9][a-z0-9_-]{0,30} and belongs to one region")
 def test_accepted_names_are_those_of_the_pattern_and_leave_nothing_else(link: Genl) -> None:
     before = module.traces()
     accepted = []
@@ -311,6 +326,9 @@ def outcome(context: str, operation: str) -> int:
     return status_of(act)
 
 
+@pytest.mark.promise(
+    "access: Changing a region takes CAP_SYS_RESOURCE, of opener and sender of the socket"
+)
 @pytest.mark.parametrize("context", CONTEXTS)
 def test_who_may_do_what(link: Genl, context: str) -> None:
     for operation in OPERATIONS:
@@ -328,6 +346,9 @@ def test_who_may_do_what(link: Genl, context: str) -> None:
             assert names(link) == before
 
 
+@pytest.mark.promise(
+    "access: Changing a region takes CAP_SYS_RESOURCE, of opener and sender of the socket"
+)
 def test_socket_of_root_in_the_hands_of_nobody_changes_nothing(link: Genl) -> None:
     """As with any netlink socket both count: who opened it, and who sends."""
 
@@ -343,6 +364,9 @@ def test_socket_of_root_in_the_hands_of_nobody_changes_nothing(link: Genl) -> No
     assert names(link) == ["default"]
 
 
+@pytest.mark.promise(
+    "regions: A refused request changes nothing, names attribute and limit, and logs nothing"
+)
 def test_bad_requests_leave_no_line_in_the_log(link: Genl) -> None:
     bad = [
         link.message(NEW, attrs(name="default")),

@@ -47,6 +47,7 @@ def run(example: Any) -> Any:
         module.remove("rtshm_pi")
 
 
+@pytest.mark.promise("tasks: The PI controller answers a step as theory says, the same in each run")
 def test_step_settles_as_theory_has_it_and_every_run_is_the_same(example: Any) -> None:
     runs = [run(example) for _ in range(2)]
     responses = []

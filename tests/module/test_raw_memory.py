@@ -88,6 +88,7 @@ def driver(**parameters: object) -> Iterator[None]:
 # --- the memory ---------------------------------------------------------------------------
 
 
+@pytest.mark.promise("raw memory: A region starts with zeroes or, with keep, with the old content")
 def test_region_begins_with_zeroes_or_with_what_is_kept(link: Genl) -> None:
     pattern = FULL + bytes(range(1, 253)) * 2
     assert len(pattern) == 512
@@ -99,6 +100,7 @@ def test_region_begins_with_zeroes_or_with_what_is_kept(link: Genl) -> None:
     assert content(link) == page + bytes(PAGE) + page * (BYTES // PAGE - 2)
 
 
+@pytest.mark.promise("raw memory: A region starts with zeroes or, with keep, with the old content")
 def test_kept_content_survives_unloading(load: Load) -> None:
     load(print=0)
     with Genl() as link:
@@ -117,6 +119,7 @@ def test_kept_content_survives_unloading(load: Load) -> None:
         assert raw.DEVICE.read_bytes() == bytes(BYTES)
 
 
+@pytest.mark.promise("raw memory: Tick, samples, mapping, file and /dev/mem are the same bytes")
 def test_tick_sample_mapping_and_file_are_the_same_bytes(link: Genl) -> None:
     raw.create(
         link, size=2 * PAGE, period_ns=10_000_000, record_depth=64, record_bytes=16, layout="n:u64"
@@ -136,6 +139,7 @@ def test_tick_sample_mapping_and_file_are_the_same_bytes(link: Genl) -> None:
     assert taken == [(-value, value) for value in range(1, 21)]
 
 
+@pytest.mark.promise("raw memory: System calls that need pages of the mapping fail with EFAULT")
 def test_what_wants_pages_of_a_mapping_has_efault(link: Genl) -> None:
     raw.create(link)
     # A file on a disk: that of a tmpfs is read without pages all the same.
@@ -166,6 +170,9 @@ def test_raw_memory_does_not_count_for_bytes_max(load: Load) -> None:
         assert refused.value.errno == errno.ENOSPC
 
 
+@pytest.mark.promise(
+    "raw memory: Memory stays taken until the last user of a deleted region closes"
+)
 def test_memory_is_a_resource_of_its_name_while_it_is_in_use(link: Genl) -> None:
     before = list(raw.iomem())
     raw.create(link, size=2 * PAGE, phys=ADDRESS + PAGE)
@@ -177,6 +184,9 @@ def test_memory_is_a_resource_of_its_name_while_it_is_in_use(link: Genl) -> None
     assert list(raw.iomem()) == before
 
 
+@pytest.mark.promise(
+    "raw memory: Memory stays taken until the last user of a deleted region closes"
+)
 def test_memory_stays_with_the_users_of_a_deleted_region(link: Genl) -> None:
     raw.create(link, size=2 * PAGE)
     fd = os.open(raw.DEVICE, os.O_RDWR)
@@ -216,6 +226,7 @@ def mappings() -> int:
     return Path("/proc/vmallocinfo").read_text().count(" phys=")
 
 
+@pytest.mark.promise("raw memory: A refused address is not touched")
 @pytest.mark.once
 def test_regions_in_turn_leave_nothing(link: Genl) -> None:
     def cycle(count: int) -> None:
@@ -284,6 +295,7 @@ BAD = [
 ]
 
 
+@pytest.mark.promise("raw memory: A refused address is not touched")
 def test_bad_address_is_refused_and_nothing_is_touched(link: Genl) -> None:
     content(link, FULL)
     with KernelLog(new_only=True, prefix="") as everything:
@@ -294,6 +306,7 @@ def test_bad_address_is_refused_and_nothing_is_touched(link: Genl) -> None:
     assert content(link) == FULL * (BYTES // 8)
 
 
+@pytest.mark.promise("raw memory: A refused address is not touched")
 def test_memory_of_devices_is_refused(link: Genl) -> None:
     bars = [first for first, last, name in raw.iomem() if re.match(r"0000:\d\d:", name)]
     assert bars
@@ -309,6 +322,7 @@ def test_keep_is_for_raw_memory(link: Genl) -> None:
     )
 
 
+@pytest.mark.promise("raw memory: A refused address is not touched")
 def test_overlap_with_another_region_is_refused(link: Genl) -> None:
     raw.create(link, phys=ADDRESS + 4 * PAGE, size=4 * PAGE)
     with opened() as fd:
@@ -322,6 +336,7 @@ def test_overlap_with_another_region_is_refused(link: Genl) -> None:
         assert os.pread(fd, 4 * PAGE, 0) == FULL * (4 * PAGE // 8)
 
 
+@pytest.mark.promise("raw memory: A refused address is not touched")
 @pytest.mark.parametrize("idle", [0, 1], ids=["busy", "idle"])
 def test_memory_of_a_driver_is_refused(link: Genl, idle: int) -> None:
     """Also what it holds and does not mark as busy, as chipsets' registers are held."""
@@ -335,6 +350,7 @@ def test_memory_of_a_driver_is_refused(link: Genl, idle: int) -> None:
     assert content(link) == FULL * (BYTES // 8)
 
 
+@pytest.mark.promise("raw memory: A driver that comes later keeps what it took")
 def test_driver_that_comes_later_is_left_with_what_it_took(link: Genl) -> None:
     """The memory is not busy, for the sake of /dev/mem: a driver may take some of it."""
     raw.create(link, size=4 * PAGE)
@@ -350,6 +366,7 @@ def test_driver_that_comes_later_is_left_with_what_it_took(link: Genl) -> None:
 # --- who may ------------------------------------------------------------------------------
 
 
+@pytest.mark.promise("raw memory: The address takes CAP_SYS_RAWIO, to set and to see")
 def test_making_it_takes_rawio_too(link: Genl) -> None:
     def act() -> int:
         module.drop_capability(module.CAP_SYS_RAWIO)
@@ -364,6 +381,7 @@ def test_making_it_takes_rawio_too(link: Genl) -> None:
     assert [genl.name_of(message) for message in link.dump()] == ["default", "ordinary"]
 
 
+@pytest.mark.promise("raw memory: The address takes CAP_SYS_RAWIO, to set and to see")
 def test_address_is_told_to_those_who_have_rawio(link: Genl) -> None:
     raw.create(link)
 
@@ -383,6 +401,7 @@ def test_address_is_told_to_those_who_have_rawio(link: Genl) -> None:
     assert phys_of(link.dump()[0]) is None
 
 
+@pytest.mark.promise("raw memory: The address takes CAP_SYS_RAWIO, to set and to see")
 def test_address_is_in_no_event(link: Genl) -> None:
     with rtshm.Control() as control, control.watch(timeout=PATIENCE) as events:
         control.create(raw.NAME, phys=ADDRESS, keep=True)

@@ -32,6 +32,7 @@ DEVICES = Path("/dev/rtshm")
 CPU1 = Path("/sys/devices/system/cpu/cpu1/online")
 
 
+@pytest.mark.promise("regions: The node exists, with its mode and owner, when create returns")
 def test_node_has_its_mode_and_owner_when_it_appears_and_can_be_used_at_once(
     control: Control,
 ) -> None:
@@ -47,6 +48,7 @@ def test_node_has_its_mode_and_owner_when_it_appears_and_can_be_used_at_once(
         assert not (DEVICES / "a").exists()
 
 
+@pytest.mark.promise("install: The udev event tells whether access is the default")
 @pytest.mark.qemu
 @pytest.mark.needs("raw")
 def test_event_tells_whether_access_is_the_default(control: Control) -> None:
@@ -66,6 +68,7 @@ def test_event_tells_whether_access_is_the_default(control: Control) -> None:
             assert ("RTSHM_ACCESS=default" in event) == (name == "plain")
 
 
+@pytest.mark.promise("regions: Regions share nothing")
 def test_regions_share_nothing(control: Control) -> None:
     for name in ("a", "b"):
         control.create(name, size=2 * PAGE)
@@ -76,6 +79,9 @@ def test_regions_share_nothing(control: Control) -> None:
         assert (a.size, b.size, default.size) == (2 * PAGE, 2 * PAGE, PAGE)
 
 
+@pytest.mark.promise(
+    "regions: A region in use can be deleted: its users keep the memory, its name is free"
+)
 def test_deleted_region_stays_with_its_users_until_they_are_gone(control: Control) -> None:
     control.create("a", size=2 * PAGE)
     with rtshm.open("a") as old:
@@ -98,6 +104,9 @@ def test_deleted_region_stays_with_its_users_until_they_are_gone(control: Contro
     module.unload()
 
 
+@pytest.mark.promise(
+    "regions: A region in use can be deleted: its users keep the memory, its name is free"
+)
 def test_deleted_region_is_not_opened_again(control: Control) -> None:
     """Nor by the file of one who has it open, whose inode still knows the device."""
     control.create("a")
@@ -127,6 +136,7 @@ def test_node_made_by_hand_leads_to_no_other_region(control: Control, tmp_path: 
     os.close(fd)
 
 
+@pytest.mark.promise("memory: Processes share over a fork and close in any order")
 def test_users_are_open_files_and_a_mapping_holds_its_file(control: Control) -> None:
     def users() -> int:
         return control.get("default").users
@@ -143,6 +153,9 @@ def test_users_are_open_files_and_a_mapping_holds_its_file(control: Control) -> 
     assert users() == 0
 
 
+@pytest.mark.promise(
+    "regions: A region in use can be deleted: its users keep the memory, its name is free"
+)
 def test_delete_hangs_up_on_who_waits(control: Control) -> None:
     control.create("a", period=HOUR_NS)
     first.tick("a")
@@ -156,6 +169,7 @@ def test_delete_hangs_up_on_who_waits(control: Control) -> None:
         assert gone == [(region.fileno(), select.POLLHUP | select.POLLERR)]
 
 
+@pytest.mark.promise("regions: A delete hangs up on those who wait")
 def test_delete_is_seen_by_select_and_by_every_exclusive_waiter(control: Control) -> None:
     control.create("a", period=HOUR_NS)
     first.tick("a")
@@ -206,6 +220,9 @@ def test_default_may_be_deleted_like_any_other(control: Control) -> None:
     assert control.get("default").id == 2
 
 
+@pytest.mark.promise(
+    "log: print=changes prints each change once, and the last one even if lines were withheld"
+)
 def test_changes_are_printed_once_each(control: Control, log: KernelLog) -> None:
     control.create("a", period=10_000_000, print=PrintMode.CHANGES)
     lines = log.lines(LIFETIME)
@@ -226,6 +243,9 @@ def test_changes_are_printed_once_each(control: Control, log: KernelLog) -> None
     assert [line.text for line in log.lines(0)] == []
 
 
+@pytest.mark.promise(
+    "log: print=changes prints each change once, and the last one even if lines were withheld"
+)
 def test_last_change_is_printed_however_many_are_withheld(control: Control, log: KernelLog) -> None:
     control.create("a", period=1_000_000, print=PrintMode.CHANGES)
     with rtshm.open("a") as region:
@@ -275,6 +295,7 @@ def test_counters_agree_with_one_another_and_with_the_trace(control: Control) ->
     assert list(counters.lateness_histogram) == bins
 
 
+@pytest.mark.promise("ticks: Each period of each region is a tick or is counted as missed")
 def test_100_regions_at_1_khz_lose_no_period(control: Control) -> None:
     """For each: ticks + missed is what has gone by of its grid, within one period."""
     period_ns = 1_000_000
@@ -304,6 +325,9 @@ def test_100_regions_at_1_khz_lose_no_period(control: Control) -> None:
 
 # KASAN keeps back what was freed, and kmemleak has memory of its own: they look for the same
 # in other ways.
+@pytest.mark.promise(
+    "robustness: Regions that come and go leave neither memory nor lines in the log"
+)
 @pytest.mark.once
 @pytest.mark.stock
 def test_regions_in_turn_leave_memory_and_log_as_they_were(control: Control) -> None:
@@ -347,6 +371,7 @@ def parts(link: Genl, between: tuple[int, bytes] | None = None) -> list[genl.Mes
     return found
 
 
+@pytest.mark.promise("regions: A dump reports that the list changed under it")
 @pytest.mark.parametrize("change", ["nothing", "new", "del", "set"])
 def test_dump_says_when_the_list_changed_under_it(
     control: Control, many: list[str], change: str
@@ -379,6 +404,7 @@ def churn(name: str) -> None:
                     assert refusal.errno == (errno.EEXIST if command == NEW else errno.ENOENT)
 
 
+@pytest.mark.promise("regions: A dump has each region once")
 def test_dump_under_churn_has_every_region_once(control: Control, many: list[str]) -> None:
     with killed(lambda: churn("churn")), Genl() as link:
         for _ in range(25):
@@ -389,6 +415,7 @@ def test_dump_under_churn_has_every_region_once(control: Control, many: list[str
 
 
 # tests/stress has more of this, and of the one after it, in C.
+@pytest.mark.promise("robustness: Creating, changing and deleting race with ticks and opens")
 @pytest.mark.once
 @pytest.mark.stock
 def test_open_races_with_create_and_delete(control: Control) -> None:
@@ -414,6 +441,7 @@ def test_open_races_with_create_and_delete(control: Control) -> None:
     assert control.get("a").users == 0
 
 
+@pytest.mark.promise("robustness: The module can be unloaded while requests are in flight")
 @pytest.mark.once
 @pytest.mark.stock
 def test_unload_while_requests_are_in_flight(control: Control, tmp_path: Path) -> None:
@@ -453,6 +481,9 @@ def unloaded() -> bool:
     return not module.is_loaded()
 
 
+@pytest.mark.promise(
+    "ticks: A timer runs on the CPU that was asked for, and on another one while that is offline"
+)
 @pytest.mark.needs("cpus")
 def test_timer_runs_on_the_cpu_that_was_asked_for(control: Control) -> None:
     for cpu in (0, 1):
@@ -468,6 +499,9 @@ def cpus_of_ticks(name: str) -> set[int]:
         return {tick.cpu for tick in ftrace.at_least(50)}
 
 
+@pytest.mark.promise(
+    "ticks: A timer runs on the CPU that was asked for, and on another one while that is offline"
+)
 @pytest.mark.qemu
 @pytest.mark.needs("hotplug")
 def test_timer_leaves_its_cpu_while_that_is_offline(control: Control) -> None:

@@ -65,6 +65,7 @@ def test_node_is_there_for_as_long_as_something_is_recorded(control: Control) ->
     assert not NODE.exists()
 
 
+@pytest.mark.promise("history: Each tick is a sample, on the grid of the period")
 def test_samples_are_the_ticks_one_after_another(reader: int) -> None:
     samples: list[Sample] = []
     while len(samples) < 300:
@@ -72,6 +73,7 @@ def test_samples_are_the_ticks_one_after_another(reader: int) -> None:
     check_order(samples, MS)
 
 
+@pytest.mark.promise("history: A sample has the bytes and the word as its tick saw them")
 def test_sample_has_the_bytes_that_its_tick_saw(
     control: Control, opened: Callable[..., int]
 ) -> None:
@@ -115,6 +117,7 @@ def test_reader_begins_with_the_next_sample_or_the_oldest_kept(
         assert refused.value.errno == errno.EINVAL
 
 
+@pytest.mark.promise("history: Lost samples are exactly the gaps in the tick numbers")
 @pytest.mark.parametrize("depth", [1, 2, 3, 7, 64])
 def test_slow_reader_gets_the_oldest_kept_and_sees_what_it_lost(
     control: Control, depth: int, opened: Callable[..., int]
@@ -137,6 +140,7 @@ def test_slow_reader_gets_the_oldest_kept_and_sees_what_it_lost(
     assert lost > 0 or depth == 64
 
 
+@pytest.mark.promise("history: Samples are whole, whatever the length of the read")
 def test_reads_of_odd_lengths_give_whole_samples(reader: int) -> None:
     for length in (1, STRIDE - 1):
         with pytest.raises(OSError) as refused:
@@ -149,6 +153,7 @@ def test_reads_of_odd_lengths_give_whole_samples(reader: int) -> None:
     assert len(split(os.read(reader, 3 * STRIDE - 1))) == 2
 
 
+@pytest.mark.promise("history: Samples are whole, whatever the length of the read")
 def test_sample_that_did_not_arrive_whole_comes_again(control: Control, reader: int) -> None:
     first.tick("a", 3)
     rest(control)
@@ -180,6 +185,7 @@ def test_read_waits_and_poll_wakes(control: Control, opened: Callable[..., int])
     assert ticks == list(range(ticks[0], ticks[0] + len(ticks)))
 
 
+@pytest.mark.promise("history: A watermark wakes a reader by count or by time")
 def test_watermark_counts_samples(reader: int) -> None:
     set_watermark(reader, 40)
     poll = select.poll()
@@ -195,6 +201,7 @@ def test_watermark_counts_samples(reader: int) -> None:
     assert len(read(reader, most=3)) == 3
 
 
+@pytest.mark.promise("history: A watermark wakes a reader by count or by time")
 def test_watermark_has_a_time(control: Control, opened: Callable[..., int]) -> None:
     control.create("a", period=20 * MS, record_depth=1000)
     fd = opened()
@@ -227,6 +234,7 @@ def test_other_ioctls_are_refused(reader: int) -> None:
     assert refused.value.errno == errno.ENOTTY
 
 
+@pytest.mark.promise("history: The samples cannot be mapped or written")
 def test_writing_and_mapping_are_refused(reader: int, opened: Callable[..., int]) -> None:
     fd = opened(os.O_RDWR)
     with pytest.raises(OSError) as refused:
@@ -237,6 +245,9 @@ def test_writing_and_mapping_are_refused(reader: int, opened: Callable[..., int]
     assert refused.value.errno == errno.ENODEV
 
 
+@pytest.mark.promise(
+    "history: The depth can change under readers, which read what is left and then the end"
+)
 def test_reader_of_another_depth_gets_what_is_left_and_then_the_end(
     control: Control, opened: Callable[..., int]
 ) -> None:
@@ -258,6 +269,9 @@ def test_reader_of_another_depth_gets_what_is_left_and_then_the_end(
     assert read(opened())[0].tick > ticks
 
 
+@pytest.mark.promise(
+    "history: The depth can change under readers, which read what is left and then the end"
+)
 def test_another_depth_wakes_who_waits(control: Control, opened: Callable[..., int]) -> None:
     control.create("a", period=HOUR_NS, record_depth=10)
     first.tick("a")
@@ -275,6 +289,9 @@ def test_another_depth_wakes_who_waits(control: Control, opened: Callable[..., i
     assert got == [b""]
 
 
+@pytest.mark.promise(
+    "history: The depth can change under readers, which read what is left and then the end"
+)
 def test_memory_of_another_depth_counts_until_its_last_reader_is_gone(load: Load) -> None:
     load(print=0, bytes_max=16 * PAGE)
     with Control() as control:
@@ -288,6 +305,7 @@ def test_memory_of_another_depth_counts_until_its_last_reader_is_gone(load: Load
         control.create("b", size=8 * PAGE)
 
 
+@pytest.mark.promise("history: After a delete readers get the last samples, then the end")
 def test_deleted_region_gives_its_last_samples_and_then_the_end(
     control: Control, opened: Callable[..., int]
 ) -> None:
@@ -310,6 +328,7 @@ def test_deleted_region_gives_its_last_samples_and_then_the_end(
         module.unload()
 
 
+@pytest.mark.promise("history: After a delete readers get the last samples, then the end")
 def test_delete_ends_the_waiting_of_readers_and_pollers(
     control: Control, opened: Callable[..., int]
 ) -> None:
@@ -346,6 +365,7 @@ def test_signal_interrupts_a_read_that_waits(control: Control, opened: Callable[
         signal.signal(signal.SIGALRM, before)
 
 
+@pytest.mark.promise("limits: Samples count towards the limit of all bytes")
 def test_samples_count_for_the_limit_of_all_bytes(load: Load) -> None:
     load(print=0, bytes_max=16 * PAGE)
     with Control() as control:
@@ -363,6 +383,7 @@ def test_samples_count_for_the_limit_of_all_bytes(load: Load) -> None:
         control.set("a", record_depth=13 * PAGE // STRIDE)
 
 
+@pytest.mark.promise("history: Lost samples are exactly the gaps in the tick numbers")
 def test_eight_readers_at_1_khz_lose_nothing(control: Control, opened: Callable[..., int]) -> None:
     control.create("a", period=MS, record_depth=10_000, record_bytes=24)
     fds = [opened() for _ in range(8)]

@@ -63,6 +63,7 @@ class Reader:
 
 # Readers that come at each position come by the clock: this is about the ticks that come
 # meanwhile. tests/host/test_arithmetic.py has all depths, positions and lags.
+@pytest.mark.promise("history: Lost samples are exactly the gaps in the tick numbers")
 @pytest.mark.once
 @pytest.mark.stock
 @pytest.mark.parametrize(("depth", "record_bytes"), [(1, 8), (3, 40)])
@@ -168,6 +169,7 @@ def plain(control: Control) -> Iterator[Samples]:
         yield samples
 
 
+@pytest.mark.promise("history: A sample never has half of a write()")
 def test_sample_never_has_half_a_write(control: Control, tear: Path, plain: Samples) -> None:
     with hostile(tear, "write", "a", FIELDS):
         changed, torn = records(control, plain, 1000)
@@ -176,6 +178,7 @@ def test_sample_never_has_half_a_write(control: Control, tear: Path, plain: Samp
     assert torn == 0
 
 
+@pytest.mark.promise("history: A sample never has half of a write()")
 @pytest.mark.once
 def test_sample_has_half_of_plain_stores(control: Control, tear: Path, plain: Samples) -> None:
     """That the test above can fail."""
@@ -189,6 +192,7 @@ def test_sample_has_half_of_plain_stores(control: Control, tear: Path, plain: Sa
 
 
 # Kernels with debugging are built without kprobes.
+@pytest.mark.promise("history: A tick wakes nobody in vain, and a reader once per watermark")
 @pytest.mark.stock
 @pytest.mark.needs("kprobes")
 def test_tick_wakes_nobody_where_nobody_waits(control: Control) -> None:
@@ -204,6 +208,7 @@ def test_tick_wakes_nobody_where_nobody_waits(control: Control) -> None:
             assert reports() == 0
 
 
+@pytest.mark.promise("history: A tick wakes nobody in vain, and a reader once per watermark")
 @pytest.mark.stock
 @pytest.mark.needs("kprobes")
 def test_reader_is_woken_once_for_as_many_ticks_as_it_asked_for(control: Control) -> None:
@@ -236,6 +241,7 @@ def switches(pid: int) -> int:
     return int(line.split()[1])
 
 
+@pytest.mark.promise("history: A tick wakes nobody in vain, and a reader once per watermark")
 def test_reader_that_waits_sleeps_through_the_ticks_before_its_watermark(control: Control) -> None:
     control.create("a", period=MS, record_depth=1000)
 
@@ -255,6 +261,7 @@ def test_reader_that_waits_sleeps_through_the_ticks_before_its_watermark(control
     assert 1 <= after - before <= ticks // 100 + 1
 
 
+@pytest.mark.promise("history: Readers never block each other")
 def test_wake_up_reaches_each_exclusive_poller_whose_watermark_it_is(
     control: Control, opened: Callable[..., int]
 ) -> None:
@@ -279,6 +286,7 @@ def test_wake_up_reaches_each_exclusive_poller_whose_watermark_it_is(
     assert not waiting.is_alive()
 
 
+@pytest.mark.promise("history: Readers never block each other")
 def test_poll_does_not_wait_for_a_read_of_the_same_file(control: Control) -> None:
     control.create("a", period=HOUR_NS, record_depth=10)
     fd = os.open(NODE, os.O_RDONLY)
@@ -306,6 +314,7 @@ def test_poll_does_not_wait_for_a_read_of_the_same_file(control: Control) -> Non
 # Ends.
 
 
+@pytest.mark.promise("history: A waiting reader can be killed, interrupted or closed")
 def test_reader_is_killed_while_it_waits(control: Control) -> None:
     control.create("a", period=HOUR_NS, record_depth=10)
 
@@ -319,6 +328,7 @@ def test_reader_is_killed_while_it_waits(control: Control) -> None:
     control.set("a", record_depth=5)
 
 
+@pytest.mark.promise("history: A waiting reader can be killed, interrupted or closed")
 def test_read_that_waits_goes_on_where_its_descriptor_is_closed(control: Control) -> None:
     """It has the samples open until its end, which is that of the region here."""
     control.create("a", period=HOUR_NS, record_depth=10)
@@ -335,6 +345,7 @@ def test_read_that_waits_goes_on_where_its_descriptor_is_closed(control: Control
     assert got == [b""]
 
 
+@pytest.mark.promise("history: A waiting reader can be killed, interrupted or closed")
 def test_signal_leaves_what_was_not_read(control: Control) -> None:
     """Who waits for a watermark and is interrupted gets all samples afterwards."""
     control.create("a", period=10 * MS, record_depth=1000)

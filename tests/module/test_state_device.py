@@ -92,10 +92,14 @@ def test_unprivileged_user_is_refused(load: Load) -> None:
 # --- as a file ----------------------------------------------------------------------------
 
 
+@pytest.mark.promise("memory: A new region is zero")
 def test_new_region_is_zero(fd: int) -> None:
     assert os.pread(fd, SIZE + 1, 0) == bytes(SIZE)
 
 
+@pytest.mark.promise(
+    "memory: Read and write work at any offset and length, and are whole up to a page"
+)
 def test_what_is_written_is_read_at_any_offset_and_length(fd: int) -> None:
     model = bytearray(SIZE)
     pattern = bytes(range(1, 252))
@@ -136,6 +140,9 @@ def test_seek_stays_within_the_region(fd: int) -> None:
         assert refused.value.errno == errno.EINVAL
 
 
+@pytest.mark.promise(
+    "robustness: Faulting user memory is EFAULT, and an incomplete sample comes again"
+)
 def test_write_from_bad_memory_is_efault_and_changes_nothing(fd: int) -> None:
     os.pwrite(fd, b"\xaa" * PAGE, 8)
     with libc.mapped(-1, 2 * PAGE, flags=PRIVATE | mmap.MAP_ANONYMOUS) as address:
@@ -148,6 +155,9 @@ def test_write_from_bad_memory_is_efault_and_changes_nothing(fd: int) -> None:
     assert os.pread(fd, PAGE, 8) == b"\xaa" * PAGE
 
 
+@pytest.mark.promise(
+    "robustness: Faulting user memory is EFAULT, and an incomplete sample comes again"
+)
 def test_read_into_bad_memory_is_efault(fd: int) -> None:
     with pytest.raises(OSError) as refused:
         libc.pread(fd, 8, 100, 0)
@@ -200,6 +210,9 @@ def torn(
             yield page.count(page[0]) != PAGE
 
 
+@pytest.mark.promise(
+    "memory: Read and write work at any offset and length, and are whole up to a page"
+)
 def test_read_of_a_page_sees_no_part_of_a_write_of_a_page(fd: int) -> None:
     def write(byte: bytes) -> None:
         os.pwrite(fd, byte * PAGE, PAGE // 2)
@@ -297,6 +310,9 @@ REFUSED = [
 ]
 
 
+@pytest.mark.promise(
+    "memory: A mapping is inside the region, never executable, and as its descriptor allows"
+)
 def test_mapping_is_refused(device: Path) -> None:
     for mode, length, prot, flags, offset, code in REFUSED:
         fd = os.open(device, mode)
@@ -306,6 +322,9 @@ def test_mapping_is_refused(device: Path) -> None:
         os.close(fd)
 
 
+@pytest.mark.promise(
+    "memory: A mapping is inside the region, never executable, and as its descriptor allows"
+)
 def test_every_page_range_inside_maps_and_none_beyond(fd: int) -> None:
     for offset in range(PAGES + 2):
         for pages in range(1, PAGES + 3):
@@ -319,6 +338,9 @@ def test_every_page_range_inside_maps_and_none_beyond(fd: int) -> None:
                 assert error.errno == errno.EINVAL
 
 
+@pytest.mark.promise(
+    "memory: A mapping is inside the region, never executable, and as its descriptor allows"
+)
 def test_map_of_a_reader_cannot_be_made_writable_or_executable(device: Path) -> None:
     fd = os.open(device, os.O_RDONLY)
     with libc.mapped(fd, PAGE, READ) as address:
@@ -335,6 +357,9 @@ def test_map_of_a_reader_cannot_be_made_writable_or_executable(device: Path) -> 
     os.close(fd)
 
 
+@pytest.mark.promise(
+    "memory: A mapping is inside the region, never executable, and as its descriptor allows"
+)
 def test_writing_map_cannot_be_made_executable(fd: int) -> None:
     with libc.mapped(fd) as address:
         with pytest.raises(OSError) as refused:
@@ -342,6 +367,9 @@ def test_writing_map_cannot_be_made_executable(fd: int) -> None:
         assert refused.value.errno == errno.EACCES
 
 
+@pytest.mark.promise(
+    "memory: A mapping is inside the region, never executable, and as its descriptor allows"
+)
 def test_mapping_does_not_grow(fd: int) -> None:
     with libc.mapped(fd) as address:
         with pytest.raises(OSError) as refused:
@@ -349,6 +377,9 @@ def test_mapping_does_not_grow(fd: int) -> None:
         assert refused.value.errno == errno.EFAULT
 
 
+@pytest.mark.promise(
+    "memory: A mapping is inside the region, never executable, and as its descriptor allows"
+)
 def test_mapping_survives_madvise_and_mlock(fd: int, memory: str) -> None:
     with libc.mapped(fd) as address:
         ctypes.memset(address, 0x55, PAGE)
@@ -363,6 +394,9 @@ def test_mapping_survives_madvise_and_mlock(fd: int, memory: str) -> None:
         libc.mlock(address)
 
 
+@pytest.mark.promise(
+    "memory: A mapping is inside the region, never executable, and as its descriptor allows"
+)
 def test_mapping_stays_out_of_core_dumps_and_does_not_expand(fd: int) -> None:
     with libc.mapped(fd) as address, open("/proc/self/smaps") as smaps:
         entry = smaps.read().partition(f"{address:x}-")[2]

@@ -62,6 +62,7 @@ def control(load: Load) -> Iterator[rtshm.Control]:
         module.remove("rtshm_probe")
 
 
+@pytest.mark.promise("tasks: Tasks run in the order added, and the sample has what they stored")
 def test_tasks_run_in_the_order_added_and_the_sample_has_what_they_store(
     control: rtshm.Control,
 ) -> None:
@@ -80,6 +81,7 @@ def test_tasks_run_in_the_order_added_and_the_sample_has_what_they_store(
     assert [task.name for task in control.get("r").tasks] == ["probe3", "probe2"]
 
 
+@pytest.mark.promise("tasks: A task that cannot be added is refused with the errno of its cause")
 def test_what_must_not_be_added_is_refused(control: rtshm.Control) -> None:
     run("add 0 r")
     assert_refused(errno.EBUSY, "add 0 r")
@@ -126,6 +128,7 @@ def test_region_with_all_there_may_be_of_it_is_told_whole(load: Load) -> None:
     module.remove("rtshm_probe")
 
 
+@pytest.mark.promise("tasks: After rtshm_task_remove() returns, the task never runs again")
 def test_removed_task_runs_no_more(control: rtshm.Control) -> None:
     run("add 0 r")
     wait_until(lambda: number("ran") > 0, "a run of the task")
@@ -141,6 +144,9 @@ def test_removed_task_runs_no_more(control: rtshm.Control) -> None:
     wait_until(lambda: number("ran") > ran, "a run of the task that was added again")
 
 
+@pytest.mark.promise(
+    "tasks: Deleting a region calls gone() of its tasks and does not wait for their modules"
+)
 def test_deleting_the_region_tells_its_tasks_which_may_be_added_again(
     control: rtshm.Control,
 ) -> None:
@@ -157,6 +163,7 @@ def test_deleting_the_region_tells_its_tasks_which_may_be_added_again(
     wait_until(lambda: number("ran") > ran, "a run of the task in another region")
 
 
+@pytest.mark.promise("tasks: rtshm.ko cannot be unloaded under a task")
 def test_neither_module_goes_while_it_is_needed(control: rtshm.Control) -> None:
     run("add 0 r")
     with pytest.raises(BlockingIOError):
@@ -166,6 +173,7 @@ def test_neither_module_goes_while_it_is_needed(control: rtshm.Control) -> None:
     control.delete("r")
 
 
+@pytest.mark.promise("tasks: A task that exceeds its budget is counted, and stopped if asked")
 def test_long_task_overruns_its_budget_and_is_stopped_when_asked(
     control: rtshm.Control, log: KernelLog
 ) -> None:
@@ -210,6 +218,7 @@ def test_reset_counters_are_those_of_tasks_too(control: rtshm.Control) -> None:
     assert control.set("r", reset_counters=True).tasks == (reset,)
 
 
+@pytest.mark.promise("tasks: A task and write() see each other whole")
 def test_task_and_write_see_each_other_whole(control: rtshm.Control) -> None:
     control.set("r", period=100_000)
     run("add 8 r")
@@ -226,6 +235,7 @@ def test_task_and_write_see_each_other_whole(control: rtshm.Control) -> None:
         assert region.read()["torn"] == 0
 
 
+@pytest.mark.promise("tasks: A task and write() see each other whole")
 def test_task_sees_half_of_plain_stores(control: rtshm.Control) -> None:
     """The control: what is stored word by word, the same task sees torn."""
     control.set("r", period=100_000)
@@ -240,6 +250,7 @@ def test_task_sees_half_of_plain_stores(control: rtshm.Control) -> None:
                     words[index] = value
 
 
+@pytest.mark.promise("tasks: After rtshm_task_remove() returns, the task never runs again")
 def test_adding_and_removing_at_10_khz(control: rtshm.Control) -> None:
     """Two threads of the kernel, a task each, 5,000 times: none runs after its removal."""
     control.set("r", period=100_000)

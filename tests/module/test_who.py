@@ -132,6 +132,9 @@ def got(link: Genl, **values: int | str) -> dict[str, Any]:
 # A region of one's own.
 
 
+@pytest.mark.promise(
+    "access: A member of the group creates and changes regions of their own, and no others"
+)
 def test_member_makes_changes_and_deletes_regions_of_their_own(delegated: Load) -> None:
     delegated()
 
@@ -170,6 +173,9 @@ def test_udev_is_not_told_to_widen_the_access_of_a_members_region(delegated: Loa
     assert "RTSHM_ACCESS=default" in event["b"]
 
 
+@pytest.mark.promise(
+    "access: A member of the group creates and changes regions of their own, and no others"
+)
 def test_member_touches_nobody_elses_region(delegated: Load) -> None:
     delegated()
     assert asks(USER, NEW, name="a") == DONE
@@ -185,6 +191,9 @@ def test_member_touches_nobody_elses_region(delegated: Load) -> None:
         link.ask(DEL, attrs(name="a"))
 
 
+@pytest.mark.promise(
+    "access: A member of the group creates and changes regions of their own, and no others"
+)
 def test_user_outside_the_group_is_refused(delegated: Load) -> None:
     delegated()
     assert asks(USER, NEW, name="a") == DONE
@@ -197,6 +206,9 @@ def test_user_outside_the_group_is_refused(delegated: Load) -> None:
     assert names() == ["default", "a"]
 
 
+@pytest.mark.promise(
+    "access: A member of the group creates and changes regions of their own, and no others"
+)
 def test_nothing_is_delegated_unless_the_administrator_does_it(load: Load) -> None:
     load(print=0)
     for groups in ((GROUP,), (0,), (2**32 - 2,)):
@@ -222,6 +234,9 @@ def test_member_in_a_user_namespace_is_none(delegated: Load, place: str) -> None
 # Capabilities.
 
 
+@pytest.mark.promise(
+    "access: Changing a region takes CAP_SYS_RESOURCE, of opener and sender of the socket"
+)
 def test_cap_sys_resource_suffices(load: Load) -> None:
     load(print=0)
 
@@ -286,6 +301,7 @@ BEYOND: dict[str, tuple[dict[str, int], str]] = {
 }
 
 
+@pytest.mark.promise("access: Each kind of user may do exactly what the documents say")
 @pytest.mark.parametrize("what", BEYOND)
 def test_member_is_refused_what_no_quota_bounds(delegated: Load, what: str) -> None:
     delegated()
@@ -330,6 +346,7 @@ def over(attribute: str, amount: int, used: int, parameter: str, limit: int) -> 
     return errno.EDQUOT, text
 
 
+@pytest.mark.promise("access: A quota holds to the last byte, and is free again when memory is")
 def test_quota_of_regions(delegated: Load) -> None:
     delegated(group_regions=2)
     refused = over("name", 1, 2, "group_regions", 2)
@@ -346,6 +363,7 @@ def test_quota_of_regions(delegated: Load) -> None:
     assert asks(USER, NEW, name="a") == refused
 
 
+@pytest.mark.promise("access: A quota holds to the last byte, and is free again when memory is")
 def test_quota_counts_a_deleted_region_until_its_last_user_is_gone(delegated: Load) -> None:
     delegated(group_regions=1, group_bytes=2 * PAGE)
     assert asks(USER, NEW, name="a", size=2 * PAGE) == DONE
@@ -370,6 +388,7 @@ def test_refused_region_leaves_the_quota_as_it_was(delegated: Load) -> None:
     assert asks(USER, NEW, name="a", size=PAGE, period_ns=SECOND_NS) == DONE
 
 
+@pytest.mark.promise("access: A quota holds to the last byte, and is free again when memory is")
 def test_quota_of_bytes(delegated: Load) -> None:
     delegated(group_bytes=4 * PAGE)
     assert asks(USER, NEW, name="a", size=3 * PAGE) == DONE
@@ -382,6 +401,7 @@ def test_quota_of_bytes(delegated: Load) -> None:
     assert asks(USER, NEW, name="c", size=3 * PAGE) == DONE
 
 
+@pytest.mark.promise("access: A quota holds to the last byte, and is free again when memory is")
 def test_quota_of_bytes_counts_samples(delegated: Load) -> None:
     samples = 2 * PAGE // SAMPLE_BYTES
     beyond = (samples + 1) * SAMPLE_BYTES
@@ -405,6 +425,7 @@ def test_quota_of_bytes_counts_samples(delegated: Load) -> None:
     assert asks(USER, SET, name="a", record_depth=samples) == DONE
 
 
+@pytest.mark.promise("access: A quota holds to the last byte, and is free again when memory is")
 def test_quota_of_ticks(delegated: Load) -> None:
     delegated(group_ticks_hz=10)
     assert asks(USER, NEW, name="a", period_ns=SECOND_NS // 8) == DONE
@@ -442,6 +463,7 @@ def test_limits_of_all_regions_are_a_members_too(load: Load) -> None:
     assert asks(USER, NEW, name="b")[0] == errno.ENOSPC
 
 
+@pytest.mark.promise("access: A quota holds to the last byte, and is free again when memory is")
 @pytest.mark.parametrize("quota", ["group_regions", "group_bytes", "group_ticks_hz"])
 def test_twenty_threads_race_for_the_last_place(delegated: Load, quota: str) -> None:
     places, threads, rounds = 3, 20, 10
@@ -484,6 +506,7 @@ def test_twenty_threads_race_for_the_last_place(delegated: Load, quota: str) -> 
 # Sockets that change hands: opened by one, used by another.
 
 
+@pytest.mark.promise("access: A socket that changes hands passes on no rights")
 def test_socket_of_another_user_is_no_way_to_their_rights(delegated: Load) -> None:
     delegated()
     assert asks(USER, NEW, name="own") == DONE
@@ -566,6 +589,9 @@ def shown(uid: int, name: str, groups: Sequence[int] = ()) -> set[str]:
     return found
 
 
+@pytest.mark.promise(
+    "access: Layout, counters and tasks are sent only to those who may read the region"
+)
 def test_layout_and_counters_are_told_to_creator_and_root_only(delegated: Load) -> None:
     delegated()
     assert asks(USER, NEW, name="a", layout="secret:f64") == DONE
@@ -577,6 +603,9 @@ def test_layout_and_counters_are_told_to_creator_and_root_only(delegated: Load) 
     assert shown(USER, "default", (GROUP,)) == public - {"creator"}
 
 
+@pytest.mark.promise(
+    "access: Layout, counters and tasks are sent only to those who may read the region"
+)
 def test_who_may_read_the_node_is_told_for_its_descriptor(delegated: Load) -> None:
     delegated()
     assert asks(USER, NEW, name="a", layout="secret:f64", mode=0o606) == DONE
@@ -627,6 +656,7 @@ def test_who_may_read_the_node_is_told_for_its_descriptor(delegated: Load) -> No
     assert in_child(as_outsider) is False
 
 
+@pytest.mark.promise("access: A socket that changes hands passes on no rights")
 def test_socket_of_another_user_is_no_way_to_what_they_are_told(delegated: Load) -> None:
     delegated()
     assert asks(USER, NEW, name="a", mode=0o604) == DONE
@@ -654,6 +684,7 @@ def test_socket_of_another_user_is_no_way_to_what_they_are_told(delegated: Load)
     assert not told(USER, OTHER, with_fd=True)
 
 
+@pytest.mark.promise("access: A socket that changes hands passes on no rights")
 def test_rest_of_a_dump_is_told_to_who_reads_it(delegated: Load) -> None:
     delegated()
     with Genl() as link:
@@ -678,6 +709,9 @@ def test_rest_of_a_dump_is_told_to_who_reads_it(delegated: Load) -> None:
     assert not told[-1]
 
 
+@pytest.mark.promise(
+    "access: Layout, counters and tasks are sent only to those who may read the region"
+)
 def test_notifications_are_as_for_everybody_but_for_the_group_details(delegated: Load) -> None:
     delegated()
 
@@ -705,6 +739,7 @@ def test_notifications_are_as_for_everybody_but_for_the_group_details(delegated:
 # Dumps that nobody reads.
 
 
+@pytest.mark.promise("robustness: The module can be unloaded while requests are in flight")
 def test_unread_dump_of_few_regions_does_not_keep_the_module(load: Load) -> None:
     load(print=0)
     with Genl() as link:
@@ -713,6 +748,7 @@ def test_unread_dump_of_few_regions_does_not_keep_the_module(load: Load) -> None
         assert genl.name_of(link.receive()[0]) == "default"
 
 
+@pytest.mark.promise("robustness: The module can be unloaded while requests are in flight")
 def test_unread_dump_of_many_regions_keeps_the_module_until_its_socket_closes(
     load: Load,
 ) -> None:

@@ -19,6 +19,7 @@ SLABS, PAGES, COPIES = range(3)
 HOUR_NS = 3_600_000_000_000
 
 
+@pytest.mark.promise("robustness: Loading fails whole wherever an allocation fails")
 @pytest.mark.figures("faults")
 def test_load_and_unload_with_every_allocation_failing(stress: Stress, count: Count) -> None:
     before = module.traces()
@@ -29,6 +30,7 @@ def test_load_and_unload_with_every_allocation_failing(stress: Stress, count: Co
     count("load-unload-cycles", done["points"])
 
 
+@pytest.mark.promise("robustness: Each operation fails whole wherever an allocation fails")
 @pytest.mark.figures("faults")
 def test_every_operation_with_every_allocation_failing(
     stress: Stress, figures: list[int], load: Load, count: Count
@@ -47,6 +49,9 @@ def test_every_operation_with_every_allocation_failing(
     count("fault-points", done)
 
 
+@pytest.mark.promise(
+    "robustness: Faulting user memory is EFAULT, and an incomplete sample comes again"
+)
 @pytest.mark.figures("copy-faults")
 def test_every_operation_with_every_copy_failing(
     stress: Stress, figures: list[int], load: Load, count: Count

@@ -26,6 +26,7 @@ def test_kernel_is_the_one_that_was_promised() -> None:
     assert table.kind() == table.promised()
 
 
+@pytest.mark.promise("robustness: Loading and unloading leave nothing behind")
 @pytest.mark.figures("cycles")
 def test_load_and_unload(stress: Stress, figures: list[int], count: Count) -> None:
     (cycles,) = figures
@@ -33,6 +34,7 @@ def test_load_and_unload(stress: Stress, figures: list[int], count: Count) -> No
     count("load-unload-cycles", cycles)
 
 
+@pytest.mark.promise("robustness: The module is not unloaded under an open file or a mapping")
 @pytest.mark.figures("held")
 def test_file_mapping_reader_and_poller_each_keep_the_module(
     stress: Stress, figures: list[int], count: Count
@@ -42,6 +44,7 @@ def test_file_mapping_reader_and_poller_each_keep_the_module(
     count("load-unload-cycles", cycles)
 
 
+@pytest.mark.promise("robustness: Unloading races with opening, and one of the two wins")
 @pytest.mark.figures("opened")
 def test_unload_races_with_open(stress: Stress, figures: list[int], count: Count) -> None:
     (tries,) = figures
@@ -50,6 +53,7 @@ def test_unload_races_with_open(stress: Stress, figures: list[int], count: Count
     count("load-unload-cycles", done["cycles"])
 
 
+@pytest.mark.promise("robustness: The module can be unloaded while requests are in flight")
 @pytest.mark.figures("asked", "asked-requests")
 def test_unload_under_requests(stress: Stress, figures: list[int], count: Count) -> None:
     cycles, requests = figures

@@ -16,6 +16,9 @@ def loaded(load: Load) -> None:
     load(print=0, period_ns=3_600_000_000_000)
 
 
+@pytest.mark.promise(
+    "memory: A mapping is inside the region, never executable, and as its descriptor allows"
+)
 @pytest.mark.figures("bounds")
 def test_mmap_says_what_the_model_says(stress: Stress, figures: list[int], count: Count) -> None:
     (cases,) = figures
@@ -27,18 +30,21 @@ def test_mmap_says_what_the_model_says(stress: Stress, figures: list[int], count
     count("mmap-cases", cases)
 
 
+@pytest.mark.promise("history: The samples cannot be mapped or written")
 @pytest.mark.figures("attack")
 def test_mapping_for_reading_is_not_written(stress: Stress, figures: list[int]) -> None:
     (times,) = figures
     assert stress("attack", times) == {"refused": 2 * 4 * times}
 
 
+@pytest.mark.promise("memory: Processes share over a fork and close in any order")
 @pytest.mark.figures("forks")
 def test_trees_of_processes_leave_no_user(stress: Stress, figures: list[int]) -> None:
     (processes,) = figures
     assert stress("forks", processes)["forks"] >= processes
 
 
+@pytest.mark.promise("memory: The memory of killed processes comes back")
 @pytest.mark.figures("mappers", "mappers-rounds")
 def test_killed_mappers_give_everything_back(
     stress: Stress, figures: list[int], count: Count
@@ -49,12 +55,16 @@ def test_killed_mappers_give_everything_back(
     count("writers-killed", done["kills"])
 
 
+@pytest.mark.promise(
+    "regions: A region in use can be deleted: its users keep the memory, its name is free"
+)
 @pytest.mark.figures("deleted", "deleted-stores")
 def test_deleted_region_is_its_mappers_own(stress: Stress, figures: list[int]) -> None:
     deletes, stores = figures
     assert stress("deleted", deletes, stores) == {"deletes": deletes, "stores": deletes * stores}
 
 
+@pytest.mark.promise("memory: A new region is zero")
 @pytest.mark.figures("zeroed")
 def test_new_region_has_nothing_of_anybody(stress: Stress, figures: list[int]) -> None:
     (regions,) = figures

@@ -27,6 +27,7 @@ HOUR_NS = 3_600_000_000_000
 ROOM = {"bytes_max": 2**20, "regions_max": 8}
 
 
+@pytest.mark.promise("robustness: Whatever a request contains, the answer is a known errno")
 @pytest.mark.figures("fuzz")
 def test_fuzzed_requests_are_answered_and_leave_nothing(
     stress: Stress, figures: list[int], load: Load, count: Count
@@ -49,6 +50,7 @@ def test_fuzzed_requests_are_answered_and_leave_nothing(
     count("fuzz-requests", done["requests"])
 
 
+@pytest.mark.promise("log: Bad requests log nothing")
 @pytest.mark.figures("refused")
 def test_refusals_are_not_logged(stress: Stress, figures: list[int], load: Load) -> None:
     (requests,) = figures
@@ -58,6 +60,9 @@ def test_refusals_are_not_logged(stress: Stress, figures: list[int], load: Load)
         assert len(list(everything.lines(0))) <= 20
 
 
+@pytest.mark.promise(
+    "limits: At a limit a request is refused without a warning and without killing a process"
+)
 @pytest.mark.figures("fills")
 def test_limits_are_met_exactly_again_and_again(figures: list[int], load: Load) -> None:
     (fills,) = figures
@@ -80,6 +85,9 @@ def test_limits_are_met_exactly_again_and_again(figures: list[int], load: Load) 
     assert module.meminfo("MemAvailable") > before - 2 * 2**20
 
 
+@pytest.mark.promise(
+    "limits: At a limit a request is refused without a warning and without killing a process"
+)
 @pytest.mark.figures("memcg")
 def test_memory_is_that_of_the_group_of_who_makes_the_region(
     figures: list[int], load: Load

@@ -16,6 +16,7 @@ def loaded(load: Load) -> None:
     load(print=0, period_ns=1_000_000)
 
 
+@pytest.mark.promise("robustness: Creating, changing and deleting race with ticks and opens")
 @pytest.mark.figures("race")
 def test_two_cpus_change_the_same_timers(stress: Stress, figures: list[int], count: Count) -> None:
     (operations,) = figures
@@ -25,6 +26,7 @@ def test_two_cpus_change_the_same_timers(stress: Stress, figures: list[int], cou
     count("timer-operations", operations)
 
 
+@pytest.mark.promise("robustness: A region that ticks can be deleted")
 @pytest.mark.figures("churn", "dumps")
 def test_delete_under_a_running_timer_and_under_dumps(
     stress: Stress, figures: list[int], count: Count
@@ -37,12 +39,14 @@ def test_delete_under_a_running_timer_and_under_dumps(
     count("timer-operations", 2 * done["deletes"])
 
 
+@pytest.mark.promise("regions: A delete hangs up on those who wait")
 @pytest.mark.figures("polled")
 def test_delete_is_told_to_all_pollers(stress: Stress, figures: list[int]) -> None:
     (deletes,) = figures
     assert stress("polled", deletes) == {"deletes": deletes, "told": 3 * deletes}
 
 
+@pytest.mark.promise("limits: All the ticks that the limits allow leave the machine usable")
 @pytest.mark.figures("storm-seconds")
 def test_as_many_timers_as_there_may_be(stress: Stress, figures: list[int]) -> None:
     """At the shortest period: 12 and the default region's are the highest rate of all."""

@@ -39,6 +39,7 @@ def periods(count: int) -> list[int]:
     return [*edges, *(numbers.getrandbits(numbers.randint(1, 64)) for _ in range(count))][:count]
 
 
+@pytest.mark.promise("limits: A value outside its limits is refused with the limit")
 @pytest.mark.figures("floor")
 def test_period_is_within_its_limits_whatever_is_asked_for(figures: list[int], load: Load) -> None:
     (count,) = figures
@@ -59,6 +60,7 @@ def test_period_is_within_its_limits_whatever_is_asked_for(figures: list[int], l
                 assert int.from_bytes(reply[genl.number("period-ns")], "little") == period
 
 
+@pytest.mark.promise("ticks: Each period of each region is a tick or is counted as missed")
 @pytest.mark.figures("ticks")
 def test_every_period_of_eight_timers_is_a_tick_or_is_missed(
     figures: list[int], load: Load
@@ -95,6 +97,9 @@ def test_every_period_of_eight_timers_is_a_tick_or_is_missed(
     assert total >= ticks
 
 
+@pytest.mark.promise(
+    "ticks: A timer runs on the CPU that was asked for, and on another one while that is offline"
+)
 @pytest.mark.figures("hotplug")
 def test_ticks_go_on_while_a_cpu_comes_and_goes(figures: list[int], load: Load) -> None:
     (cycles,) = figures
@@ -120,6 +125,7 @@ def test_ticks_go_on_while_a_cpu_comes_and_goes(figures: list[int], load: Load) 
             CPU1.write_text("1")
 
 
+@pytest.mark.promise("ticks: A tick does nothing that PREEMPT_RT forbids")
 @pytest.mark.figures("nesting-seconds")
 def test_locks_nest_as_they_may_in_an_interrupt_of_preempt_rt(
     figures: list[int], load: Load

@@ -24,6 +24,7 @@ def loaded(load: Load) -> None:
     load(print=0, period_ns=3_600_000_000_000)
 
 
+@pytest.mark.promise("word: A writer killed at any instant leaves a whole word")
 @pytest.mark.figures("kills")
 def test_killed_writers_leave_whole_records(
     stress: Stress, figures: list[int], count: Count
@@ -36,6 +37,7 @@ def test_killed_writers_leave_whole_records(
     count("writers-killed", kills)
 
 
+@pytest.mark.promise("fields: A reader never sees half of a record that write() or update() stored")
 @pytest.mark.figures("records")
 def test_of_many_records_by_write_none_is_torn(tear: Path, figures: list[int]) -> None:
     (records,) = figures
@@ -48,12 +50,14 @@ def test_of_many_records_by_write_none_is_torn(tear: Path, figures: list[int]) -
     assert seen[0].torn == 0
 
 
+@pytest.mark.promise("robustness: A hostile writer harms no other region and stops no tick")
 @pytest.mark.figures("hostile-seconds")
 def test_hostile_writer_harms_nobody_else(stress: Stress, figures: list[int]) -> None:
     (seconds,) = figures
     assert stress("hostile", seconds)["periods"] >= 1000 * seconds
 
 
+@pytest.mark.promise("robustness: A tick reads user memory only by marked accesses")
 @pytest.mark.figures("loss")
 def test_every_tick_is_read_or_seen_as_lost(
     stress: Stress, figures: list[int], count: Count

@@ -21,6 +21,7 @@ def vagrant() -> Iterator[Vagrant]:
         yield vagrant
 
 
+@pytest.mark.promise("vagrant: With an old box vagrant up says what to do, and that works")
 def test_up_fails_and_says_that_a_reload_is_needed(vagrant: Vagrant) -> None:
     shown = vagrant("up", status=1)
     assert "this box runs Linux 6.1." in shown
@@ -28,6 +29,7 @@ def test_up_fails_and_says_that_a_reload_is_needed(vagrant: Vagrant) -> None:
     assert "# rtshm write" not in shown
 
 
+@pytest.mark.promise("vagrant: With an old box vagrant up says what to do, and that works")
 def test_reload_with_provisioning_goes_on_with_the_new_kernel(vagrant: Vagrant) -> None:
     shown = vagrant("reload", "--provision")
     assert "rtshm: default: shared mem=7" in shown

@@ -28,6 +28,7 @@ def test_what_is_looked_for_at_the_end_is_found_while_it_is_there(vagrant: Vagra
     assert "process libvirtd" in vagrant.inside.left()
 
 
+@pytest.mark.promise("vagrant: Vagrant up installs and loads the module and shows the demo")
 def test_up_installs_and_loads_the_module_and_shows_the_demo(vagrant: Vagrant) -> None:
     shown = vagrant("up")
     end = shown.index("# rtshm write 42")
@@ -37,6 +38,7 @@ def test_up_installs_and_loads_the_module_and_shows_the_demo(vagrant: Vagrant) -
     assert vagrant.domains() != ""
 
 
+@pytest.mark.promise("vagrant: The ordinary user writes without sudo")
 def test_ordinary_user_writes(vagrant: Vagrant) -> None:
     vagrant.ssh("rtshm write 42")
     assert vagrant.ssh("rtshm read") == "42\n"
@@ -51,6 +53,7 @@ def test_machine_has_what_git_has_of_the_checkout(vagrant: Vagrant) -> None:
     assert there.split() == ["./client"]
 
 
+@pytest.mark.promise("vagrant: The module is loaded after a reload")
 def test_module_is_there_after_a_reload(vagrant: Vagrant) -> None:
     vagrant("reload")
     vagrant.ssh("rtshm write 43")

@@ -50,6 +50,7 @@ def validate(project: Path, provider: str, **more: str) -> subprocess.CompletedP
     )
 
 
+@pytest.mark.promise("vagrant: Libvirt and VirtualBox get their settings")
 @pytest.mark.parametrize("provider", PROVIDERS)
 def test_settings_are_those_of_the_provider(project: Path, provider: str) -> None:
     done = validate(project, provider)

@@ -19,6 +19,9 @@ assert FILES
 BARRIERS = [(file, name) for file in FILES for name in litmus.barriers(file.read_text())]
 
 
+@pytest.mark.promise(
+    "ordering: The kernel's memory model forbids each bad outcome, and each barrier is needed"
+)
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_outcome_is_the_declared_one_and_nothing_is_flagged(file: Path) -> None:
     text = file.read_text()
@@ -26,6 +29,9 @@ def test_outcome_is_the_declared_one_and_nothing_is_flagged(file: Path) -> None:
     assert litmus.verdict(text) == litmus.declared(text)
 
 
+@pytest.mark.promise(
+    "ordering: The kernel's memory model forbids each bad outcome, and each barrier is needed"
+)
 @pytest.mark.parametrize(
     ("file", "name"), BARRIERS, ids=[f"{file.stem}-{name}" for file, name in BARRIERS]
 )

@@ -107,6 +107,9 @@ def touched(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     }
 
 
+@pytest.mark.promise(
+    "robustness: Static analysis finds each seeded violation and nothing in the module"
+)
 @pytest.mark.parametrize("name", TOUCHES)
 def test_touching_region_memory_past_its_accessors_is_an_error(
     touched: dict[str, str], name: str
@@ -114,6 +117,9 @@ def test_touching_region_memory_past_its_accessors_is_an_error(
     assert re.search(r": error: .*(noderef|address space)", touched[name]), touched
 
 
+@pytest.mark.promise(
+    "robustness: Static analysis finds each seeded violation and nothing in the module"
+)
 @pytest.mark.parametrize("kernel", HEADERS, ids=lambda kernel: kernel.name)
 def test_clang_and_sparse_have_nothing_to_say(kernel: kernels.Kernel) -> None:
     payload.modules(
@@ -124,6 +130,9 @@ def test_clang_and_sparse_have_nothing_to_say(kernel: kernels.Kernel) -> None:
     )
 
 
+@pytest.mark.promise(
+    "robustness: Static analysis finds each seeded violation and nothing in the module"
+)
 def test_what_clang_warns_of_and_gcc_does_not_fails_the_build(copy: Path) -> None:
     path = copy / "kmod/ring.c"
     old = "\treturn min(behind, ring->depth - begin);\n"
@@ -136,6 +145,9 @@ def test_what_clang_warns_of_and_gcc_does_not_fails_the_build(copy: Path) -> Non
         payload.modules(copy, kernel, variables=variables, files=static.headers(kernel))
 
 
+@pytest.mark.promise(
+    "robustness: Static analysis finds each seeded violation and nothing in the module"
+)
 @pytest.mark.more
 @pytest.mark.parametrize("kernel", UNUSED, ids=lambda kernel: kernel.name)
 def test_trace_event_that_nobody_emits_fails_the_build(copy: Path, kernel: kernels.Kernel) -> None:
@@ -150,6 +162,9 @@ def test_trace_event_that_nobody_emits_fails_the_build(copy: Path, kernel: kerne
         payload.modules(copy, kernel, variables=variables, files=files)
 
 
+@pytest.mark.promise(
+    "robustness: Static analysis finds each seeded violation and nothing in the module"
+)
 def test_coccinelle_finds_nothing() -> None:
     assert static.coccinelle(CHECKOUT) == []
 
@@ -159,6 +174,9 @@ def test_coccinelle_understands_the_source() -> None:
     assert static.unparsed(CHECKOUT).keys() <= {"kmod/main.c"}
 
 
+@pytest.mark.promise(
+    "robustness: Static analysis finds each seeded violation and nothing in the module"
+)
 @pytest.mark.parametrize("rule", RULES)
 def test_coccinelle_finds_a_violation(copy: Path, rule: str) -> None:
     name, old, new, words = RULES[rule]

@@ -118,6 +118,9 @@ def test_make_hands_over_quotes_dollars_and_newlines(copy: Path) -> None:
     assert "dmesg.log" in errors
 
 
+@pytest.mark.promise(
+    "machine: The virtual machine finds each fault in the log, and tells a lost machine apart"
+)
 @pytest.mark.parametrize(
     ("command", "lost"),
     [

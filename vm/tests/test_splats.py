@@ -55,6 +55,9 @@ Call Trace:
 """.splitlines()
 
 
+@pytest.mark.promise(
+    "machine: The virtual machine finds each fault in the log, and tells a lost machine apart"
+)
 @pytest.mark.parametrize("path", LOGS, ids=lambda path: path.stem)
 def test_every_fault_is_found_in_its_log(path: Path) -> None:
     lines = path.read_text().splitlines()
@@ -71,6 +74,9 @@ def test_a_clean_log_is_clean() -> None:
     assert splats.scan(CLEAN, "icount") == []
 
 
+@pytest.mark.promise(
+    "machine: The virtual machine finds each fault in the log, and tells a lost machine apart"
+)
 @pytest.mark.parametrize(
     ("pattern", "line"), list(zip(splats.DENY, DIRTY, strict=True)), ids=splats.DENY
 )
@@ -79,6 +85,9 @@ def test_every_pattern_catches_its_line(pattern: str, line: str) -> None:
     assert splats.scan([*CLEAN, f"[    6.000000] {line}"], "icount") == [f"[    6.000000] {line}"]
 
 
+@pytest.mark.promise(
+    "machine: The virtual machine finds each fault in the log, and tells a lost machine apart"
+)
 @pytest.mark.parametrize("word", ["BUG", "WARNING", "UBSAN", "Oops"])
 def test_the_general_pattern_catches_its_words(word: str) -> None:
     assert re.search(splats.DENY[0], f"[    6.000000] {word}: x")
