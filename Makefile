@@ -18,7 +18,7 @@ SETUP := vm/setup.sh tools/requires.sh
 export T := $(value T)
 
 .PHONY: all install install-files uninstall demo demo-pi demo-task
-.PHONY: test test-host test-vm test-all test-here test-vagrant coverage lint ynl docs man kernels bench clean distclean help
+.PHONY: test test-host test-vm test-all test-here test-vagrant coverage lint ynl docs man pictures kernels bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
@@ -154,6 +154,12 @@ man: $(VENV)/stamp
 	@$(PYTHON) docs/man.py >docs/_build/rtshm.1
 	@echo "docs/_build/rtshm.1"
 
+# Those of the pages that show the demonstration.
+pictures: demo-task
+	@cp step.png docs/step.png
+	@$(PYTHON) docs/pictures.py step.npz
+	@echo "docs/step.png, docs/terminal.svg, docs/word.svg"
+
 # The kernels that have tests, as JSON.
 kernels:
 	@python3 -m tests.lib.suites
@@ -195,6 +201,7 @@ help:
 	@echo "make coverage   which lines of the module the tests run"
 	@echo "make lint       compiler warnings, sparse, checkpatch, shellcheck, ruff, mypy and so on"
 	@echo "make docs       the documents as a site; make man: rtshm(1)"
+	@echo "make pictures   those of the documents that show make demo-task"
 	@echo "make ynl        generate the netlink family's C from kmod/netlink/rtshm.yaml"
 	@echo "make bench      what it costs, compared with alternatives, into bench/build;"
 	@echo "                ONLY='publish tick' takes some of the figures"

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import inspect
-from typing import TYPE_CHECKING
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import rtshm
+import yaml
 from sphinx.util import logging
+from sphinx.util.docutils import SphinxDirective
+
+CHECKOUT = Path(__file__).parents[1]
+sys.path.append(str(CHECKOUT))
+
+from tools import promises  # noqa: E402
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from docutils import nodes
     from sphinx.application import Sphinx
 
 project = "rtshm"
 version = release = rtshm.__version__
 html_title = f"{project} {version}"
-html_theme = "alabaster"
-html_theme_options = {"page_width": "70em", "sidebar_width": "14em", "body_max_width": "none"}
+html_theme = "furo"
 html_copy_source = False
+html_show_sphinx = False
+copyright = "2026, the rtshm maintainers. Licence: GPL-2.0-only"
 
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click"]
 exclude_patterns = ["_build"]
@@ -46,5 +59,56 @@ def want_docstring(
         logging.getLogger(__name__).warning("%s has no docstring", name)
 
 
+class Generated(SphinxDirective):
+    """A directive that inserts Markdown which a program makes."""
+
+    optional_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        return self.parse_text_to_nodes("\n".join(self.lines()), allow_section_headings=True)
+
+    def lines(self) -> Iterator[str]:
+        raise NotImplementedError
+
+
+class Promises(Generated):
+    """The promises, each with its tests."""
+
+    def lines(self) -> Iterator[str]:
+        return promises.markdown(CHECKOUT)
+
+
+class Netlink(Generated):
+    """The operations and attributes of a netlink family, from its description."""
+
+    def lines(self) -> Iterator[str]:
+        _, path = self.env.relfn2path(self.arguments[0])
+        self.env.note_dependency(path)
+        family = yaml.safe_load(Path(path).read_text())
+        yield "\n## Operations\n\n| operation | what it does | attributes of the request |"
+        yield "|---|---|---|"
+        for each in family["operations"]["list"]:
+            request = each.get("do", {}).get("request", {}).get("attributes", [])
+            yield row(
+                f"`{each['name']}`", each.get("doc"), ", ".join(f"`{name}`" for name in request)
+            )
+        for attributes in family["attribute-sets"]:
+            yield f"\n## Attributes of `{attributes['name']}`\n\n| attribute | type | |"
+            yield "|---|---|---|"
+            for each in attributes["attributes"]:
+                yield row(f"`{each['name']}`", each["type"], each.get("doc"))
+        yield "\n## Constants\n\n| name | value | |\n|---|---|---|"
+        for each in family["definitions"]:
+            names = ", ".join(f"`{entry['name']}`" for entry in each.get("entries", []))
+            yield row(f"`{each['name']}`", each.get("value", names), each.get("doc"))
+
+
+def row(*cells: Any) -> str:
+    """A row of a table in Markdown."""
+    return "| " + " | ".join(" ".join(str(cell or "").split()) for cell in cells) + " |"
+
+
 def setup(app: Sphinx) -> None:
+    app.add_directive("netlink", Netlink)
+    app.add_directive("promises", Promises)
     app.connect("autodoc-process-docstring", want_docstring)

@@ -1,11 +1,10 @@
-"""docs/guide.md, typed as it stands there: what is root's and what is Python's.
+"""docs/guide.md and other pages, typed as they stand there: what is root's and what is Python's.
 
 What is the user's, before that, builds what is in the guest already: tests/boots/test_guide.py.
 """
 
 from __future__ import annotations
 
-import doctest
 import importlib
 import shlex
 import subprocess
@@ -100,21 +99,16 @@ def in_fork(text: str) -> str:
     return done.stdout
 
 
-def session(text: str) -> None:
-    """What is typed into Python: a session of one block, as doctest has it."""
-    test = doctest.DocTestParser().get_doctest(text, {}, "guide.md", str(guide.GUIDE), 0)
-    said: list[str] = []
-    doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(test, out=said.append)
-    assert not said, "".join(said)
-
-
-def test_guide_does_what_it_shows(shell: Shell) -> None:
-    # For the forks.
-    importlib.import_module("matplotlib.pyplot")
-    typed = [each for each in guide.read(guide.GUIDE.read_text()) if each.where != "$"]
+@pytest.mark.parametrize("page", guide.GUEST)
+def test_page_does_what_it_shows(page: str, shell: Shell) -> None:
+    typed = [each for each in guide.page(page) if each.where != "$"]
+    if any("rtshm plot" in each.text for each in typed):
+        # For the forks.
+        importlib.import_module("matplotlib.pyplot")
+    python = guide.Python(page)
     for each in typed:
-        if each.where == ">>>":
-            session(each.text)
+        if each.where in (">>>", "python"):
+            python.run(each)
         elif each.text.startswith("rtshm scope "):
             scope(each.text)
         else:
@@ -126,7 +120,7 @@ def test_guide_does_what_it_shows(shell: Shell) -> None:
                 assert time.monotonic() < deadline, f"# {each.text}\n{printed}"
                 printed = shell.run(each.text)
             assert guide.agrees(each.shown, printed), (
-                f"# {each.text}\n{printed}\nand not, as the guide has it:\n{each.shown}"
+                f"# {each.text}\n{printed}\nand not, as the page has it:\n{each.shown}"
             )
         if "rtshm plot" in each.text:
             assert (CHECKOUT / "run.png").read_bytes().startswith(b"\x89PNG")

@@ -1,4 +1,4 @@
-"""How docs/guide.md is read, which tests/client/test_guide.py and tests/boots/test_guide.py run."""
+"""How pages of docs/ are read, which test_pages.py, tests/client and tests/boots type."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ gain 1
 ```
 
 ```python
-not_typed()
+program()
 ```
 
 ```pycon
@@ -32,6 +32,7 @@ def test_what_is_typed_is_found_with_what_is_shown() -> None:
         guide.Typed("$", "make"),
         guide.Typed("#", "rtshm create a \\\n      --period 1ms"),
         guide.Typed("#", "rtshm get a", "speed 0\ngain 1\n"),
+        guide.Typed("python", "program()\n"),
         guide.Typed(">>>", ">>> 1 + 1\n2\n"),
     ]
 
@@ -54,3 +55,21 @@ def test_guide_has_all_that_it_is_for() -> None:
     # Every fence is one that is read.
     blocks = guide.GUIDE.read_text().count("```")
     assert blocks == 2 * len(guide.FENCED.findall(guide.GUIDE.read_text()))
+
+
+def test_every_page_with_something_to_type_has_its_test() -> None:
+    pages = {path.stem for path in guide.DOCS.glob("*.md")}
+    assert {page for page in pages if guide.page(page)} == {
+        *guide.HOST,
+        *guide.GUEST,
+        *guide.ELSEWHERE,
+    }
+    for tests in guide.ELSEWHERE.values():
+        assert (guide.DOCS.parent / tests.partition(":")[0].partition(",")[0].split()[0]).exists()
+
+
+def test_what_a_user_types_in_another_page_the_guide_has_too() -> None:
+    """tests/boots/test_guide.py types the guide's."""
+    own = {each.text for each in guide.page("guide")}
+    others = [each for page in guide.GUEST for each in guide.page(page) if each.where == "$"]
+    assert {each.text for each in others} <= own

@@ -15,7 +15,7 @@ import pytest
 import rtshm
 from rtshm import ExtraError, testing
 
-from tests.lib import browser
+from tests.lib import browser, guide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,17 +23,8 @@ if TYPE_CHECKING:
 
 PATIENCE = 120
 
-CELL = """\
-import rtshm, rtshm.testing
-
-def saw(view):
-    view.speed = (view.speed + 1) % 100
-
-layout = "speed:f64 axes:i32[2]"
-motor = rtshm.testing.region(layout, name="motor", period="5ms", history=5000, task=saw)
-plot = rtshm.Live(motor, ["speed", "axes"], seconds=2)
-plot
-"""
+# That of docs/notebook.md, whose picture is live.png of this test.
+(CELL,) = [each.text for each in guide.page("notebook")]
 BOOK = {
     "cells": [
         {
@@ -84,6 +75,7 @@ def lab(folder: Path) -> Iterator[str]:
             server.terminate()
 
 
+@pytest.mark.promise("recordings: A cell of JupyterLab draws the samples as they come")
 @browser.needed
 def test_cell_of_jupyterlab_draws_the_samples_as_they_come(tmp_path: Path) -> None:
     (tmp_path / "live.ipynb").write_text(json.dumps(BOOK))

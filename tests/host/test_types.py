@@ -130,7 +130,7 @@ def test_examples_of_the_documents_have_their_types(checker: object, tmp_path: P
         (document.name, block)
         for document in DOCUMENTS
         for block in re.findall(r"^```python\n(.*?)^```$", document.read_text(), re.M | re.S)
-        if "import rtshm" in block
+        if re.search("^import rtshm$", block, re.MULTILINE)
     ]
     assert len(examples) >= 2
     typed = [block for _, block in examples if "@rtshm.struct" in block]

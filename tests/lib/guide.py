@@ -1,16 +1,36 @@
-"""docs/guide.md as what its reader types, and what is to be seen then."""
+"""The pages of docs/ as what their reader types, and what is to be seen then."""
 
 from __future__ import annotations
 
+import doctest
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-GUIDE = Path(__file__).parents[2] / "docs/guide.md"
+DOCS = Path(__file__).parents[2] / "docs"
+GUIDE = DOCS / "guide.md"
+
+HOST = ("formats", "layout-grammar", "pandas", "unit-tests")
+"""Pages that need no kernel module: tests/host/test_pages.py types all of each."""
+GUEST = ("guide", "getting-started", "groups", "containers", "tuning")
+"""Pages of which tests/client/test_guide.py types what is root's and Python's."""
+ELSEWHERE = {
+    "bpf": "tests/module/test_bpf_tasks.py: the guest has no clang",
+    "control": "tests/client/test_command_regions.py",
+    "history": "tests/client/test_command_scope.py",
+    "installing": "tests/install/test_packages.py",
+    "layouts": "tests/client/test_command_fields.py",
+    "notebook": "tests/host/test_notebook.py, in JupyterLab",
+    "performance": "tests/boots and bench/tests",
+    "raw-memory": "tests/module/test_raw_memory.py",
+    "recording": "tests/client/test_command_record.py",
+    "vagrant": "tests/vagrant/test_up.py",
+}
+"""Pages whose commands have no such test, and the tests of what they show."""
 
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -20,7 +40,7 @@ class Typed:
     """A command in a shell, or what is typed into Python."""
 
     where: str
-    """$: the user's shell, #: root's, >>>: Python."""
+    """$: the user's shell, #: root's, >>>: a session of Python, python: a program."""
     text: str
     shown: str = ""
     """What it prints, with ... for what is different each time; nothing: whatever it prints."""
@@ -29,8 +49,8 @@ class Typed:
 def read(text: str) -> Iterator[Typed]:
     """What is typed, in that order."""
     for language, block in FENCED.findall(text):
-        if language == "pycon":
-            yield Typed(">>>", block)
+        if language in ("pycon", "python"):
+            yield Typed(">>>" if language == "pycon" else language, block)
         elif language == "console":
             # With the prompt at the beginning of a line, up to a line that does not go on.
             parts = re.split(r"^([$#]) ((?:.*\\\n)*.*)\n", block, flags=re.MULTILINE)
@@ -39,7 +59,32 @@ def read(text: str) -> Iterator[Typed]:
                 yield Typed(where, command, shown)
 
 
+def page(name: str) -> list[Typed]:
+    """What is typed of a page, by its name."""
+    return list(read((DOCS / f"{name}.md").read_text()))
+
+
 def agrees(shown: str, printed: str) -> bool:
     """Whether this is what is shown."""
     pattern = ".*".join(map(re.escape, shown.strip().split("...")))
     return not shown or bool(re.fullmatch(pattern, printed.strip(), re.DOTALL))
+
+
+class Python:
+    """What is typed into Python on a page: one block after another, with the same names."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self.names: dict[str, Any] = {"__name__": name}
+
+    def run(self, typed: Typed) -> None:
+        """Run a session or a program."""
+        if typed.where == "python":
+            exec(compile(typed.text, self._name, "exec"), self.names)
+            return
+        test = doctest.DocTestParser().get_doctest(typed.text, {}, self._name, self._name, 0)
+        test.globs = self.names
+        said: list[str] = []
+        runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS)
+        runner.run(test, out=said.append, clear_globs=False)
+        assert not said, "".join(said)
