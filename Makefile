@@ -38,8 +38,8 @@ install: install-files
 	-udevadm control --reload
 	@echo "Now: modprobe rtshm, usermod -aG rtshm USER, and pip install ./client."
 
-# What is installed beside the module: the sources for DKMS, from which modules beside
-# rtshm.ko take rtshm_task.h, and the headers for programs. Debian's package has these too.
+# Install everything but the module: the sources for DKMS, from which other modules take
+# rtshm_task.h, and the headers for programs. Debian's package has these too.
 install-files:
 	install -d $(DESTDIR)$(DKMS_SOURCE)
 	cp --parents -t $(DESTDIR)$(DKMS_SOURCE) $(DKMS_FILES)
@@ -194,7 +194,7 @@ help:
 	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel;"
 	@echo "                T=test_seed: what a name or an expression of pytest's -k selects"
 	@echo "make test-all   all tests, on every kernel of tests/suites.toml, some built first"
-	@echo "make test-host  of make test, what is no suite in a guest and no seeded fault"
+	@echo "make test-host  make test without the suites in guests and the seeded faults"
 	@echo "make test-vm    the tests of the virtual machine itself"
 	@echo "make test-here  as root: the guest's tests on this machine, which load the module"
 	@echo "make test-vagrant  as root: vagrant up, ssh, reload and destroy, on boxes made here"

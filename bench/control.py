@@ -1,4 +1,4 @@
-"""What the control plane costs, beside one get.
+"""What the control plane costs, compared with one get.
 
 The aim: a list of 100 regions takes at most 5 times as long as one get, which
 decodes its region while a list does not. Decoding is pyroute2's.

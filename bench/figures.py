@@ -1,4 +1,4 @@
-"""Figures beside their limits, as the guest takes them and the host shows them.
+"""Figures and their limits, as the guest takes them and the host shows them.
 
 Time is in seconds of the guest. Where the machine counts instructions for time
 (icount), figures repeat. A figure beyond its limit is a failure; where figures do not

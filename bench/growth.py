@@ -152,5 +152,5 @@ def measure(figures: Figures) -> None:
         regions(control, figures)
         mappers(control, figures)
         sizes(control, figures)
-    # The last: what is beside it is gone.
+    # The last: the other regions are gone.
     loading(figures)

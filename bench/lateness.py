@@ -1,6 +1,6 @@
 """How late a periodic task runs: by how much 999 of 1000 ticks are late at most.
 
-rtshm's tick, and one that its cpu waits for, beside a bare hrtimer that does nothing, BPF on
+rtshm's tick, and one that its cpu waits for, compared with a bare hrtimer that does nothing, BPF on
 a timer of its own and on perf's cpu-clock, and cyclictest at priority 90; with nothing else
 to do, and with each cpu loaded.
 """
@@ -75,7 +75,7 @@ def first_ticks(period_ns: int) -> int:
 
 
 def recorded(period_ns: int, ticks: int, lead: timedelta | None = None) -> Lateness:
-    """The samples of so many ticks of a region, but for the first."""
+    """The samples of this many ticks of a region, except the first."""
     first = first_ticks(period_ns)
     with rtshm.Control() as control:
         period = timedelta(microseconds=period_ns // 1000)
@@ -130,7 +130,7 @@ def of_cpu_clock(period_ns: int, ticks: int) -> Lateness:
 
 
 def of_cyclictest(period_ns: int, ticks: int) -> Lateness:
-    """Its histogram, of which a bin is a nanosecond, spread out again: its first loops, too."""
+    """Its histogram, with a bin for each nanosecond, as single values; with its first loops."""
     with tempfile.TemporaryDirectory() as directory:
         path = Path(directory, "json")
         command = ["cyclictest", "--mlockall", f"--priority={PRIORITY}", "--quiet", "--nsecs"]

@@ -1,4 +1,4 @@
-"""LinuxCNC in the place of rtshm: a pin of its hal, its servo thread, its sampler.
+"""LinuxCNC, to compare: a pin of its hal, its servo thread, its sampler.
 
 Its thread tells by how much each period was longer or shorter than it should be, and
 not how late it began; so rtshm's ticks are taken by that here, too.
@@ -128,7 +128,7 @@ def measure(figures: Figures) -> None:
         with rtshm.open("values") as region:
             found = taken({"publish": (region.publish, VALUE), "pin": (pin, VALUE)})
         for name in ("pin", "publish"):
-            called = {"pin": "a pin of LinuxCNC's hal", "publish": "publish beside it"}[name]
+            called = {"pin": "a pin of LinuxCNC's hal", "publish": "publish next to it"}[name]
             figures.add(called, found[name] * 1e9 / INSTRUCTION_NS, "instructions")
         figures.add("publish / a hal pin", found["publish"] / found["pin"], most=OF_PIN)
         periods(stream, figures, "idle")

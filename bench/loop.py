@@ -1,11 +1,11 @@
-"""The loop a developer lives in, beside virtme-ng: from a changed line of C to a verdict.
+"""The loop a developer lives in, compared with virtme-ng: from a changed line of C to a verdict.
 
 Runs on the host. Each round changes a line of a copy of this checkout, builds the
 module, has a machine load it, write a value with the client, wait for the value in
 the log and unload the module; the round counts if the changed line is then in the
 log. The module prints changes: with a line a tick, the value would wait for the next
 second, when the log may have more lines. The ways take turns, with the build alone,
-and the least of some rounds counts. Processor time is told beside the time on the
+and the least of some rounds counts. Processor time is reported next to the time on the
 clock, which is that of this host and of what else it does.
 
 The kernel is one with 9p, on which virtme-ng depends: Debian's cloud kernels have none.

@@ -1,4 +1,4 @@
-"""What it costs to bring a value into the kernel from Python, beside the other ways.
+"""What it costs to bring a value into the kernel from Python, compared with the other ways.
 
 Each way is a function of one argument, called 2000 times; the least of five
 rounds counts, and the rounds go through all ways in turn.

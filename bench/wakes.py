@@ -1,8 +1,8 @@
 """How long it takes from the tick to a program that waits for it.
 
 A thread with SCHED_FIFO priority 90 that waits for a region's sample by read(2), poll(2) or
-epoll_wait(2), beside one that the kernel wakes by a timer of its own: clock_nanosleep(2), a
-timerfd, cyclictest, and where the kernel has it, timerlat. Alone, and beside a loop of
+epoll_wait(2), compared with one that the kernel wakes by a timer of its own: clock_nanosleep(2), a
+timerfd, cyclictest, and where the kernel has it, timerlat. Alone, and next to a loop of
 priority 49 on the same cpu. And a program in Python that awaits samples in asyncio.
 """
 

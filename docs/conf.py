@@ -37,7 +37,7 @@ exclude_patterns = ["_build"]
 # Links to headings of other documents, as where these are read on their own.
 myst_heading_anchors = 3
 
-# What is quoted is quoted as it is typed.
+# Quotes stay as they are typed.
 smartquotes = False
 
 # Docstrings are text for people first: a name between backticks is code.

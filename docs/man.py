@@ -110,7 +110,7 @@ def text(help: str) -> Iterator[str]:
 
 
 def escaped(line: str) -> str:
-    r"""A line, or a word of one, of which roff makes nothing else.
+    r"""Escape a line, or a word of one, so that roff prints it as it is.
 
     \- is what can be copied to a shell, and found, as the option that it is.
     """

@@ -5,8 +5,7 @@
  *
  * The verifier checks programs of this type for any context, hard interrupts included:
  * they cannot sleep, and have no timers and no spin locks. Their first argument is a
- * buffer of which the verifier reports how far the program reaches into it. Here it is
- * the record.
+ * buffer, here the record. The verifier reports how far the program reaches into it.
  *
  * BPF tasks are added, replaced and removed by who has claimed the region, and removed
  * when it ends, which takes a claim too. So a task that is found under a claim stays.
@@ -222,7 +221,7 @@ int rtshm_bpf_new(struct rtshm_region *region, const char *name, u32 fd, bool un
 	rtshm_bpf_free(bpf);
 	if (err == -EEXIST)
 		return rtshm_refuse(extack, err, "name: the region has a task of this name");
-	return rtshm_refuse(extack, err, "name: the region has as many tasks as it may");
+	return rtshm_refuse(extack, err, "name: the region has the maximum number of tasks");
 }
 
 /* rtshm_regions_lock held, the region claimed. Returns a BPF task of the region, or NULL. */

@@ -32,7 +32,7 @@ struct rtshm_limits {
 	u64			group_ticks_hz;
 };
 
-/* Who may open the nodes of a region. */
+/* Access to the nodes of a region. */
 struct rtshm_access {
 	u32			given;		/* bool: any of the others */
 	u32			mode;

@@ -60,7 +60,7 @@ int rtshm_cpu_check(int cpu, struct netlink_ext_ack *extack)
 {
 	if (cpu == RTSHM_CPU_ANY || ((unsigned int)cpu < nr_cpu_ids && cpu_online(cpu)))
 		return 0;
-	return rtshm_refuse(extack, -ENODEV, "cpu: give one that is online");
+	return rtshm_refuse(extack, -ENODEV, "cpu: not online");
 }
 
 /* Checks config->set, but for the cpu, against the limits and the rest of the region. */
@@ -80,7 +80,7 @@ int rtshm_settings_check(const struct rtshm_config *config, struct netlink_ext_a
 	/* With interrupts off, such a clock may stand still while its cpu waits. */
 	if (set->lead_ns && hrtimer_resolution > 1)
 		return rtshm_refuse(extack, -EOPNOTSUPP,
-				    "lead-ns: this kernel's timers are not of high resolution");
+				    "lead-ns: this kernel has no high-resolution timers");
 	if (set->cpu_latency_ns > NSEC_PER_SEC)
 		return rtshm_refuse(extack, -ERANGE, "cpu-latency-ns: give at most %lu",
 				    NSEC_PER_SEC);
@@ -125,7 +125,7 @@ static int rtshm_start_check(const struct rtshm_config *config, struct netlink_e
 	now_ns = rtshm_clock_now(config->clock);
 	if (config->start_ns <= now_ns || config->start_ns - now_ns > RTSHM_START_MAX_NS)
 		return rtshm_refuse(extack, -ERANGE,
-				    "start-ns: give a time to come on its clock, a day ahead at most");
+				    "start-ns: must be in the future on that clock, at most one day ahead");
 	return 0;
 }
 

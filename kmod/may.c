@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Who may make, change, delete and look into a region.
+ * Permission to create, change, delete and read a region.
  *
  * All functions are called with a netlink request in the context of who sends it.
  */

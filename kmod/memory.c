@@ -99,7 +99,7 @@ void *rtshm_memory_get(u64 bytes, int node)
 	return memory;
 }
 
-/* NULL is no memory. */
+/* Returns NULL without memory. */
 void rtshm_memory_put(void *memory, u64 bytes)
 {
 	if (!memory)

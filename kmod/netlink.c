@@ -53,7 +53,7 @@ static struct rtshm_region *rtshm_nl_region(struct genl_info *info,
 		return ERR_PTR(-EINVAL);
 	region = look(name);
 	if (!region) {
-		GENL_SET_ERR_MSG(info, "name: there is no such region");
+		GENL_SET_ERR_MSG(info, "name: no such region");
 		return ERR_PTR(-ENOENT);
 	}
 	return region;
@@ -71,7 +71,7 @@ static void rtshm_nl_reply(struct sk_buff *reply, struct rtshm_region *region, b
 		genlmsg_reply(reply, info);
 }
 
-/* A listener who cannot be told gets ENOBUFS. */
+/* If the event cannot be delivered, the listener gets ENOBUFS. */
 static void rtshm_nl_multicast(struct rtshm_region *region, u8 cmd, unsigned int group)
 {
 	bool inside = group == RTSHM_NLGRP_DETAILS;
@@ -222,7 +222,8 @@ static int rtshm_nl_config(struct rtshm_config *config, const struct sk_buff *sk
 	if (attrs[RTSHM_A_REGION_LAYOUT])
 		config->layout = rtshm_nl_text(attrs[RTSHM_A_REGION_LAYOUT]);
 	if (!config->layout)
-		return rtshm_refuse(info->extack, -EINVAL, "layout: give nothing after its end");
+		return rtshm_refuse(info->extack, -EINVAL,
+				    "layout: bytes after the terminating NUL");
 	config->start_ns = rtshm_nl_given(attrs[RTSHM_A_REGION_START_NS], RTSHM_NONE);
 	config->phys = rtshm_nl_given(attrs[RTSHM_A_REGION_PHYS], RTSHM_NONE);
 	config->keep = nla_get_flag(attrs[RTSHM_A_REGION_KEEP]);

@@ -29,7 +29,7 @@ static struct rtshm_region *rtshm_nl_task_region(struct genl_info *info, const c
 	region = rtshm_region_claim(rtshm_nl_text(info->attrs[RTSHM_A_TASK_REQUEST_REGION]) ?: "");
 	if (!region)
 		return ERR_PTR(rtshm_refuse(info->extack, -ENOENT,
-					    "region: there is no such region"));
+					    "region: no such region"));
 	return region;
 }
 

@@ -78,7 +78,7 @@ static int rtshm_phys_request(struct rtshm_phys *phys, struct netlink_ext_ack *e
 	rtshm_phys_release(resource);
 err_busy:
 	return rtshm_refuse(extack, -EBUSY,
-			    "phys: a driver or a device has it, or its end is beyond a range of /proc/iomem");
+			    "phys: used by a driver or device, or its end is beyond a range of /proc/iomem");
 }
 
 /*
@@ -125,7 +125,7 @@ int rtshm_phys_get(struct rtshm_region *region, struct netlink_ext_ack *extack)
 	/* Before the request, for which another region's is not busy. */
 	if (rtshm_phys_overlaps(config->phys, config->phys + (config->size - 1)))
 		return rtshm_refuse(extack, -EBUSY,
-				    "phys: another region has it, or a deleted one that is still open");
+				    "phys: in use by another region, or by a deleted one that is still open");
 	phys = kzalloc(sizeof(*phys), GFP_KERNEL_ACCOUNT);
 	if (!phys)
 		return -ENOMEM;
@@ -142,7 +142,7 @@ int rtshm_phys_get(struct rtshm_region *region, struct netlink_ext_ack *extack)
 	}
 	if (!rtshm_phys_cached(phys->mem)) {
 		err = rtshm_refuse(extack, -EBUSY,
-				   "phys: somebody has it mapped uncached, as /dev/mem with O_SYNC, or it is no RAM");
+				   "phys: mapped uncached by a program (/dev/mem with O_SYNC), or not RAM");
 		goto err_map;
 	}
 	if (!config->keep)

@@ -115,7 +115,7 @@ static int rtshm_refuse_memory(struct netlink_ext_ack *extack, const char *attri
 			     "%s: all regions may have %llu bytes (module parameter bytes_max)",
 			     attribute, rtshm_limits.bytes_max);
 	else if (err == -ENOMEM)
-		rtshm_refuse(extack, err, "%s: there is not so much free memory", attribute);
+		rtshm_refuse(extack, err, "%s: not enough free memory", attribute);
 	return err;
 }
 
@@ -151,7 +151,7 @@ static struct rtshm_node *rtshm_node_new(struct rtshm_region *region, const char
 		goto err_put;
 	err = ida_alloc_max(&rtshm_minors, RTSHM_MINORS - 1, GFP_KERNEL);
 	if (err == -ENOSPC)
-		rtshm_refuse(extack, err, "name: %u nodes are there or still open", RTSHM_MINORS);
+		rtshm_refuse(extack, err, "name: %u device numbers are all in use", RTSHM_MINORS);
 	if (err < 0)
 		goto err_put;
 	node->dev.devt = rtshm_devt + err;
@@ -260,8 +260,8 @@ long rtshm_region_info(struct rtshm_region *region, u32 sample_bytes, void __use
 
 /*
  * region->change held, rtshm_regions_lock not: this may take seconds. Gives the
- * region a history of these settings, another one or none. Who reads the old one
- * gets what is left of it, and then its end.
+ * region a history of these settings, another one or none. A reader of the old
+ * one gets what is left of it, then its end.
  */
 int rtshm_region_record(struct rtshm_region *region, const struct rtshm_settings *set,
 			struct netlink_ext_ack *extack)

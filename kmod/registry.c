@@ -3,8 +3,8 @@
  * All regions: finding, making, changing and removing them.
  *
  * rtshm_regions_lock guards the list, the sums of all regions, and the settings of
- * each. Nothing under it takes long. Who makes, changes or removes a region claims
- * it: region->change keeps other such requests for the same region waiting, not
+ * each. Nothing under it takes long. A request that makes, changes or removes a region
+ * claims it: region->change keeps other such requests for the same region waiting, not
  * those for other regions. A region is in the list, with its name and its share of
  * the rates reserved, from before it is made until it is stopped; in between it is
  * live and can be looked at and claimed.
@@ -70,11 +70,11 @@ static int rtshm_rates_reserve(struct rtshm_region *region, const struct rtshm_s
 
 	if (rtshm_rate_hz + rtshm_rate_of(set) > rtshm_limits.rate_max_hz)
 		return rtshm_refuse(extack, -ENOSPC,
-				    "period-ns: all may tick %llu times a second (module parameter rate_max_hz)",
+				    "period-ns: all regions: at most %llu ticks/s (module parameter rate_max_hz)",
 				    rtshm_limits.rate_max_hz);
 	if (rtshm_leads_ns + rtshm_leads_of(set) > RTSHM_LEADS_MAX_NS)
 		return rtshm_refuse(extack, -ENOSPC,
-				    "lead-ns: the leads of all regions may come to 250 ms in a second");
+				    "lead-ns: the leads of all regions may add up to 250 ms per second");
 	err = rtshm_member_charge(region->member, RTSHM_QUOTA_TICKS, rtshm_rate_of(set),
 				  "period-ns", extack);
 	if (!err)
@@ -138,7 +138,7 @@ void rtshm_region_unclaim(struct rtshm_region *region)
 	rtshm_region_put(region);
 }
 
-/* Puts a region into the list, beside all others: 0 or an errno. */
+/* Adds a region to the list: 0 or an errno. */
 static int rtshm_region_reserve(struct rtshm_region *region, struct netlink_ext_ack *extack)
 {
 	struct rtshm_settings *set = &region->config.set;
@@ -147,10 +147,10 @@ static int rtshm_region_reserve(struct rtshm_region *region, struct netlink_ext_
 	guard(mutex)(&rtshm_regions_lock);
 	if (rtshm_region_named(rtshm_name(region)))
 		return rtshm_refuse(extack, -EEXIST,
-				    "name: there is such a region; one name, one region");
+				    "name: a region with this name already exists");
 	if (rtshm_regions_count >= rtshm_limits.regions_max || rtshm_last_id == U32_MAX)
 		return rtshm_refuse(extack, -ENOSPC,
-				    "name: there may be %llu regions (module parameter regions_max)",
+				    "name: at most %llu regions (module parameter regions_max)",
 				    rtshm_limits.regions_max);
 	set->timer_cpu = set->cpu == RTSHM_CPU_ANY ? rtshm_timer_cpu(-1) : set->cpu;
 	err = rtshm_rates_reserve(region, set, extack);
@@ -193,7 +193,7 @@ struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
 	if (!region) {
 		rtshm_member_leave(member);
 		return ERR_PTR(rtshm_refuse(extack, -ENOMEM,
-					    "size: there is not so much free memory"));
+					    "size: not enough free memory"));
 	}
 	mutex_lock(&region->change);
 	err = rtshm_region_reserve(region, extack);

@@ -2,7 +2,7 @@
 /*
  * The samples of a region, in memory of the kernel's own.
  *
- * One tick after the other puts its sample in the place of the oldest, under the
+ * One tick after the other replaces the oldest sample by its own, under the
  * region's lock. The region and each reader hold a reference to the ring.
  */
 

@@ -345,7 +345,7 @@ static long rtshm_samples_ioctl(struct file *file, unsigned int command,
 	if (!watermark.samples || watermark.samples > max(reader->ring->depth / 2, 1U) ||
 	    watermark.wait_ns > RTSHM_PERIOD_MAX_NS)
 		return -ERANGE;
-	/* Who polls already waits by the new one. */
+	/* Pollers that wait already use the new one. */
 	scoped_guard(raw_spinlock_irq, &reader->region->lock) {
 		reader->watermark = watermark;
 		rtshm_reader_restart(reader, reader->next);

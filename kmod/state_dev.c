@@ -65,7 +65,7 @@ static ssize_t rtshm_state_transfer(struct kiocb *iocb, struct iov_iter *iter)
 
 	if (!iov_iter_count(iter))
 		return 0;
-	/* What is appended comes after the end, where there is nothing. */
+	/* Appending goes past the end, where there is nothing. */
 	if (iocb->ki_pos >= region->config.size || (in && iocb->ki_flags & IOCB_APPEND))
 		return in ? -ENOSPC : 0;
 

@@ -6,8 +6,8 @@
  * rtshm_regions_lock guards which task is on which region. A task that is added holds
  * a reference to this module. It holds none to its own, whose exit has to remove it.
  *
- * A tick holds region->lock while its tasks run. Who has taken a task from the
- * list under it knows that the task does not run any more. No write(2) comes in
+ * A tick holds region->lock while its tasks run. After a task was taken
+ * from the list under this lock, it does not run any more. No write(2) comes in
  * between, and a read(2) copies again: see copy.c.
  */
 
@@ -100,7 +100,7 @@ static void rtshm_task_detach(struct rtshm_task *task)
 	module_put(THIS_MODULE);
 }
 
-/* Who is in a task's gone(), under rtshm_regions_lock, and may not come back here. */
+/* The thread in a task's gone(), under rtshm_regions_lock: it must not come back here. */
 static const struct task_struct *rtshm_gone_caller;
 
 /* rtshm_regions_lock held. The region is stopped. */
@@ -161,11 +161,11 @@ void rtshm_task_begin(struct rtshm_task *task)
  * Return: 0, or
  *
  * * -EINVAL: no tick(), or a name that no region could have.
- * * -ENOENT: there is no such region.
+ * * -ENOENT: no such region.
  * * -EBUSY: the task is added already.
  * * -EEXIST: another task of the region has its name.
  * * -ERANGE: the region has fewer than layout_bytes behind its first eight.
- * * -ENOSPC: the region has as many tasks as it may.
+ * * -ENOSPC: the region has the maximum number of tasks.
  * * -EDEADLK: called from a task's gone().
  */
 int rtshm_task_add(const char *region_name, struct rtshm_task *task)

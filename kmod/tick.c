@@ -92,8 +92,8 @@ static void rtshm_count(struct rtshm_region *region, u64 lateness_ns, bool taken
 }
 
 /*
- * region->lock held. Counts from 0 again. The number of a tick is no statistic: the
- * samples of the next ticks have the numbers that follow.
+ * region->lock held. Counts from 0 again. Tick numbers continue: they are not a
+ * statistic.
  */
 void rtshm_counters_reset(struct rtshm_region *region)
 {

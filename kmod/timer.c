@@ -4,7 +4,7 @@
  *
  * A timer is started and moved with cpus_read_lock() held, or by the callbacks of cpu
  * hot-plug, which hold it for writing. So no cpu comes or goes meanwhile, and none of
- * the callbacks runs beside another change of the timer.
+ * the callbacks runs during another change of the timer.
  */
 
 #include <linux/cpu.h>

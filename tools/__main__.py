@@ -6,12 +6,13 @@ import argparse
 import sys
 
 from tests.lib.payload import CHECKOUT
-from tools import coverage, lint, promises, ynl
+from tools import coverage, lint, promises, words, ynl
 from vm import __main__ as vm
 
 TOOLS = {
     "lint": (lint.run, "W=1, sparse, checkpatch and YNL on the module"),
     "promises": (promises.run, "the documents' promises, and the tests that prove them"),
+    "words": (words.run, "phrases that readers stumble over"),
     "coverage": (coverage.run, "which lines of the module the tests run"),
     "ynl": (ynl.update, "generate the netlink family's C from its spec"),
 }

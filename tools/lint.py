@@ -1,4 +1,4 @@
-"""The static checks of the kernel module: the compiler's, sparse's, checkpatch's, and YNL's."""
+"""Check the module by compiler, sparse, checkpatch and YNL, and the words of all files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.lib import payload, suites
 from tests.lib.payload import TABLE
-from tools import ynl
+from tools import words, ynl
 from vm.host import linux_source
 from vm.host.errors import HarnessError
 from vm.host.progress import say
@@ -48,12 +48,13 @@ def run(source: Path) -> int:
             say(f"{kernel.name}: {' '.join(variables)}: no warnings")
     bad += not checkpatch(source)
     bad += not ynl.check(source)
+    bad += not words.check(source)
     return 1 if bad else 0
 
 
 def checkpatch(source: Path) -> bool:
     script = linux_source.tree() / linux_source.CHECKPATCH
-    # What is generated is in the generator's style.
+    # Generated files are in the generator's style.
     files = [
         path
         for path in payload.tree(source).files()

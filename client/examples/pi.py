@@ -54,14 +54,14 @@ def controller(program):
 
 
 def settled_s(samples, within=0.01):
-    """Seconds from the step until the output stays within so much of the setpoint."""
+    """Seconds from the step until the output stays within this fraction of the setpoint."""
     first = numpy.flatnonzero(samples["setpoint"])[0]
     outside = numpy.flatnonzero(abs(samples["output"][first:] - ONE) > within * ONE)
     return (samples["time_ns"][first + outside[-1] + 1] - samples["time_ns"][first]) / 1e9
 
 
 def draw(samples, path):
-    """The response beside what theory says, and how late the ticks were."""
+    """The response compared with theory, and how late the ticks were."""
     import matplotlib.pyplot as plt
 
     first = numpy.flatnonzero(samples["setpoint"])[0]

@@ -136,8 +136,8 @@ def _map_remedy(number: int | None, address: int, size: int) -> str | None:
             return _strict(address, size)
         case errno.EINVAL:
             return (
-                f"{address:#x} is no multiple of {mmap.PAGESIZE}, or the end of {size} bytes there "
-                "is beyond the physical addresses of this machine"
+                f"{address:#x} is not a multiple of {mmap.PAGESIZE}, or the end of {size} bytes "
+                "there is beyond the physical addresses of this machine"
             )
         case errno.EAGAIN:
             return f"somebody has memory at {address:#x} mapped otherwise: uncached, by O_SYNC"

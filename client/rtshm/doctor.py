@@ -136,7 +136,7 @@ def _built(module: _Module) -> Finding:
     if magic is None:
         return Finding("built", Level.UNKNOWN, "modinfo cannot be run")
     if not magic:
-        return Finding("built", Level.ERROR, f"{module.file} is no kernel module", "make")
+        return Finding("built", Level.ERROR, f"{module.file} is not a kernel module", "make")
     release = magic.split()[0]
     if release == module.release:
         return Finding("built", Level.OK, f"for {release}, which runs")
@@ -151,7 +151,7 @@ def _built(module: _Module) -> Finding:
 def _signed(module: _Module) -> Finding:
     who = _enforcer()
     if not module.file or not module.file.is_file():
-        text = f"no module to look at; {who} takes signed ones only" if who else "no need to be"
+        text = f"no module to look at; {who} takes signed ones only" if who else "not necessary"
         return Finding("signed", Level.UNKNOWN if who else Level.OK, text)
     signer = _modinfo(module.file, "signer")
     by = f"signed by {signer}" if signer else "not signed"
@@ -235,7 +235,9 @@ def _group(module: _Module) -> Finding:
         group = grp.getgrnam(GROUP)
     except KeyError:
         remedy = f"install rtshm-dkms, or: sudo groupadd -r {GROUP}, and the udev rule of system/"
-        return Finding("group", Level.WARNING, f"no group {GROUP}: all is root's alone", remedy)
+        return Finding(
+            "group", Level.WARNING, f"no group {GROUP}: only root can use regions", remedy
+        )
     if os.geteuid() == 0:
         return Finding("group", Level.OK, f"{GROUP}, which root need not be in")
     if group.gr_gid in (os.getegid(), *os.getgroups()):
@@ -245,7 +247,7 @@ def _group(module: _Module) -> Finding:
 
 
 def _delegated(module: _Module) -> Finding:
-    """Who may make regions."""
+    """Look at who may create regions."""
     if not module.loaded:
         return Finding("delegated", Level.UNKNOWN, "nothing before the module is loaded")
     gid = delegated_group()

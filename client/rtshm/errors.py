@@ -139,9 +139,9 @@ def region_remedy(number: int | None, path: Path) -> str | None:
         case errno.ENOENT | errno.ENXIO | errno.ENODEV if module_missing():
             return NOT_LOADED
         case errno.ENOENT:
-            # Their samples are beside them, and no name of a region has a dot.
+            # Their samples have nodes too, and no name of a region has a dot.
             regions = sorted(entry.name for entry in path.parent.glob("*") if not entry.suffix)
-            return f"there is no such region; {path.parent} has: {', '.join(regions) or 'none'}"
+            return f"no such region; {path.parent} has: {', '.join(regions) or 'none'}"
         case errno.ENXIO | errno.ENODEV:
             return f"this is not a region; those of the module are in {DEVICES}"
         case errno.EACCES | errno.EPERM:

@@ -1,4 +1,4 @@
-"""Who has a region open that was deleted: it keeps the region's memory, and the module loaded."""
+"""Processes that have deleted regions open: they hold the memory and keep the module loaded."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ def timing(machine: Machine, root: Path = Path("/")) -> list[Finding]:
             "preemption",
             machine.preemption,
             machine.preemption not in LATE_MODELS,
-            "ticks are in time, and readers wake milliseconds late at times",
+            "ticks are on time, but programs that wait for them may wake milliseconds late",
             "boot with preempt=full, or a kernel with PREEMPT_RT",
         ),
         _judged(

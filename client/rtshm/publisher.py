@@ -52,5 +52,5 @@ def publisher_in_python(memory: Memory) -> tuple[Publish, Revoke]:
 try:
     from rtshm._publish import publisher as publisher
 except ImportError:
-    # Not built, or an interpreter beside the main one, which loads no such module.
+    # Not built, or a subinterpreter, which cannot load the module.
     publisher = publisher_in_python

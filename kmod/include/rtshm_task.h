@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Your own code in the tick of a region: for modules beside rtshm.ko.
+ * Your own code in the tick of a region: for other kernel modules.
  *
  *     struct doubler {
  *             __s32 in, out;
@@ -31,8 +31,8 @@
 
 /*
  * Memory that user space may change at any instant. Sparse refuses every
- * dereference of such a pointer: what is behind it goes by the functions below,
- * each of which loads or stores once.
+ * dereference of such a pointer: use the functions below, which load or store
+ * once.
  */
 #ifdef __CHECKER__
 #define __shm __attribute__((noderef, address_space(__shm)))

@@ -38,7 +38,7 @@ class Fault:
 LOAD_AND_UNLOAD = "insmod rtshm.ko period_ns=1000000 print=0; sleep 1; rmmod rtshm"
 
 # A process that stores as fast as it can, on another cpu than the tick's. KCSAN looks at
-# every 500th access unless told otherwise.
+# every 500th access by default.
 STORE = """\
 echo 50 >/sys/module/kcsan/parameters/skip_watch
 python3 -c '
@@ -58,7 +58,7 @@ rmmod rtshm
 STORE_SECONDS = 60
 STORE_SECONDS_CLEAN = 20
 
-# An object younger than 5 s is no leak yet, and one that a stale pointer is left to on
+# An object younger than 5 s is not a leak yet, and one that a stale pointer is left to on
 # some stack is none either: not so all of several.
 LEAK = """\
 for cycle in 1 2 3 4 5; do

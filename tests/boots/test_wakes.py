@@ -1,4 +1,4 @@
-"""Who waits for a tick, where time counts instructions: how late it is woken, and what it costs."""
+"""Programs that wait for a tick, where time counts instructions: their lateness and its cost."""
 
 from __future__ import annotations
 

@@ -209,7 +209,7 @@ def test_unknown_region_names_the_known_ones(load: Load) -> None:
     load(print=0)
     with pytest.raises(rtshm.RegionNotFoundError) as refused:
         rtshm.open("motor")
-    assert refused.value.remedy == "there is no such region; /dev/rtshm has: default"
+    assert refused.value.remedy == "no such region; /dev/rtshm has: default"
 
 
 def test_region_opens_by_path(load: Load) -> None:

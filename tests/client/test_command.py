@@ -192,7 +192,7 @@ def test_unknown_device_names_the_known_ones(load: Load) -> None:
     assert done.returncode == 1
     assert done.stderr == (
         "rtshm: /dev/rtshm/motor: No such file or directory (ENOENT, 2)\n"
-        "rtshm: there is no such region; /dev/rtshm has: default\n"
+        "rtshm: no such region; /dev/rtshm has: default\n"
     )
 
 

@@ -196,7 +196,7 @@ def test_compressed_module_that_is_cut_short(
     file.write_bytes(whole[: len(whole) // 2])
     # What it is not can be told of a file that can be read.
     assert examine(file)["loaded"][0] == "ok"
-    assert examine(file)["built"][:2] == ("error", f"{file} is no kernel module")
+    assert examine(file)["built"][:2] == ("error", f"{file} is not a kernel module")
 
 
 def test_module_that_was_built_for_another_kernel(installed: Path) -> None:
@@ -225,7 +225,7 @@ def test_file_that_is_no_module(tmp_path: Path) -> None:
     file = tmp_path / "rtshm.ko"
     assert examine(file)["module"][:2] == ("error", f"{file} is not there")
     file.write_text("no module\n")
-    assert examine(file)["built"][:2] == ("error", f"{file} is no kernel module")
+    assert examine(file)["built"][:2] == ("error", f"{file} is not a kernel module")
 
 
 def test_device_that_is_not_there(load: Load) -> None:
@@ -255,7 +255,7 @@ def test_device_that_is_not_for_this_user(load: Load) -> None:
 
 
 def test_group_that_is_missing_and_user_who_is_not_in_it(write: Cause) -> None:
-    assert examine()["group"][:2] == ("warning", "no group rtshm: all is root's alone")
+    assert examine()["group"][:2] == ("warning", "no group rtshm: only root can use regions")
     write(GROUPS, GROUPS.read_text() + f"rtshm:x:{GID}:\n")
     assert examine()["group"] == ("ok", "rtshm, which root need not be in", "")
     level, text, remedy = command(user=USER, group=USER)["group"]

@@ -170,7 +170,7 @@ def test_refusals_have_the_kernels_words_and_status_1(load: Load) -> None:
         ("create default", "default: name: ", "(EEXIST, 17)"),
         ("create motor --size 5000", "motor: size: ", "(EINVAL, 22)"),
         ("create motor --period 10ns", "motor: period: ", "(ERANGE, 34)"),
-        ("delete motor default", "motor: name: there is no such region", "(ENOENT, 2)"),
+        ("delete motor default", "motor: name: no such region", "(ENOENT, 2)"),
     ):
         refused = run(*line.split())
         assert (refused.returncode, refused.stdout) == (1, ""), line
@@ -407,7 +407,7 @@ def test_events_as_json_end_quietly_when_their_reader_goes(load: Load) -> None:
     )
     assert events.stdout and events.stderr
     os.set_blocking(events.stdout.fileno(), False)
-    # A period that is there already is no change, and no event.
+    # The same period again is not a change, and there is no event.
     periods = iter(range(10**9, 2 * 10**9))
     try:
         with Control() as control:

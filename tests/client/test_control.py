@@ -159,7 +159,7 @@ def test_deleted_region_is_gone_and_its_name_free(control: rtshm.Control) -> Non
     for ask in (control.get, control.delete, control.set):
         with pytest.raises(FileNotFoundError) as refused:
             ask("motor")
-        assert refused.value.strerror == "name: there is no such region"
+        assert refused.value.strerror == "name: no such region"
     assert [region.name for region in control.list()] == ["default"]
     again = control.create("motor")
     assert (again.size, again.id) == (4096, first.id + 1)
@@ -204,7 +204,7 @@ def test_refused_set_changes_nothing(control: rtshm.Control) -> None:
 
 
 def test_what_cannot_be_sent_is_refused_before(control: rtshm.Control) -> None:
-    with pytest.raises(OverflowError, match="period-ns: -1000 is no u64; give 0 to"):
+    with pytest.raises(OverflowError, match="period-ns: -1000 does not fit u64; give 0 to"):
         control.create("motor", period=timedelta(microseconds=-1))
     with pytest.raises(TypeError, match=r"0\.5 has no unit; give a text with one"):
         control.create("motor", period=0.5)  # type: ignore[arg-type]
@@ -420,7 +420,7 @@ def test_missing_answer_is_an_error_after_a_while(
     monkeypatch.setattr(netlink, "ANSWER_SECONDS", 1)
     with rtshm.Control() as control:
         with monkeypatch.context() as patch:
-            # A message that is no request, and wants no acknowledgement, has no answer.
+            # A message that is not a request, and wants no acknowledgement, has no answer.
             patch.setattr(netlink, "NLM_F_REQUEST", 0)
             patch.setattr(netlink, "NLM_F_ACK", 0)
             with pytest.raises(TimeoutError) as refused:

@@ -141,7 +141,7 @@ def test_region_without_a_history_says_so(control: Control) -> None:
     assert refused.value.remedy == "the region records nothing: rtshm set default --depth 10000"
     with pytest.raises(rtshm.RegionNotFoundError) as refused:
         Samples("absent")
-    assert refused.value.remedy == "there is no such region; /dev/rtshm has: default"
+    assert refused.value.remedy == "no such region; /dev/rtshm has: default"
 
 
 def test_samples_are_no_region(control: Control) -> None:

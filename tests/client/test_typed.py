@@ -147,7 +147,7 @@ def test_layout_that_differs_from_the_stored_one_is_refused_by_name(motor: rtshm
         rtshm.open("motor", other)
     assert f"given 'gain:f32', stored '{TEXT}'" in str(caught.value)
     assert os.listdir("/proc/self/fd") == descriptors
-    # Who opens by a path says what lies there.
+    # A program that opens by a path says what lies there.
     with rtshm.open(DEVICES / "motor", other) as region:
         assert region.layout == other
     with rtshm.open("motor", rtshm.Layout(TEXT.replace(" ", "  "))) as region:
@@ -197,11 +197,11 @@ def test_value_out_of_range_raises_and_nothing_is_written(motor: rtshm.Control) 
             (ValueError, "mode: 2 is none of off, on", {"mode": 2}),
             (ValueError, "mode: 'On' is none of off, on", {"mode": "On"}),
             (ValueError, "flags: 4 is none of run | fault", {"flags": 4}),
-            (OverflowError, "axes: 2147483648 is no i32", {"axes": [0, 0, 2**31]}),
+            (OverflowError, "axes: 2147483648 does not fit i32", {"axes": [0, 0, 2**31]}),
             (OverflowError, r"gain: 1e\+39 is too large for f32", {"gain": 1e39}),
             (ValueError, "axes: 2 values; give 3", {"axes": [0, 0]}),
             (ValueError, "tag: 3 bytes; give 6", {"tag": b"abc"}),
-            (TypeError, "speed: 'fast' is no number", {"speed": "fast"}),
+            (TypeError, "speed: 'fast' is not a number", {"speed": "fast"}),
         ]
         for error, message, values in refused:
             ((name, value),) = values.items()

@@ -166,7 +166,7 @@ def test_what_is_compiled_is_used() -> None:
 
 @pytest.mark.parametrize("error", ["ModuleNotFoundError", "ImportError"])
 def test_without_what_is_compiled_python_does_it(error: str) -> None:
-    """Not built, or refused: an interpreter beside the main one gets an ImportError."""
+    """Not built, or refused: a subinterpreter gets an ImportError."""
     script = (
         "import sys\n"
         "class Refuse:\n"

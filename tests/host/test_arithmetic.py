@@ -43,7 +43,7 @@ def test_copies_are_exact_and_split_no_aligned_field(module: ctypes.CDLL) -> Non
 
 
 def fuzzed_names(count: int) -> Iterator[bytes]:
-    """Names of which about half are valid: random ones, and valid ones with one byte changed."""
+    """Names, about half of them valid: random ones, and valid ones with one byte changed."""
     dice = random.Random(20260301)
     right = string.ascii_lowercase + string.digits + "_-"
     for _ in range(count):

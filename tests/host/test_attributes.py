@@ -15,7 +15,7 @@ from rtshm.control import Control, RegionInfo, messages
 
 CHECKOUT = Path(__file__).parents[2]
 SPEC = CHECKOUT / "kmod/netlink/rtshm.yaml"
-# Attributes of one request only, whose options are beside those of the table: a time of this
+# Attributes of one request only, whose options are not in the table: a time of this
 # boot is not saved, and no region has its counters reset when it is made.
 APART = {"region-new": {"start_ns"}, "region-set": {"reset_counters"}}
 

@@ -213,7 +213,7 @@ def test_values_of_fields_are_checked_before_anything_is_done() -> None:
     (step,) = description.plan(description.parse(text + 'n = "7"\np = \'{"x": 3}\'\n'), [])
     assert step.values == {"n": 7, "p": {"x": 3}}
     for line, reason in {
-        'n = "256"': "a: values: n: 256 is no u8; give 0 to 255",
+        'n = "256"': "a: values: n: 256 does not fit u8; give 0 to 255",
         "m = 1": "a: values: there is no field 'm'; there are n, p",
         '"p.x" = 1': "a: values: 'p.x': give the whole field",
     }.items():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     [
         (errno.ENOENT, False, "the module is not loaded: sudo insmod rtshm.ko"),
         (errno.ENXIO, False, "the module is not loaded: sudo insmod rtshm.ko"),
-        (errno.ENOENT, True, "there is no such region; {0} has: one, two"),
+        (errno.ENOENT, True, "no such region; {0} has: one, two"),
         (errno.ENXIO, True, "this is not a region; those of the module are in /dev/rtshm"),
         (errno.ENODEV, True, "this is not a region; those of the module are in /dev/rtshm"),
         (errno.EACCES, True, "use sudo, or join the group of the node"),

@@ -1,4 +1,4 @@
-"""Who imports whom, of the folders beside client/."""
+"""Which folder imports which, outside of client/."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is installed: the versions agree, all sources are there, and the wheel is whole."""
+"""The installed files: the versions agree, all sources are there, and the wheel is whole."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def source(tmp_path: Path) -> Path:
 
 
 def wheel_of(source: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Make a wheel beside the source."""
+    """Make a wheel outside of the source."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "wheel", "-q", "--no-deps"]
     command = [*pip, "-w", str(source.parent), str(source)]
     return subprocess.run(

@@ -98,7 +98,11 @@ def test_parse_keeps_what_no_enum_has() -> None:
     ("change", "error", "words"),
     [
         ({"mode": 2}, ValueError, "mode: 2 is none of off, on"),
-        ({"axes": [0, 0, 2**31]}, OverflowError, "axes: 2147483648 is no i32; give -2147483648"),
+        (
+            {"axes": [0, 0, 2**31]},
+            OverflowError,
+            "axes: 2147483648 does not fit i32; give -2147483648",
+        ),
         ({"axes": [0, 0]}, ValueError, "axes: 2 values; give 3"),
         ({"tag": b""}, ValueError, "tag: 0 bytes; give 5"),
         ({"points": [{"x": 1, "y": 2}, 3]}, TypeError, "points: 3 is not a mapping of names"),
@@ -145,7 +149,7 @@ NOT_FIXED = "its length is not fixed; use Bytes(n)"
 TEXT = "text has no fixed length; use Bytes(n)"
 PACKED = "it is packed in bits or swapped; use FlagsEnum"
 CHOSEN = "what lies there depends on other data; declare what always lies there"
-NO_MEMORY = "it is no memory; leave it out"
+NO_MEMORY = "it takes no memory; leave it out"
 RULE = "memory keeps no such rule; declare what is under it"
 
 
@@ -198,15 +202,15 @@ RULE = "memory keeps no such rule; declare what is under it"
         (c.Struct(c.Padding(4)), "there is no field in it"),
         (c.Enum(c.Float32n, a=1), "named values are for integers, and f32 is none"),
         (c.Enum(BYTE), "it names no values; name some, or declare the integer alone"),
-        (c.Enum(BYTE, a=256), "a=256 is no u8; give 0 to 255"),
-        (c.Enum(c.Int8sn, a=-129), "a=-129 is no i8; give -128 to 127"),
-        (c.Enum(BYTE, a="1"), "a='1' is no u8; give 0 to 255"),
+        (c.Enum(BYTE, a=256), "a=256 does not fit u8; give 0 to 255"),
+        (c.Enum(c.Int8sn, a=-129), "a=-129 does not fit i8; give -128 to 127"),
+        (c.Enum(BYTE, a="1"), "a='1' does not fit u8; give 0 to 255"),
         (c.Enum(BYTE, a=1, b=1), "a and b are both 1; leave one out"),
-        (c.Enum(BYTE, _a=1), "'_a' is no name for a value; give a letter, then"),
-        (c.Enum(BYTE, mro=1), "'mro' is no name for a value"),
-        (c.Enum(BYTE, **{"None": 1}), "'None' is no name for a value"),
-        (c.FlagsEnum(BYTE, a=3), "a=3 is no single bit; give a power of two"),
-        (c.FlagsEnum(BYTE, a=0), "a=0 is no single bit; give a power of two"),
+        (c.Enum(BYTE, _a=1), "'_a' is not a name for a value; give a letter, then"),
+        (c.Enum(BYTE, mro=1), "'mro' is not a name for a value"),
+        (c.Enum(BYTE, **{"None": 1}), "'None' is not a name for a value"),
+        (c.FlagsEnum(BYTE, a=3), "a=3 is not a single bit; give a power of two"),
+        (c.FlagsEnum(BYTE, a=0), "a=0 is not a single bit; give a power of two"),
         (c.FlagsEnum(c.Int8sn, a=1), "the highest bit of i8 is a sign; use an unsigned integer"),
     ],
 )
@@ -221,7 +225,7 @@ def test_what_cannot_lie_in_place_is_refused_with_its_path(declared: Any, reason
 
 
 def nested(depth: int) -> Any:
-    """A struct with so many in one another in it."""
+    """A struct with this many structs, one inside the other."""
     declared = c.Struct("a" / BYTE)
     for _ in range(depth):
         declared = c.Struct("a" / declared)
@@ -235,21 +239,21 @@ def nested(depth: int) -> Any:
         (c.Struct(BYTE), '[0]: it has no name; declare "name" / ..., or Padding'),
         (
             c.Struct("a" / BYTE, "n" / c.Int64un),
-            "n: offset 1 is no multiple of its alignment, 8; "
+            "n: offset 1 is not a multiple of its alignment, 8; "
             "put Padding(7), in a text _:x7, before it",
         ),
         (
             c.Struct("a" / c.Int32un, "n" / c.Struct("d" / c.Float64n)),
-            "n: offset 4 is no multiple of its alignment, 8; put Padding(4)",
+            "n: offset 4 is not a multiple of its alignment, 8; put Padding(4)",
         ),
         (
             c.Struct("a" / c.Int64un, "b" / BYTE),
-            "layout: its size, 9, is no multiple of its alignment, 8; "
+            "layout: its size, 9, is not a multiple of its alignment, 8; "
             "put Padding(7), in a text _:x7, at its end",
         ),
         (
             c.Struct("n" / c.Array(2, c.Struct("a" / c.Int16un, "b" / BYTE))),
-            "n: its size, 3, is no multiple of its alignment, 2; put Padding(1)",
+            "n: its size, 3, is not a multiple of its alignment, 2; put Padding(1)",
         ),
         (c.Struct("a" / BYTE, c.Padding(2, b"x")), "[1]: padding is zeros; leave the pattern out"),
         (
@@ -304,7 +308,9 @@ def test_what_does_not_fit_together_is_refused(declared: Any, reason: str) -> No
 def test_name_that_python_or_c_has_for_itself_is_refused(name: str) -> None:
     with pytest.raises(LayoutError) as refused:
         Layout(c.Struct(name / BYTE))
-    assert str(refused.value).startswith(f"{name}: {name!r} is no name for a field; give a letter")
+    assert str(refused.value).startswith(
+        f"{name}: {name!r} is not a name for a field; give a letter"
+    )
 
 
 @pytest.mark.parametrize("name", ["type", "match", "current", "Mode", "x_", "keys", "size", "self"])

@@ -208,7 +208,7 @@ def read_element(field: Field, shape: tuple[int, ...], value: Any) -> Any:
 
 
 def leaves(fields: tuple[Field, ...], prefix: str = "") -> Iterator[tuple[str, Field]]:
-    """Every field that is no struct, with what C calls its first element in the first struct."""
+    """Every field that is not a struct, with what C calls its first element in the first struct."""
     for field in fields:
         first = prefix + field.name + "[0]" * len(field.shape)
         if field.fields:

@@ -145,4 +145,4 @@ def test_least_and_greatest_values_of_an_enum_are_constants(
 def test_name_that_c_cannot_have_is_refused(name: str) -> None:
     with pytest.raises(LayoutError) as refused:
         LAYOUT.declaration(name)
-    assert str(refused.value).startswith(f"{name!r} is no name for a C struct; give")
+    assert str(refused.value).startswith(f"{name!r} is not a name for a C struct; give")

@@ -141,41 +141,57 @@ def refusals() -> dict[str, tuple[Callable[[Any], None], type[Exception], str]]:
 
     pair = LAYOUT.ctypes().tags
     return {
-        "integer over": (store("level", 128), OverflowError, "level: 128 is no i8; give -128 to"),
-        "integer under": (store("level", -129), OverflowError, "level: -129 is no i8"),
-        "no integer": (store("level", 1.0), TypeError, "level: 1.0 is no whole number"),
-        "fraction": (store("level", Fraction(3)), TypeError, "level: Fraction(3, 1) is no whole"),
-        "several": (store("level", numpy.arange(2)), TypeError, "level: array([0, 1]) is no whole"),
-        "text for one": (store("level", "1"), TypeError, "level: '1' is no whole number"),
-        "no float": (store("speed", "1"), TypeError, "speed: '1' is no number"),
+        "integer over": (
+            store("level", 128),
+            OverflowError,
+            "level: 128 does not fit i8; give -128 to",
+        ),
+        "integer under": (store("level", -129), OverflowError, "level: -129 does not fit i8"),
+        "no integer": (store("level", 1.0), TypeError, "level: 1.0 is not a whole number"),
+        "fraction": (
+            store("level", Fraction(3)),
+            TypeError,
+            "level: Fraction(3, 1) is not a whole",
+        ),
+        "several": (
+            store("level", numpy.arange(2)),
+            TypeError,
+            "level: array([0, 1]) is not a whole",
+        ),
+        "text for one": (store("level", "1"), TypeError, "level: '1' is not a whole number"),
+        "no float": (store("speed", "1"), TypeError, "speed: '1' is not a number"),
         "float over": (store("gain", 1e39), OverflowError, "gain: 1e+39 is too large for f32"),
         "int over": (store("speed", 10**400), OverflowError, "speed: 1000"),
-        "no bool": (store("ok", 2), ValueError, "ok: 2 is no bool; give True or False"),
+        "no bool": (store("ok", 2), ValueError, "ok: 2 is not a bool; give True or False"),
         "no member": (store("mode", 2), ValueError, "mode: 2 is none of off, on"),
         "no name": (store("mode", "of"), ValueError, "mode: 'of' is none of off, on"),
         "two names": (store("mode", "off|on"), ValueError, "mode: 'off|on' is none of off, on"),
         "enum over": (store("mode", 257), ValueError, "mode: 257 is none of off, on"),
-        "no enum": (store("mode", None), TypeError, "mode: None is no whole number"),
+        "no enum": (store("mode", None), TypeError, "mode: None is not a whole number"),
         "no flag": (store("bits", 4), ValueError, "bits: 4 is none of run | fault"),
         "flags over": (store("bits", 257), ValueError, "bits: 257 is none of run | fault"),
         "negative flags": (store("bits", -1), ValueError, "bits: -1 is none of run | fault"),
         "no flag name": (store("bits", "run|x"), ValueError, "bits: 'run|x' is none of run |"),
         "bytes too few": (store("tag", b"a"), ValueError, "tag: 1 bytes; give 2, as .ljust(2, b"),
         "bytes too many": (store("tag", b"abc"), ValueError, "tag: 3 bytes; give 2"),
-        "no bytes": (store("tag", "ab"), TypeError, "tag: 'ab' is no bytes"),
-        "element": (at("axes", 1, 2**31), OverflowError, "axes: 2147483648 is no i32"),
-        "slice": (at("axes", slice(0, 3), [9, 9, 2**31]), OverflowError, "axes: 2147483648 is"),
+        "no bytes": (store("tag", "ab"), TypeError, "tag: 'ab' is not bytes"),
+        "element": (at("axes", 1, 2**31), OverflowError, "axes: 2147483648 does not fit i32"),
+        "slice": (at("axes", slice(0, 3), [9, 9, 2**31]), OverflowError, "axes: 2147483648 does"),
         "short slice": (at("axes", slice(0, 3), [9]), ValueError, "Can only assign sequence"),
         "enum element": (at("modes", 0, 7), ValueError, "modes: 7 is none of off, on"),
         "bytes element": (at("tags", 0, b"a"), ValueError, "tags: 1 bytes; give 2"),
         "index": (at("axes", 3, 1), IndexError, "invalid index"),
-        "array": (store("axes", [9, 9, 2**31]), OverflowError, "axes: 2147483648 is no i32"),
+        "array": (store("axes", [9, 9, 2**31]), OverflowError, "axes: 2147483648 does not fit i32"),
         "short array": (store("axes", [9, 9]), ValueError, "axes: 2 values; give 3"),
         "long array": (store("axes", [9] * 4), ValueError, "axes: 4 values; give 3"),
-        "no array": (store("axes", 9), TypeError, "axes: 9 is no sequence; give 3 values"),
+        "no array": (store("axes", 9), TypeError, "axes: 9 is not a sequence; give 3 values"),
         "other array": (store("axes", pair), ValueError, "axes: 2 values; give 3"),
         "row": (store("m", [[9, 9], [9]]), ValueError, "m: 1 values; give 2"),
-        "last of all": (store("m", [[9, 9], [9, 2**15]]), OverflowError, "m: 32768 is no i16"),
+        "last of all": (
+            store("m", [[9, 9], [9, 2**15]]),
+            OverflowError,
+            "m: 32768 does not fit i16",
+        ),
         "struct": (
             store("pos", (1, 2)),
             TypeError,
@@ -185,7 +201,7 @@ def refusals() -> dict[str, tuple[Callable[[Any], None], type[Exception], str]]:
         "in a struct": (
             lambda view: setattr(view.points[1], "x", 2**15),
             OverflowError,
-            "points.x: 32768 is no i16",
+            "points.x: 32768 does not fit i16",
         ),
         "no field": (store("sped", 1), AttributeError, "'Layout' object has no attribute 'sped'"),
         "no field in a struct": (
@@ -209,7 +225,7 @@ def test_refused_store_leaves_the_memory_as_it_was(name: str, view: Any, memory:
 def test_made_with_values_is_checked_too() -> None:
     view: Any = LAYOUT.ctypes(level=-3, mode="on")
     assert (view.level, view.mode) == (-3, 1)
-    with pytest.raises(OverflowError, match="level: 128 is no i8"):
+    with pytest.raises(OverflowError, match="level: 128 does not fit i8"):
         LAYOUT.ctypes(level=128)
     with pytest.raises(OverflowError, match=r"gain: 1e\+39 is too large"):
         LAYOUT.ctypes(1.0, 1e39)

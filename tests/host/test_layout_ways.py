@@ -70,7 +70,7 @@ def test_dtype_and_ctypes_are_padded_as_they_say() -> None:
     ("declared", "reason"),
     [
         (numpy.dtype([("a", ">i4")]), "a: foreign byte order"),
-        (numpy.dtype([("a", "u1"), ("b", "i4")]), "b: offset 1 is no multiple"),
+        (numpy.dtype([("a", "u1"), ("b", "i4")]), "b: offset 1 is not a multiple"),
         (numpy.dtype([("a", "c16")]), "a: complex128 cannot lie in place"),
         (numpy.dtype("f8"), "layout: float64 has no fields"),
         (type("B", (ctypes.BigEndianStructure,), {"_fields_": []}), "B: foreign byte order"),
@@ -135,11 +135,11 @@ def test_records_are_objects_of_the_class() -> None:
     [
         ({"gain": 1e39}, OverflowError, "gain: 1e+39 is too large for f32"),
         ({"speed": numpy.longdouble("1e400")}, OverflowError, "speed: "),
-        ({"speed": "fast"}, TypeError, "speed: 'fast' is no number"),
+        ({"speed": "fast"}, TypeError, "speed: 'fast' is not a number"),
         ({"mode": 7}, ValueError, "mode: 7 is none of OFF, ON"),
         ({"axes": [1, 2]}, ValueError, "axes: 2 values; give 3"),
         ({"axes": {1, 2, 3}}, TypeError, "axes: "),
-        ({"axes": [1, 2, 2**31]}, OverflowError, "axes: 2147483648 is no i32"),
+        ({"axes": [1, 2, 2**31]}, OverflowError, "axes: 2147483648 does not fit i32"),
         ({"tag": b"abc"}, ValueError, "tag: 3 bytes; give 4"),
     ],
 )

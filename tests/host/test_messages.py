@@ -345,7 +345,7 @@ def test_request_about_a_task_is_the_bytes_built_by_hand() -> None:
         assert made == message(command, *named, program)
         made = encode(command, **task, prog_fd=7, unbounded=True)
         assert made == message(command, *named, program, attribute(4, b""))
-    with pytest.raises(OverflowError, match="prog-fd: -1 is no u32"):
+    with pytest.raises(OverflowError, match="prog-fd: -1 does not fit u32"):
         encode(Command.TASK_NEW, **task, prog_fd=-1)
 
 
@@ -408,20 +408,25 @@ def test_layout_that_is_no_utf_8_can_be_shown() -> None:
 @pytest.mark.parametrize(
     ("field", "value", "error", "words"),
     [
-        ("size", -1, OverflowError, "size: -1 is no u64; give 0 to 18446744073709551615"),
-        ("size", 2**64, OverflowError, f"size: {2**64} is no u64; give 0 to {2**64 - 1}"),
-        ("period_ns", -1, OverflowError, "period-ns: -1 is no u64; give 0 to"),
-        ("record_depth", 2**32, OverflowError, "record-depth: 4294967296 is no u32; give 0 to"),
-        ("mode", -1, OverflowError, "mode: -1 is no u32; give 0 to 4294967295"),
-        ("cpu", 2**32, OverflowError, "cpu: 4294967296 is no u32"),
-        ("size", 4096.0, TypeError, "size: 4096.0 is no whole number"),
-        ("period_ns", "1", TypeError, "period-ns: '1' is no whole number"),
+        ("size", -1, OverflowError, "size: -1 does not fit u64; give 0 to 18446744073709551615"),
+        ("size", 2**64, OverflowError, f"size: {2**64} does not fit u64; give 0 to {2**64 - 1}"),
+        ("period_ns", -1, OverflowError, "period-ns: -1 does not fit u64; give 0 to"),
+        (
+            "record_depth",
+            2**32,
+            OverflowError,
+            "record-depth: 4294967296 does not fit u32; give 0 to",
+        ),
+        ("mode", -1, OverflowError, "mode: -1 does not fit u32; give 0 to 4294967295"),
+        ("cpu", 2**32, OverflowError, "cpu: 4294967296 does not fit u32"),
+        ("size", 4096.0, TypeError, "size: 4096.0 is not a whole number"),
+        ("period_ns", "1", TypeError, "period-ns: '1' is not a whole number"),
         ("name", "a\0b", ValueError, r"name: 'a\x00b' has a NUL in it"),
         ("name", "\udcff", ValueError, r"name: '\udcff' has no UTF-8"),
-        ("name", b"a", TypeError, "name: b'a' is no str"),
+        ("name", b"a", TypeError, "name: b'a' is not a str"),
         ("layout", "\xe4" * 32766, ValueError, "layout: 65532 bytes are over 65530"),
         ("print", "never", ValueError, "print: 'never' is none of off, every-tick, changes"),
-        ("phys", 2**64, OverflowError, f"phys: {2**64} is no u64; give 0 to {2**64 - 1}"),
+        ("phys", 2**64, OverflowError, f"phys: {2**64} does not fit u64; give 0 to {2**64 - 1}"),
         ("keep", False, TypeError, "keep: False is not True; leave it out where it is not"),
         ("print", 7, ValueError, "print: 7 is none of off, every-tick, changes"),
     ],

@@ -317,7 +317,10 @@ def test_unknown_format_and_field_are_usage_errors(tmp_path: Path, recording: Re
     written(recording, tmp_path / "run.csv")
     for arguments, words in (
         (["-o", "run.gif"], "run.gif: .gif is not a format of pictures; use one of .png, .html"),
-        (["-o", "run.png", "--field", "sped"], "there is no field sped to draw; there are tick, "),
+        (
+            ["-o", "run.png", "--field", "sped"],
+            "there is no field sped to draw; there are tick, ",
+        ),
     ):
         done = run("plot", str(tmp_path / "run.csv"), *arguments)
         assert (done.returncode, done.stdout) == (2, "")

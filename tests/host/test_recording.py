@@ -144,7 +144,7 @@ def test_garbage_behind_a_cut_is_not_read(tmp_path: Path, suffix: str) -> None:
 
 @contextlib.contextmanager
 def limited(folder: Path, size: int, how: str) -> Iterator[None]:
-    """A folder whose file system takes so many bytes, or files of that size."""
+    """A folder whose file system takes this many bytes, or files of that size."""
     if how == "disk":
         subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", folder], check=True)
         try:

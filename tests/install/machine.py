@@ -66,7 +66,7 @@ def attempt(*command: str | Path, **options: Any) -> subprocess.CompletedProcess
 
 
 def as_user(groups: list[int]) -> dict[str, Any]:
-    """Options of run(): as an ordinary user, in these groups beside its own."""
+    """Options of run(): as an ordinary user, in these groups besides its own."""
     return {"user": UID, "group": UID, "extra_groups": groups}
 
 

@@ -40,7 +40,7 @@ def step(delta_ns: int) -> None:
 
 @contextmanager
 def stepped(delta_ns: int) -> Iterator[None]:
-    """The clocks are ahead by so much for the block."""
+    """Set the clocks ahead by this time for the block."""
     step(delta_ns)
     try:
         yield

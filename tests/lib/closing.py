@@ -32,7 +32,7 @@ LOOKS = 20
 BETWEEN_SECONDS = 0.2
 ALIKE_BYTES = 64 << 10
 
-# An object younger than this is no leak yet (MSECS_MIN_AGE in mm/kmemleak.c).
+# An object younger than this is not a leak yet (MSECS_MIN_AGE in mm/kmemleak.c).
 LEAK_AGE_SECONDS = 5.5
 
 

@@ -1,4 +1,4 @@
-"""The Debian packages of a checkout, and what the guest of tests/install needs beside them."""
+"""The Debian packages of a checkout, and what else the guest of tests/install needs."""
 
 from __future__ import annotations
 

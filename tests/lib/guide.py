@@ -17,7 +17,7 @@ GUIDE = DOCS / "guide.md"
 HOST = ("formats", "layout-grammar", "pandas", "unit-tests")
 """Pages that need no kernel module: tests/host/test_pages.py types all of each."""
 GUEST = ("guide", "getting-started", "groups", "containers", "tuning")
-"""Pages of which tests/client/test_guide.py types what is root's and Python's."""
+"""Pages whose lines for root and for Python tests/client/test_guide.py types."""
 ELSEWHERE = {
     "bpf": "tests/module/test_bpf_tasks.py: the guest has no clang",
     "control": "tests/client/test_command_regions.py",
@@ -47,7 +47,7 @@ class Typed:
 
 
 def read(text: str) -> Iterator[Typed]:
-    """What is typed, in that order."""
+    """Yield the commands and the Python of a page, in that order."""
     for language, block in FENCED.findall(text):
         if language in ("pycon", "python"):
             yield Typed(">>>" if language == "pycon" else language, block)
@@ -60,7 +60,7 @@ def read(text: str) -> Iterator[Typed]:
 
 
 def page(name: str) -> list[Typed]:
-    """What is typed of a page, by its name."""
+    """Return the commands and the Python of a page, by its name."""
     return list(read((DOCS / f"{name}.md").read_text()))
 
 
@@ -71,7 +71,7 @@ def agrees(shown: str, printed: str) -> bool:
 
 
 class Python:
-    """What is typed into Python on a page: one block after another, with the same names."""
+    """Python of a page: one block after another, with the same names."""
 
     def __init__(self, name: str) -> None:
         self._name = name

@@ -1,4 +1,4 @@
-"""What was done in all, beside what has to be done at least: the table after the suites."""
+"""What was done in all, and what has to be done at least: the table after the suites."""
 
 from __future__ import annotations
 

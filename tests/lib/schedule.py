@@ -55,7 +55,7 @@ def pytest_collection() -> None:
 def pytest_keyboard_interrupt() -> None:
     """Wait for what the workers still remove: pytest-xdist would kill them after 10 s.
 
-    A terminal has sent them SIGINT, too. Who interrupts this process alone has not.
+    A terminal has sent them SIGINT, too. A signal to this process only does not reach them.
     """
     for child in Path(f"/proc/self/task/{os.getpid()}/children").read_text().split():
         os.kill(int(child), signal.SIGINT)

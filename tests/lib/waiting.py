@@ -23,7 +23,7 @@ def waits(task: Path, functions: str, pause: Callable[[float], object] = time.sl
     """Whether a task of /proc waits in a function of the kernel that this expression finds."""
     if not USER_MODE:
         return re.search(functions, (task / "wchan").read_text()) is not None
-    # There wchan is no function that waits: does it sleep, and go on doing so?
+    # There wchan does not name a function that waits: does it sleep, and go on doing so?
     before = (task / "status").read_text().splitlines()
     pause(0.05)
     after = (task / "status").read_text().splitlines()

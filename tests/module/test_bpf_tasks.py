@@ -238,12 +238,14 @@ def test_names_and_places_are_refused_with_words(control: rtshm.Control) -> None
             if number == 6:
                 taken = "name: the region has a task of this name"
                 assert_refused(errno.EEXIST, taken, COUNT, f"{number:031}")
-        assert_refused(errno.ENOSPC, "name: the region has as many tasks as it may", COUNT, "more")
+        assert_refused(
+            errno.ENOSPC, "name: the region has the maximum number of tasks", COUNT, "more"
+        )
     for name in ("Count", "", "a" * 32, "../a"):
         assert_refused(errno.EINVAL, most, COUNT, name)
     with bpf.descriptor(COUNT, "count") as fd:
         for call in (control.add_task, control.replace_task):
-            with pytest.raises(rtshm.RegionNotFoundError, match="region: there is no such region"):
+            with pytest.raises(rtshm.RegionNotFoundError, match="region: no such region"):
                 call("nowhere", "count", fd)
         with pytest.raises(OSError, match="the region has no BPF task of this name") as caught:
             control.replace_task("r", "count", fd)
@@ -281,7 +283,7 @@ def test_tasks_take_privileges_and_the_message_says_which(control: rtshm.Control
         refused = command.run("task", "remove", "r", "count", user=NOBODY)
         assert refused.returncode == 1
         assert "this takes CAP_SYS_RESOURCE" in refused.stderr
-        # Who may read a region is told its tasks.
+        # A process that may read a region sees its tasks.
         assert "count" not in command.run("task", "list", user=NOBODY).stdout
         Path("/dev/rtshm/r").chmod(0o604)
         assert "count" in command.run("task", "list", user=NOBODY).stdout

@@ -243,7 +243,9 @@ def test_address_that_is_none_is_refused(link: Genl) -> None:
         with pytest.raises(OSError) as refused:
             rtshm.open_devmem(address)
         assert refused.value.errno == errno.EINVAL
-        assert remedy(refused.value).startswith(f"{address:#x} is no multiple of {mmap.PAGESIZE}, ")
+        assert remedy(refused.value).startswith(
+            f"{address:#x} is not a multiple of {mmap.PAGESIZE}, "
+        )
 
 
 def test_region_of_the_kernels_memory_has_no_address(link: Genl) -> None:

@@ -1,4 +1,4 @@
-"""What is changed of a region while it ticks: its counters, its grid, its cpu, its access."""
+"""Changes of a region while it ticks: its counters, its grid, its cpu, its access."""
 
 from __future__ import annotations
 
@@ -178,7 +178,7 @@ def test_cpu_is_set_and_the_timer_moves(control: rtshm.Control) -> None:
         assert (info.cpu, info.timer_cpu) == (cpu, cpu)
         with ftrace.tracing('region == "a"'):
             assert {tick.cpu for tick in ftrace.at_least(20)} == {cpu}
-    with pytest.raises(OSError, match="cpu: give one that is online") as refused:
+    with pytest.raises(OSError, match="cpu: not online") as refused:
         control.set("a", cpu=4096)
     assert refused.value.errno == errno.ENODEV
     assert off_grid(1_000_000, 0) == {0}
@@ -231,7 +231,7 @@ TRACING = Path("/sys/kernel/tracing")
 
 @contextmanager
 def latency_requests() -> Iterator[Callable[[], list[tuple[str, str, int]]]]:
-    """What is asked of the idle states of cpus in the block: what, cpu, us."""
+    """Requests about the idle states of cpus in the block: kind, cpu, us."""
     events = TRACING / "events/power"
     names = ("add", "remove")
     (TRACING / "trace").write_text("")

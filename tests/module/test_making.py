@@ -62,7 +62,7 @@ def test_making_something_large_keeps_no_reader_waiting(control: rtshm.Control, 
         open_and_close()
         control.get("other")
 
-    # Who waits until it is made has looked once or twice by then.
+    # A waiter has looked once or twice by then.
     assert looks_during(make, look) > 10
 
 

@@ -168,7 +168,7 @@ def test_bad_parameter_fails_the_load(log: KernelLog, load: Load) -> None:
 PERIOD = "period-ns: give 100000 (module parameter period_min_ns) to 3600000000000"
 SIZE = "size: give 4096 to 1073741824 bytes, a multiple of 4096"
 BYTES = "size: all regions may have 4096 bytes (module parameter bytes_max)"
-RATE = "period-ns: all may tick 9 times a second (module parameter rate_max_hz)"
+RATE = "period-ns: all regions: at most 9 ticks/s (module parameter rate_max_hz)"
 
 
 BEYOND = [
@@ -224,7 +224,7 @@ def test_size_beyond_the_memory_is_refused_without_a_splat_or_a_victim(
         said = [line.text for line in everything.lines(0)]
     assert not [text for text in said if re.search("Out of memory|oom|allocation failure", text)]
     texts = [line.text for line in log.lines(0)]
-    why = "size: there is not so much free memory"
+    why = "size: not enough free memory"
     assert texts == [NOT_LOADED % (size, 500_000_000, errno.ENOMEM, why)]
     assert traces() == before
 

@@ -51,7 +51,7 @@ REFUSED = [
     (attrs(name="a" * 32), errno.EINVAL, NAMES),
     (attrs(name="../a"), errno.EINVAL, NAMES),
     (attrs(name=b"a\0b\0"), errno.EINVAL, NAMES),
-    (attrs(name="default"), errno.EEXIST, "name: there is such a region; one name, one region"),
+    (attrs(name="default"), errno.EEXIST, "name: a region with this name already exists"),
     (attrs(name="a", size=0), errno.ERANGE, SIZES),
     (attrs(name="a", size=PAGE - 1), errno.ERANGE, SIZES),
     (attrs(name="a", size=PAGE + 1), errno.EINVAL, SIZES),
@@ -77,16 +77,16 @@ REFUSED = [
     (attrs(name="a", record_bytes=12), errno.EINVAL, RECORDS),
     (attrs(name="a", record_bytes=4104, size=2 * PAGE), errno.EINVAL, RECORDS),
     (attrs(name="a", layout="x" * 1024), errno.ERANGE, "layout: give at most 1023 bytes"),
-    (attrs(name="a", layout=b"x\0y\0"), errno.EINVAL, "layout: give nothing after its end"),
+    (attrs(name="a", layout=b"x\0y\0"), errno.EINVAL, "layout: bytes after the terminating NUL"),
     (attrs(name="a", mode=0o1000), errno.EINVAL, "mode: give at most 0777"),
     (attrs(name="a", uid=2**32 - 1), errno.EINVAL, "uid: give at most 4294967294"),
     (attrs(name="a", gid=2**32 - 1), errno.EINVAL, "gid: give at most 4294967294"),
     (
         attrs(name="a", cpu=CPUS),
         errno.ENODEV,
-        "cpu: give one that is online",
+        "cpu: not online",
     ),
-    (attrs(name="a", cpu=2**32 - 1), errno.ENODEV, "cpu: give one that is online"),
+    (attrs(name="a", cpu=2**32 - 1), errno.ENODEV, "cpu: not online"),
 ]
 
 
@@ -101,7 +101,7 @@ def test_new_is_refused_with_the_errno_and_the_limit(link: Genl) -> None:
 
 
 def test_what_is_not_there_is_refused(link: Genl) -> None:
-    missing = (errno.ENOENT, "name: there is no such region")
+    missing = (errno.ENOENT, "name: no such region")
     for command in (GET, DEL, SET):
         assert refused(link, command, attrs(name="a")) == missing
         assert refused(link, command, b"") == (errno.EINVAL, "name: missing")
@@ -138,7 +138,7 @@ def settings(link: Genl, name: str) -> tuple[int, ...]:
 LIMITS = {
     "regions_max": (
         {"regions_max": 3},
-        "name: there may be 3 regions (module parameter regions_max)",
+        "name: at most 3 regions (module parameter regions_max)",
     ),
     "bytes_max": (
         {"bytes_max": 3 * PAGE},
@@ -147,7 +147,7 @@ LIMITS = {
     "rate_max_hz": (
         # The default region's 2, and 2 of each other one.
         {"rate_max_hz": 7},
-        "period-ns: all may tick 7 times a second (module parameter rate_max_hz)",
+        "period-ns: all regions: at most 7 ticks/s (module parameter rate_max_hz)",
     ),
 }
 
@@ -200,7 +200,7 @@ def test_memory_that_is_not_there_is_refused(link: Genl) -> None:
     assert size <= 2**30, "this test needs a guest of 1 GiB or less"
     assert refused(link, NEW, attrs(name="a", size=size)) == (
         errno.ENOMEM,
-        "size: there is not so much free memory",
+        "size: not enough free memory",
     )
 
 

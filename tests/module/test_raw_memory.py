@@ -40,8 +40,8 @@ END = 1 << int(_bits[1])
 LIMIT = f"phys: give a multiple of 4096, its end with the size at most {END - 1:#x}"
 RAM = "phys: this is the kernel's own RAM; set some aside with memmap= at boot"
 RESERVED = "phys: not all of it is reserved; set memory aside with memmap= at boot"
-REGION = "phys: another region has it, or a deleted one that is still open"
-BUSY = "phys: a driver or a device has it, or its end is beyond a range of /proc/iomem"
+REGION = "phys: in use by another region, or by a deleted one that is still open"
+BUSY = "phys: used by a driver or device, or its end is beyond a range of /proc/iomem"
 RAWIO = "phys: this takes CAP_SYS_RAWIO in the initial user namespace"
 
 
@@ -330,7 +330,7 @@ def test_overlap_with_another_region_is_refused(link: Genl) -> None:
         for page, pages in ((4, 4), (3, 2), (7, 2), (5, 1), (4, 1), (7, 1), (3, 6), (0, 16)):
             overlapping = attrs(name="b", phys=ADDRESS + page * PAGE, size=pages * PAGE)
             assert refused(link, overlapping) == (errno.EBUSY, REGION), (page, pages)
-        # And those beside it are not.
+        # And the bytes around it are not.
         raw.create(link, name="below", phys=ADDRESS + 3 * PAGE)
         raw.create(link, name="above", phys=ADDRESS + 8 * PAGE)
         assert os.pread(fd, 4 * PAGE, 0) == FULL * (4 * PAGE // 8)

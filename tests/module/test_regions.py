@@ -231,7 +231,7 @@ def test_changes_are_printed_once_each(control: Control, log: KernelLog) -> None
         for value in (1, 2):
             region.publish(value)
             assert module.wait_line(lines, f"rtshm: a: shared mem={value}")[1] == []
-        # The same once more, for a hundred ticks, is no change.
+        # The same value again, for a hundred ticks, does not count as a change.
         region.publish(2)
         region.wait_taken(PATIENCE)
         ticks = control.get("a").counters.ticks
@@ -340,7 +340,7 @@ def test_regions_in_turn_leave_memory_and_log_as_they_were(control: Control) -> 
     with KernelLog(new_only=True, prefix="") as everything:
         before = module.available_bytes()
         cycle(300)
-        # What is freed after a grace period comes back by itself.
+        # Memory that is freed after a grace period comes back by itself.
         wait_until(lambda: before - module.available_bytes() <= 300 << 10, "all memory is back")
         assert [line.text for line in everything.lines(0)] == []
     # What is not given back is seen.
@@ -393,7 +393,7 @@ def test_dump_says_when_the_list_changed_under_it(
 
 
 def churn(name: str) -> None:
-    """Make and delete a region of this name for ever, beside others who do the same."""
+    """Make and delete a region of this name for ever, while others do the same."""
     requests = [(NEW, attrs(name=name, layout="x" * 1000)), (DEL, attrs(name=name))]
     with Genl() as link:
         while True:

@@ -196,7 +196,7 @@ def test_watermark_counts_samples(reader: int) -> None:
         assert len(read(reader)) >= 40
         os.lseek(reader, 0, os.SEEK_END)
         assert len(read(reader)) >= 40
-    # Who has room for less asks for less.
+    # A reader with less room asks for less.
     os.lseek(reader, 0, os.SEEK_END)
     assert len(read(reader, most=3)) == 3
 

@@ -135,7 +135,7 @@ def run_ticks(control: Control, count: int) -> int:
 
 
 def records(control: Control, samples: Samples, wanted: int) -> tuple[int, int]:
-    """Of so many samples: how many have another record than the one before, and are torn.
+    """Count the samples whose record differs from the one before, and those that are torn.
 
     Now and then the ring is overrun.
     """
@@ -302,7 +302,7 @@ def test_poll_does_not_wait_for_a_read_of_the_same_file(control: Control) -> Non
         # Either would be stuck until the region is deleted.
         assert poll.poll(0) == []
         set_watermark(fd, 2)
-        # Who goes to the oldest lets the one that waits have it again.
+        # A seek to the oldest lets the waiting reader have it again.
         os.lseek(fd, 0, os.SEEK_SET)
         control.delete("a")
         waiting.join(PATIENCE)
@@ -347,7 +347,7 @@ def test_read_that_waits_goes_on_where_its_descriptor_is_closed(control: Control
 
 @pytest.mark.promise("history: A waiting reader can be killed, interrupted or closed")
 def test_signal_leaves_what_was_not_read(control: Control) -> None:
-    """Who waits for a watermark and is interrupted gets all samples afterwards."""
+    """A reader interrupted while it waits for a watermark gets all samples afterwards."""
     control.create("a", period=10 * MS, record_depth=1000)
     earliest = control.get("a").counters.ticks + 1
     fd = os.open(NODE, os.O_RDONLY)

@@ -1,4 +1,4 @@
-"""Who wakes whom: the tick its readers, the thread of the region everybody else."""
+"""Wake-ups: the tick wakes its readers, the thread of the region everybody else."""
 
 from __future__ import annotations
 

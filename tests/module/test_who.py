@@ -1,4 +1,4 @@
-"""Who may make, change, delete and look into which region, and how much of it."""
+"""Permissions: which user may create, change, delete and read which region."""
 
 from __future__ import annotations
 
@@ -200,7 +200,7 @@ def test_user_outside_the_group_is_refused(delegated: Load) -> None:
     refused = (errno.EPERM, MEMBERSHIP)
     for groups in ((), (STRANGERS,)):
         assert asks(OUTSIDER, NEW, groups, name="b") == refused
-        # Who left the group keeps his regions, and cannot touch them.
+        # A user who left the group keeps the regions, and cannot touch them.
         assert asks(USER, DEL, groups, name="a") == refused
         assert asks(USER, SET, groups, name="a", record_depth=1) == refused
     assert names() == ["default", "a"]

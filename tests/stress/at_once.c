@@ -2,7 +2,7 @@
 /*
  * A process on one cpu against the ticks of another, at the same instant: what
  * only cpus that run at once show. Each driver runs for SECONDS, and until it has
- * done what it is for so many times a second that it can find something: a slow
+ * done what it is for this many times a second that it can find something: a slow
  * kernel on a busy host takes longer.
  */
 #include <poll.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * attack NUMBER: every way to write through a mapping of a descriptor that is
- * open for reading, so many times each; the region stays as it is.
+ * open for reading, NUMBER times each; the region stays as it is.
  */
 #define _GNU_SOURCE
 #include <signal.h>

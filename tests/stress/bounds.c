@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * bounds NUMBER: mmap(2) of a region of five pages, so many times, by offset,
+ * bounds NUMBER: mmap(2) of a region of five pages, NUMBER times, by offset,
  * length, protection, flags and mode of the file; what it says against what a
  * model of the kernel's and the module's checks says, in their order.
  */
@@ -31,7 +31,7 @@ struct request_of_map {
 
 static const int modes[] = { O_RDONLY, O_WRONLY, O_RDWR, O_RDWR };
 
-/* In bytes; a page more or less is tried beside each. */
+/* In bytes; a page more or less is tried as well. */
 static const uint64_t edges[] = {
 	0, PAGE, 2 * PAGE, 4 * PAGE, SIZE, 16 * PAGE, 1ULL << 31, 1ULL << 32,
 	1ULL << 40, 1ULL << 44, 1ULL << 47, 1ULL << 51, 1ULL << 62, 1ULL << 63,
@@ -102,7 +102,7 @@ static int model(const struct request_of_map *request)
 	return 0;
 }
 
-/* What is mapped is what was asked for, and not a page more. */
+/* The mapping has the requested pages, and not one more. */
 static void look(const struct request_of_map *request, void *memory)
 {
 	uint64_t pages = (request->length + PAGE - 1) / PAGE;

@@ -56,7 +56,7 @@ static void dump_for_ever(uint64_t *counters)
 
 /*
  * churn NUMBER DUMPS: make a region whose timer goes off at once and every
- * 100 us, remove it; so many times and until so many dumps were made meanwhile.
+ * 100 us, remove it; until both numbers, of regions and of dumps, are reached.
  */
 void churn(const struct numbers *numbers)
 {

@@ -2,7 +2,7 @@
 /*
  * hostile SECONDS: a writer that fills a region with anything, as fast as it
  * can, by stores and by write(2), under a timer of 1 kHz that records all of it.
- * The regions beside it keep every byte and every period, and who asks is
+ * The other regions keep every byte and every period, and who asks is
  * answered.
  *
  * storm SECONDS REGIONS PERIOD_NS: so many timers; who asks is answered within a

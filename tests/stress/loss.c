@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * loss SAMPLES HZ DEPTH: eight regions that record at this rate, each with a
- * writer and with two readers that stall at random, until so many samples were
+ * writer and with two readers that stall at random, until this many samples were
  * read. What a reader got and the gaps between are all the ticks that there were:
  * nothing lost that the tick numbers do not show, nothing given twice.
  */

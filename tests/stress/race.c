@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * race NUMBER: two processes, each on a cpu of its own, make, change and remove
- * the same regions, whose timers go off all the while, so many times in all.
+ * the same regions, whose timers go off all the while, NUMBER times in all.
  */
 #include "stress.h"
 

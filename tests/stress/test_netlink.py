@@ -111,7 +111,7 @@ def test_memory_is_that_of_the_group_of_who_makes_the_region(
                     with pytest.raises(Refused) as refused:
                         link.ask(NEW, attrs(name=f"big{number}", size=64 * 2**20))
                     assert refused.value.errno == errno.ENOMEM
-                    assert refused.value.text == "size: there is not so much free memory"
+                    assert refused.value.text == "size: not enough free memory"
                 link.ask(NEW, attrs(name="small", size=4 * 2**20))
             stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
             assert int(stat["kernel"]) >= 4 * 2**20

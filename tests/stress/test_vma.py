@@ -114,7 +114,7 @@ OPERATIONS: dict[str, tuple[Callable[[int], int], tuple[int, int, int, int]]] = 
     "begin to write back": (lambda at: call("msync", at, SIZE, MS_ASYNC), ALL_WELL),
     "other pages of it": (
         lambda at: call("remap_file_pages", at, PAGE, 0, 1, 0),
-        # What is open for reading only is no shared mapping to the kernel.
+        # A mapping of a file opened for reading only is not shared, to the kernel.
         (errno.EINVAL, 0, 0, 0),
     ),
     "pages beyond it": (

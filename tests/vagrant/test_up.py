@@ -42,7 +42,7 @@ def test_up_installs_and_loads_the_module_and_shows_the_demo(vagrant: Vagrant) -
 def test_ordinary_user_writes(vagrant: Vagrant) -> None:
     vagrant.ssh("rtshm write 42")
     assert vagrant.ssh("rtshm read") == "42\n"
-    # At the next tick, of which there are two a second.
+    # At the next tick; there are two a second.
     assert TOOK.format(42) in vagrant.ssh("sleep 2; sudo dmesg | tail -n 5")
 
 

@@ -106,7 +106,7 @@ def main() -> list[str]:
 
 
 class Client:
-    """The modules of the checkout's client that are imported here, in the place of who will call.
+    """The modules of the checkout's client that are imported here, for the callers.
 
     While nobody calls there is time for it, which nobody else wants: it is not urgent.
     """

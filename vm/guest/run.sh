@@ -46,8 +46,8 @@ echo run >/dev/vport0p1
 ) </dev/null >/run/vm/out 2>/run/vm/err
 status=$?
 
-# What the command left in the background may hold its pipes open for ever. Who waits for
-# more has had all that was written; on a busy machine that takes its time.
+# Processes that the command left in the background may hold its pipes open for ever. After
+# this time the reader has had all that was written; on a busy machine that takes its time.
 (
 	busybox sleep 2
 	tries=0

@@ -57,7 +57,7 @@ def copy(status: int, port: int, master: int, end: int) -> None:
     for descriptor in (status, end):
         poll.register(descriptor, select.POLLIN)
     while True:
-        # What is typed waits here while the terminal takes no more; then none is read, either.
+        # Typed text waits here while the terminal takes no more; then none is read, either.
         poll.register(port, 0 if typed else select.POLLIN)
         poll.register(master, select.POLLIN | (select.POLLOUT if typed else 0))
         ready = {descriptor for descriptor, _ in poll.poll()}

@@ -31,7 +31,7 @@ GUEST_FREE_MIB = 400
 
 CALL_FLAGS = ("-O1", "-Wall", "-Werror", "-static")
 
-# Release candidates are in experimental, which is no suite of its own but goes on top of
+# Release candidates are in experimental, which is not a whole suite but goes on top of
 # sid: from wherever mmdebstrap has that.
 EXPERIMENTAL = (
     'sed "s/ sid / experimental /" "$1/etc/apt/sources.list" '

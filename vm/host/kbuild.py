@@ -108,9 +108,9 @@ def directory_of(kernel: Kernel, tree: Tree, files: image.Files, variables: Sequ
 
 
 def seen_by_others(directory: Path, tree: Tree, sources: dict[Path, bytes]) -> str:
-    """The state of all that the modules beside the top's are made of.
+    """Return the state of all sources of the modules other than the top's.
 
-    That is everything but the top's own C, of which they see what it exports.
+    That is everything but the top's own C: they see only what it exports.
     """
     parts = [
         [str(path), data.hex()]

@@ -45,7 +45,7 @@ class UserSpace:
     suite: str = "trixie"
     """Debian's, also of the root that programs for the guest are compiled in."""
     packages: tuple[str, ...] = ()
-    """Debian packages beside those that the machine itself needs."""
+    """Debian packages besides those that the machine itself needs."""
     wheels: str = ""
     """Packages of PyPI that Debian does not have: a requirements file with hashes."""
     imports: tuple[str, ...] = ()

@@ -45,8 +45,8 @@ class Allowed(NamedTuple):
     reason: str
 
 
-# What is denied above and yet no fault of a module, under these accelerators of qemu.py. A
-# project adds its own: Payload.allowed.
+# Lines that are denied above, but are not the fault of a module, under these accelerators of
+# qemu.py. A project adds its own: Payload.allowed.
 ALLOW: tuple[Allowed, ...] = (
     Allowed(
         r"hrtimer: interrupt took \d+ ns$",

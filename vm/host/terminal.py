@@ -1,6 +1,6 @@
 """The terminal at which a person sits, while a program in the guest has it.
 
-What is typed goes to the guest as it is: Control-C and the like are for its terminal to act on.
+Typed text goes to the guest as it is: Control-C and the like are for its terminal to act on.
 """
 
 from __future__ import annotations

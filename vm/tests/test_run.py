@@ -26,7 +26,7 @@ PATIENCE = 60.0
 
 
 class Clock:
-    """The machine's clock, which a test sets forward in the place of waiting."""
+    """The machine's clock, which a test sets forward instead of waiting."""
 
     time = staticmethod(time.time)
 

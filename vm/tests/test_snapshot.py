@@ -112,7 +112,7 @@ def test_two_runs_at_once_share_the_time_and_no_random_numbers(copy: Path) -> No
         assert begin <= int(lines[2]) <= time.time()
 
 
-# Who is a program's parent; each way that follows is not like the interpreter's.
+# The parent of a program; each way that follows is not like the interpreter's.
 SERVED = r"""
 cat >who.py <<'end'
 import os

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The least that could stand in the place of rtshm: a periodic timer that does
+ * The least alternative to rtshm: a periodic timer that does
  * nothing, and a value that comes in by a system call.
  *
  *     echo 1000000 > /sys/module/rtshm_bare/parameters/period_ns    # 0: stop

@@ -21,7 +21,7 @@ STATUSES = {"error": 4, "warning": 3}
 )
 @json_option("A list of objects: check, level, text and remedy.")
 def doctor(module: Path | None, as_json: bool) -> int:
-    """Look at all that it needs, and say what to do.
+    """Check what rtshm needs on this machine, and print remedies.
 
     One line each: the module, whether it is loaded, built for this kernel and
     signed, its devices, group and netlink family, the kernel's headers, and what

@@ -37,8 +37,8 @@ def field_names(
 def get(name: str, fields: tuple[str, ...], as_json: bool) -> None:
     """Print fields of a region.
 
-    All of them as of one moment, a line for each, or those that are given. A
-    part of a field is a FIELD too: axes[1], pos.x.
+    It prints a line for each field, or for each FIELD, all from one moment. A
+    FIELD may be a part: axes[1], pos.x.
     """
     from rtshm.cli.values import find, plain_value, value_text
 
@@ -63,7 +63,7 @@ def get(name: str, fields: tuple[str, ...], as_json: bool) -> None:
 def put(name: str, assignments: tuple[str, ...], announce: bool) -> None:
     """Store fields of a region.
 
-    All at once: no tick sees some of them only. A VALUE is as get prints it:
+    All at once: no tick sees only some of them. A VALUE is as get prints it:
     speed=3.0 mode=on flags='run|fault' axes='[1, 2]' axes[1]=2. Numbers may be
     written as .5, 1e-3 or 0x10; infinity is inf. To store a part of a field, the
     field is read and written back.
@@ -120,7 +120,7 @@ def _stored(name: str) -> rtshm.Layout:
 
 @contextmanager
 def _usage() -> Iterator[None]:
-    """What was typed is no value of its field, or no name: a usage error."""
+    """What was typed is not a value of its field, or no name: a usage error."""
     try:
         yield
     except rtshm.LayoutError:

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @contextmanager
 def opened() -> Iterator[Control]:
-    """A Control; what no message can carry, a name that is no UTF-8, is a usage error."""
+    """A Control; what no message can carry, a name that is not UTF-8, is a usage error."""
     from rtshm.control import Control
 
     with Control() as control:

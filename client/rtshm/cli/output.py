@@ -9,7 +9,7 @@ from pathlib import Path
 
 
 def write_text(path: str, text: str) -> None:
-    """Write a file beside its place, and put it there when it is whole and on the disk.
+    """Write a temporary file and rename it when it is whole and on the disk.
 
     What is not a regular file, as a FIFO or /dev/stdout, is written through.
     Raises OSError, with the file's name; what was there is then as it was.

@@ -27,7 +27,8 @@ from rtshm.holders import deleted_regions, more_than
 def list_(as_json: bool) -> None:
     """List the regions.
 
-    Root is told, on standard error, which processes have deleted regions open.
+    As root, it also prints on standard error which processes have deleted
+    regions open.
     """
     with opened() as control:
         regions = [told(control, region) for region in control.list()]
@@ -44,9 +45,9 @@ def list_(as_json: bool) -> None:
 @name_argument
 @json_option("An object with every field, named as in the netlink spec.")
 def show(name: str, as_json: bool) -> None:
-    """Show all of a region.
+    """Show a region: settings, counters and lateness.
 
-    Its settings, its counters, and how late its ticks were, as a histogram.
+    The histogram shows how late its ticks were.
     """
     with opened() as control:
         region = control.get(name)
@@ -57,7 +58,7 @@ def show(name: str, as_json: bool) -> None:
 
 
 @click.command()
-@json_option("An object a line: the event, and the region with every field.")
+@json_option("One object per line: the event, and the region with every field.")
 def events(as_json: bool) -> None:
     """Print what happens to regions.
 
@@ -83,7 +84,7 @@ def events(as_json: bool) -> None:
     help="When the first tick is due, on the clock; default: at once.",
 )
 def create(name: str, **settings: Any) -> None:
-    """Make a region.
+    """Create a region.
 
     Options you leave out get the module's defaults. A layout is padded as C
     does it, and printed if padding was put in.
@@ -105,7 +106,7 @@ def create(name: str, **settings: Any) -> None:
 def set_(name: str, **settings: Any) -> None:
     """Change a region.
 
-    From its next tick on; all that is given or, when any is refused, nothing.
+    All options apply from its next tick on. If one is refused, nothing changes.
     """
     if all(value is None or value is False for value in settings.values()):
         raise click.UsageError(
@@ -121,8 +122,8 @@ def set_(name: str, **settings: Any) -> None:
 def delete(names: tuple[str, ...]) -> None:
     """Remove regions.
 
-    One after the other, up to the first that is refused. Who has one open or
-    mapped keeps its memory.
+    In this order, up to the first that is refused. A program that
+    has one open or mapped keeps its memory.
     """
     with opened() as control:
         for name in names:

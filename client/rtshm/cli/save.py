@@ -32,7 +32,7 @@ def save(file: str, values: bool) -> None:
 @click.command()
 @click.argument("file", type=click.Path(allow_dash=True))
 def load(file: str) -> None:
-    """Make the regions that a file describes.
+    """Create the regions that a file describes.
 
     FILE is as save wrote it, - for standard input. A region that is there
     already is set to what can be set, which set --help lists, and the values

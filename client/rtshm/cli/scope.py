@@ -56,13 +56,14 @@ def _before(text: str) -> tuple[int, bool]:
 @click.option("--width", "--samples", metavar="N", type=click.IntRange(2, 1_000_000), default=500,
               show_default=True, help="Samples of a sweep.")  # fmt: skip
 @click.option("--level", type=float, help="Begin a sweep where a field goes through this.")
-@click.option("--trigger", metavar="FIELD", help="The field that does; default: the first.")
+@click.option("--trigger", metavar="FIELD", help="Field of the edge; default: the first.")
 @click.option("--edge", type=click.Choice(["rising", "falling", "both"]), default="rising",
-              show_default=True, help="Which way.")  # fmt: skip
+              show_default=True, help="Direction of the edge.")  # fmt: skip
 @click.option("--pre", metavar="N|N%", callback=parsed(_before), default="25%",
-              show_default=True, help="So much of a sweep is before the edge.")  # fmt: skip
+              show_default=True, help="Part of a sweep before the edge.")  # fmt: skip
 @click.option("--mode", type=click.Choice(["auto", "normal", "single"]), default="auto",
-              show_default=True, help="Sweeps without an edge, too, or only one.")  # fmt: skip
+              show_default=True,
+              help="Without an edge: auto sweeps, normal waits; single: one sweep.")  # fmt: skip
 @click.option("--save", metavar="FILE", callback=parsed(of_recording),
               help="File for the key s: FILE.arrows, .mcap or .csv.")  # fmt: skip
 def scope(

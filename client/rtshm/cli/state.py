@@ -51,7 +51,7 @@ class NumberCommand(click.Command):
 def write(name: str | None, value: str | None) -> None:
     """Write VALUE to a region and announce it.
 
-    NAME is a region, or the path of its device node; default if not given. A
+    NAME is a region, or the path of its device node; default: "default". A
     number alone is the VALUE. Without VALUE, ask for one after another, until
     quit or the end of input.
     """
@@ -76,7 +76,7 @@ def _is_number(text: str) -> bool:
 
 
 def _prompt(region: rtshm.Region) -> None:
-    # What is no text is no number either, and gets the same answer.
+    # Bytes that are not text are not a number either: the same answer.
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="backslashreplace")
     while sys.stdin:
@@ -101,7 +101,7 @@ def _prompt(region: rtshm.Region) -> None:
 def read(name: str, as_json: bool) -> None:
     """Print the value of a region.
 
-    NAME is a region, or the path of its device node; default if not given.
+    NAME is a region, or the path of its device node; default: "default".
     """
     with rtshm.open(name, readonly=True) as region:
         word = region.word

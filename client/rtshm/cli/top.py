@@ -124,7 +124,7 @@ def lines(now: Sight, before: Sight | None, width: int | None = None) -> list[st
     default="1s",
     show_default=True,
     callback=parsed(parse_time),
-    help="Time between two looks, as 500ms.",
+    help="Time between two updates, for example 500ms.",
 )
 @click.option(
     "--count",
@@ -136,10 +136,10 @@ def lines(now: Sight, before: Sight | None, width: int | None = None) -> list[st
 def top(interval_ns: int, count: int | None, as_json: bool) -> None:
     """Watch the regions live.
 
-    Ticks a second and mean lateness are of the time between two looks; the most
-    lateness and the missed periods are since the region was made. What you may not
-    read of a region is a dash. q leaves. Without a terminal, or with --count, it
-    prints a table an interval.
+    Ticks per second and mean lateness count from one update to the next, the
+    maximum lateness and the missed periods from the region's creation. A dash
+    stands for a value that you may not read. q leaves. Without a terminal, or with
+    --count, it prints a table per interval.
     """
     with opened() as control:
         if as_json:

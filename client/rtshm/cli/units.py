@@ -74,7 +74,7 @@ def mode_text(mode: int) -> str:
 
 
 def parse_user(text: str) -> int:
-    """The uid of a name, or of a number that is no name."""
+    """The uid of a name, or of a number that is not a name."""
     try:
         return pwd.getpwnam(text).pw_uid
     except KeyError:
@@ -90,7 +90,7 @@ def user_text(uid: int) -> str | int:
 
 
 def parse_group(text: str) -> int:
-    """The gid of a name, or of a number that is no name."""
+    """The gid of a name, or of a number that is not a name."""
     try:
         return grp.getgrnam(text).gr_gid
     except KeyError:

@@ -101,7 +101,7 @@ def parse_value(field: Field, text: str) -> Any:
         try:
             plain = json.loads(text, parse_float=lambda number: _float(field, number))
         except json.JSONDecodeError:
-            raise ValueError(f"{field.path}: {text!r} is no JSON") from None
+            raise ValueError(f"{field.path}: {text!r} is not JSON") from None
         return _value(field, plain)
     text = text.strip()
     if field.enum:

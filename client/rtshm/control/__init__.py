@@ -159,14 +159,14 @@ class RegionInfo:
     clock: Clock = Clock.MONOTONIC
     """That its ticks are on."""
     phase_ns: int | None = None
-    """Ticks are due at multiples of the period on the clock and so many ns later; None: from the
-    first tick on."""
+    """Offset in ns of the deadlines from multiples of the period on the clock; None: the grid
+    starts with the first tick."""
     start_ns: int | None = None
     """When the first tick is due, in ns on the clock; None: at once."""
     task_budget_ns: int = 0
     """A task that takes more ns in a tick has an overrun; 0: there is no budget."""
     task_long_max: int = 0
-    """A task that takes longer than half the period so many ticks in a row is stopped; 0: never."""
+    """Ticks in a row after which a task that takes longer than half the period stops; 0: never."""
     tasks: tuple[TaskInfo, ...] = ()
     """In the order of running."""
     phys: int | None = None
@@ -276,9 +276,9 @@ class Deleted:
 class Overrun:
     """Events came faster than they were read, and some were lost; `regions` is all there is.
 
-    The list was read after the loss. Events after this one may tell again what
-    it has already; who puts the list in the place of what was known, and then
-    the events one by one on top, by the regions' ids, ends with the truth.
+    The list was read after the loss. Events after this one may repeat what
+    it has already. A program that replaces its own list by this one, and then
+    applies the events one by one by the regions' ids, ends with the true list.
     """
 
     regions: Sequence[RegionInfo]
@@ -430,7 +430,7 @@ class Control(_Linked):
         )
 
     def delete(self, name: str) -> None:
-        """Remove a region. Who has it open keeps its memory; no tick works on it any more.
+        """Delete a region. Programs that have it open keep its memory; it has no more ticks.
 
         Raises OSError: ENOENT, EPERM.
         """

@@ -225,15 +225,15 @@ def _number(field: str, value: object, bits: int) -> int:
     try:
         number = operator.index(value)  # type: ignore[arg-type]
     except TypeError:
-        raise TypeError(f"{field}: {value!r} is no whole number") from None
+        raise TypeError(f"{field}: {value!r} is not a whole number") from None
     if not 0 <= number < 2**bits:
-        raise OverflowError(f"{field}: {number} is no u{bits}; give 0 to {2**bits - 1}")
+        raise OverflowError(f"{field}: {number} does not fit u{bits}; give 0 to {2**bits - 1}")
     return number
 
 
 def _text(field: str, value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"{field}: {value!r} is no str")
+        raise TypeError(f"{field}: {value!r} is not a str")
     try:
         length = len(value.encode())
     except UnicodeEncodeError:

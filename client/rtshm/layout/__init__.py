@@ -31,7 +31,7 @@ Traceback (most recent call last):
 ValueError: mode: 2 is none of off, on
 >>> view.axes[1] = 2**31
 Traceback (most recent call last):
-OverflowError: axes: 2147483648 is no i32; give -2147483648 to 2147483647
+OverflowError: axes: 2147483648 does not fit i32; give -2147483648 to 2147483647
 
 A whole record at once:
 

@@ -107,7 +107,9 @@ struct rtshm_tick {{
 def declaration(name: str, struct: Field, text: str, *, bpf: bool = False) -> str:
     """A header with `struct <name>`, asserted to lie as the layout says."""
     if not re.fullmatch("[A-Za-z][A-Za-z0-9_]*", name) or name in RESERVED:
-        raise LayoutError(f"{name!r} is no name for a C struct; give letters, digits and _ inside")
+        raise LayoutError(
+            f"{name!r} is not a name for a C struct; give letters, digits and _ inside"
+        )
     return (_BPF_HEADER if bpf else _HEADER).format(
         name=name,
         guard=name.upper(),

@@ -40,7 +40,7 @@ _REFUSED = {
     "no C integer is made so; use Int8un, Int16un, Int32un or Int64un": "BytesInteger",
     "what lies there depends on other data; declare what always lies there": """
         FocusedSeq IfThenElse Lazy LazyBound Peek Pointer Select StopIf Switch Union""",
-    "it is no memory; leave it out, and compute it in the program": """
+    "it takes no memory; leave it out, and compute it in the program": """
         Check Computed Error Index Pass Seek Tell Terminated""",
     "memory keeps no such rule; declare what is under it, and apply the rule in the program": """
         Checksum Const Default ExprAdapter ExprValidator Hex HexDump Mapping NamedTuple Rebuild
@@ -81,8 +81,8 @@ def _struct(
                 field = _field(subcon.name, inner, offset + size, bare, depth, padded)
             elif lacking:
                 raise LayoutError(
-                    f"{inner}: offset {size} is no multiple of its alignment, {field.alignment}; "
-                    f"put Padding({lacking}), in a text _:x{lacking}, before it"
+                    f"{inner}: offset {size} is not a multiple of its alignment, {field.alignment}"
+                    f"; put Padding({lacking}), in a text _:x{lacking}, before it"
                 )
             fields.append(field)
             size += field.size
@@ -96,8 +96,8 @@ def _struct(
         size += lacking
     elif lacking:
         raise LayoutError(
-            f"{path or 'layout'}: its size, {size}, is no multiple of its alignment, {alignment}; "
-            f"put Padding({lacking}), in a text _:x{lacking}, at its end"
+            f"{path or 'layout'}: its size, {size}, is not a multiple of its alignment, {alignment}"
+            f"; put Padding({lacking}), in a text _:x{lacking}, at its end"
         )
     return Field(name, path, offset, Kind.STRUCT, size, alignment, fields=tuple(fields))
 
@@ -181,7 +181,7 @@ def _check_name(path: str, name: str | None, fields: list[Field]) -> None:
     # ctypes structures have from_buffer() and others for themselves.
     reserved = keyword.iskeyword(name) or hasattr(ctypes.Structure, name) or name in RESERVED
     if reserved or not re.fullmatch(_NAME, name):
-        raise LayoutError(f"{path}: {name!r} is no name for a field; {_NAMES}, C or C++")
+        raise LayoutError(f"{path}: {name!r} is not a name for a field; {_NAMES}, C or C++")
     if name in (field.name for field in fields):
         raise LayoutError(f"{path}: there are two fields of this name; rename one")
 
@@ -200,11 +200,13 @@ def _entries(
         # mro() is of every class.
         reserved = keyword.iskeyword(entry) or entry == "mro"
         if reserved or not re.fullmatch(_NAME, entry):
-            raise LayoutError(f"{path}: {entry!r} is no name for a value; {_NAMES}")
+            raise LayoutError(f"{path}: {entry!r} is not a name for a value; {_NAMES}")
         if not isinstance(value, int) or not low <= value <= high:
-            raise LayoutError(f"{path}: {entry}={value!r} is no {kind}; give {low} to {high}")
+            raise LayoutError(
+                f"{path}: {entry}={value!r} does not fit {kind}; give {low} to {high}"
+            )
         if flags and value.bit_count() != 1:
-            raise LayoutError(f"{path}: {entry}={value:d} is no single bit; give a power of two")
+            raise LayoutError(f"{path}: {entry}={value:d} is not a single bit; give a power of two")
         if value in entries:
             raise LayoutError(
                 f"{path}: {entries[value]} and {entry} are both {value:d}; leave one out"

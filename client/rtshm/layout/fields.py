@@ -55,7 +55,7 @@ NUMBERS = {
     Kind.U64: Number("Q", ctypes.c_uint64, "__u64"),
     Kind.F32: Number("f", ctypes.c_float, "float"),
     Kind.F64: Number("d", ctypes.c_double, "double"),
-    # Not C's bool: a byte of shared memory may be more than 0 or 1, which is no value of it.
+    # Not C's bool: a byte of shared memory may hold more than 0 or 1, which bool does not.
     Kind.BOOL: Number("?", ctypes.c_bool, "__u8"),
 }
 
@@ -74,7 +74,7 @@ class Field:
     """Bytes of one element."""
     alignment: int
     shape: tuple[int, ...] = ()
-    """Elements by dimension, as in C; () if it is no array."""
+    """Elements by dimension, as in C; () if it is not an array."""
     enum: type[IntEnum] | type[IntFlag] | None = None
     fields: tuple[Field, ...] = ()
     """Of a struct."""
@@ -170,7 +170,9 @@ def exactly(field: Field, count: int, values: Iterable[Any]) -> list[Any]:
             raise TypeError
         listed = list(values)
     except TypeError:
-        raise TypeError(f"{field.path}: {values!r} is no sequence; give {count} values") from None
+        raise TypeError(
+            f"{field.path}: {values!r} is not a sequence; give {count} values"
+        ) from None
     if len(listed) != count:
         raise ValueError(f"{field.path}: {len(listed)} values; give {count}")
     return listed
@@ -179,13 +181,15 @@ def exactly(field: Field, count: int, values: Iterable[Any]) -> list[Any]:
 def _encode_integer(field: Field, low: int, high: int, value: Any) -> int:
     number = _integer(field, value)
     if not low <= number <= high:
-        raise OverflowError(f"{field.path}: {number} is no {field.kind}; give {low} to {high}")
+        raise OverflowError(
+            f"{field.path}: {number} does not fit {field.kind}; give {low} to {high}"
+        )
     return number
 
 
 def _encode_float(field: Field, stored: struct.Struct, value: Any) -> float:
     if not isinstance(value, (float, int, Real)):
-        raise TypeError(f"{field.path}: {value!r} is no number")
+        raise TypeError(f"{field.path}: {value!r} is not a number")
     try:
         number = float(value)
         # C makes an infinity of what is too large, and so does numpy of a longdouble.
@@ -199,13 +203,13 @@ def _encode_float(field: Field, stored: struct.Struct, value: Any) -> float:
 
 def _encode_bool(field: Field, value: Any) -> bool:
     if value not in (False, True):
-        raise ValueError(f"{field.path}: {value!r} is no bool; give True or False")
+        raise ValueError(f"{field.path}: {value!r} is not a bool; give True or False")
     return bool(value)
 
 
 def _encode_bytes(field: Field, value: Any) -> bytes:
     if not isinstance(value, (bytes, bytearray, memoryview)):
-        raise TypeError(f"{field.path}: {value!r} is no bytes")
+        raise TypeError(f"{field.path}: {value!r} is not bytes")
     data = bytes(value)
     if len(data) != field.element:
         raise ValueError(
@@ -246,4 +250,4 @@ def _integer(field: Field, value: Any) -> int:
     try:
         return operator.index(value)
     except TypeError:
-        raise TypeError(f"{field.path}: {value!r} is no whole number") from None
+        raise TypeError(f"{field.path}: {value!r} is not a whole number") from None

@@ -60,7 +60,7 @@ def _setter(raw: str, place: _Place) -> Callable[[Any, Any], None]:
 
 
 class _Member(property):
-    """A field of the structure, in the place of the one that ctypes made."""
+    """A field of the structure, instead of the one that ctypes made."""
 
     def __init__(self, member: Any, raw: str, place: _Place) -> None:
         def load(view: ctypes.Structure) -> Any:
@@ -81,7 +81,7 @@ def structure(name: str, struct: Field, *, readonly: bool = False) -> type[ctype
             members.append((f"_pad{len(members)}", ctypes.c_uint8 * padding))
         if field:
             members.append((field.name, places[field.name].ctype))
-    # No slots, so that a name that is no field's raises AttributeError.
+    # No slots, so that an unknown name raises AttributeError.
     names = tuple(places)
     methods = {
         "__repr__": lambda view: f"{name}({_values(view, names)})",
@@ -126,7 +126,7 @@ def _quick(field: Field) -> str:
             return f"value.__class__ is float and {-_F32_MAX!r} <= value <= {_F32_MAX!r}"
         case kind:
             # Python compares integers of one digit of its own in fewer steps. In this range
-            # ctypes itself refuses what is no integer.
+            # ctypes itself refuses a value that is not an integer.
             low, high = (max(min(end, _DIGIT), -_DIGIT) for end in limits(kind))
             return f"{low} <= value <= {high}"
 

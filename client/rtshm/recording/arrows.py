@@ -1,7 +1,7 @@
 """A recording as .arrows: a stream of Arrow's, whose schema has the conditions as `rtshm`, in JSON.
 
-A record batch is a chunk. Enums and flags are their numbers, of which the
-layout has the names; bytes are binary of a fixed size. The conditions as they
+A record batch is a chunk. Enums and flags are their numbers; the layout
+has the names; bytes are binary of a fixed size. The conditions as they
 are at the end are metadata of the last batch, which has no rows.
 """
 

@@ -3,8 +3,8 @@
 A field is a column of its name, an element of an array `axes[0]`, of two
 dimensions `grid[1][0]`, a field of a struct `pose.x`, and of an array of
 structs `points[1].x`. In a recording of several regions the fields have the
-region's name before theirs, `motor.speed`, and a column `region` says of which
-region the samples are.
+region's name before theirs, `motor.speed`, and a column `region` names the
+region of each sample.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ class Column:
         """Its values in an array of samples: a view, shape (len(array),)."""
         for step in self.steps:
             array = array[step] if isinstance(step, str) else array[:, step]
-        # What is neither 0 nor 1 is no value of a bool, and may have been stored.
+        # What is neither 0 nor 1 is not a value of a bool, and may have been stored.
         return array.view(numpy.uint8) != 0 if self.dtype.kind == "b" else array
 
     def store(self, array: Array, values: Array) -> None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rtshm.recording.sink import Sink
 
 NAME = "rtshm"
-# Of a record: more than that is no length, but what a cut or a disk made of one.
+# Of a record: a greater length comes from a cut or from a failing disk.
 _MOST_BYTES = 1 << 28
 _ROWS = 1 << 12
 

@@ -156,7 +156,7 @@ def _samples(array: Array) -> Iterator[_Sample]:
     for name in fields:
         records[name] = array[name]
     announced = array["flags"] & ANNOUNCED
-    # What is announced is what its tick took, whoever cleared it since.
+    # Announce the value that its tick took, even if another tick cleared it since.
     records["ready"] = announced
     data, size = records.view(numpy.uint8).data, dtype.itemsize
     times, values = array["time_ns"].tolist(), array["some_int"].tolist()
@@ -206,7 +206,7 @@ class _Player:
         else:
             if len(record) > LAYOUT_OFFSET:
                 os.pwrite(self._fd, record[LAYOUT_OFFSET:], LAYOUT_OFFSET)
-            # Not with the flag beside it: an announcement may wait to be taken.
+            # Without the flag next to it: an announcement may wait to be taken.
             if value != self._value:
                 self._region.some_int = value
         self._value = value

@@ -44,7 +44,7 @@ class Mode(enum.StrEnum):
 def edges(values: Array, level: float, edge: Edge) -> Array:
     """Indices, from 1, of the values that are the first on the other side of `level`.
 
-    A value that is no number is on neither side.
+    A value that is not a number is on neither side.
     """
     before, after = values[:-1], values[1:]
     found = numpy.zeros(before.shape, bool)
@@ -81,7 +81,7 @@ class Trigger:
 class Sweeper:
     """Makes sweeps of `width` samples, `before` of them before the edge, of what it is fed.
 
-    An edge counts when so many samples are there before it without a gap, and
+    An edge counts when `before` samples precede it without a gap, and
     none that lies in a sweep begins another. Without a trigger there is no edge.
 
     Raises ValueError if `before` is not less than `width`.

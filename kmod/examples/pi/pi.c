@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * A PI controller in the tick of a region, with a plant to control: copy this
- * directory, put your own in the place of plant() and drive().
+ * directory, replace plant() and drive() by your own.
  *
  *     rtshm create pi --period 1ms --layout "setpoint:s32 ..."
  *     insmod rtshm_pi.ko

@@ -38,7 +38,7 @@ def cross(control: rtshm.Control, before: int) -> None:
 
 
 def lose(control: rtshm.Control, before: int) -> None:
-    """Who reads nothing while the multiple goes by sees exactly how much is lost."""
+    """A reader that reads nothing while the multiple passes sees exactly how much is lost."""
     control.create("a", period=timedelta(milliseconds=1), record_depth=DEPTH)
     with rtshm.Samples("a", oldest=True) as samples:
         last = int(samples.read_array(1)["tick"][0])

@@ -27,7 +27,7 @@ def node_of(cpu: int) -> int:
 
 
 def pages(name: str) -> dict[int, int]:
-    """How many pages of a region, all of which are mapped, are on each node."""
+    """How many pages of a region are on each node; all are mapped."""
     fd = os.open(f"/dev/rtshm/{name}", os.O_RDWR)
     with mmap.mmap(fd, SIZE) as memory:
         for at in range(0, SIZE, mmap.PAGESIZE):
