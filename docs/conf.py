@@ -31,6 +31,12 @@ html_copy_source = False
 html_show_sphinx = False
 copyright = "2026, the rtshm maintainers. Licence: GPL-2.0-only"
 
+# Classes that a program constructs; the reference has their parameters.
+CONSTRUCTED = {
+    *("rtshm.Samples", "rtshm.Control", "rtshm.Layout", "rtshm.Recorder", "rtshm.Task"),
+    *("rtshm.Live", "rtshm.recording.stream.Udp", "rtshm.recording.stream.Foxglove"),
+}
+
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx_click"]
 exclude_patterns = ["_build"]
 
@@ -108,7 +114,13 @@ def row(*cells: Any) -> str:
     return "| " + " | ".join(" ".join(str(cell or "").split()) for cell in cells) + " |"
 
 
+def without_constructor(_app: Sphinx, what: str, name: str, *_: object) -> tuple[str, None] | None:
+    """Leave out the parameters of classes whose objects a program gets and never constructs."""
+    return ("", None) if what == "class" and name not in CONSTRUCTED else None
+
+
 def setup(app: Sphinx) -> None:
     app.add_directive("netlink", Netlink)
     app.add_directive("promises", Promises)
     app.connect("autodoc-process-docstring", want_docstring)
+    app.connect("autodoc-process-signature", without_constructor)
