@@ -13,10 +13,27 @@ import re
 import sys
 from pathlib import Path
 
+from rtshm.recording.conditions import Conditions
+
 HERE = Path(__file__).parent
 CELL = 70
 TOP = 80
 SIZE = (100, 28)
+# Of a recording that begins as the samples of the step do.
+STEP = Conditions(
+    region="pi",
+    layout="setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32",
+    record_bytes=32,
+    period_ns=1_000_000,
+    started_ns=0,
+    started_monotonic_ns=0,
+    kernel="",
+    preemption="",
+    clocksource="",
+    virtualization="",
+    governor="",
+    version="",
+)
 
 
 def word() -> str:
@@ -68,32 +85,17 @@ def terminal(step: Path) -> str:
     from rich.console import Console
     from rtshm.cli.scope import View, _saved
     from rtshm.recording.columns import chosen, dtype_of
-    from rtshm.recording.conditions import Conditions
     from rtshm.recording.trigger import Edge, Mode, Sweeper, Sweeps, Trigger
 
     samples = numpy.load(step)["samples"]
-    conditions = Conditions(
-        region="pi",
-        layout="setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32",
-        record_bytes=32,
-        period_ns=1_000_000,
-        started_ns=0,
-        started_monotonic_ns=0,
-        kernel="",
-        preemption="",
-        clocksource="",
-        virtualization="",
-        governor="",
-        version="",
-    )
-    curves = [chosen([conditions], [name])[0][0] for name in ("drive", "setpoint", "output")]
+    curves = [chosen([STEP], [name])[0][0] for name in ("drive", "setpoint", "output")]
     at = Trigger(lambda rows: curves[2].column.of(rows).astype("f8"), 32768, Edge("rising"))
-    sweeps = Sweeps(Sweeper(400, 100, at, Mode.NORMAL), 0, [dtype_of(conditions)], 10**10)
-    (sweep,) = _saved([samples], [conditions], sweeps, 0, 32768)
+    sweeps = Sweeps(Sweeper(400, 100, at, Mode.NORMAL), 0, [dtype_of(STEP)], 10**10)
+    (sweep,) = _saved([samples], [STEP], sweeps, 0, 32768)
     # plotext draws no larger than the terminal that it believes to have.
     os.environ.update(COLUMNS=str(SIZE[0]), LINES=str(SIZE[1]))
     console = Console(width=SIZE[0], record=True, file=io.StringIO(), force_terminal=True)
-    view = View([conditions], 0, curves, 32768, None)
+    view = View([STEP], 0, curves, 32768, None)
     console.print(view.draw(sweep, " normal triggered  sweeps 1  lost 0   q leaves ", *SIZE))
     made = console.export_svg(title="rtshm scope pi drive setpoint output --level 32768")
     # Without what rich has a browser load from the network, its font, and the link to its home.

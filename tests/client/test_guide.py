@@ -126,3 +126,13 @@ def test_page_does_what_it_shows(page: str, shell: Shell) -> None:
             assert (CHECKOUT / "run.png").read_bytes().startswith(b"\x89PNG")
     assert not module.is_loaded()
     assert not [name for name in MADE if (CHECKOUT / name).exists()]
+
+
+def test_example_of_the_readme_does_what_it_says(load: Load) -> None:
+    load(print=0)
+    (program,) = [each for each in guide.page("../README") if each.where == "python"]
+    python = guide.Python("README")
+    python.run(program)
+    array = python.names["array"]
+    assert len(array) == 1000
+    assert set(array["target"]) == {3.0}

@@ -159,7 +159,7 @@ def test_show_has_the_tasks_and_the_grid() -> None:
     assert "  grid          tai, from 7 ns on" in page
     assert page[-1].split() == ["pid", "0", "-", "0", "(no", "budget)", "-", "runs"]
     page = render.region_page(region(lead_ns=12_500), 80)
-    assert "  grid          monotonic, from the first tick on, waited for 12.5us" in page
+    assert "  grid          monotonic, from the first tick on, lead 12.5us" in page
 
 
 def test_show_lets_no_layout_speak_to_the_terminal() -> None:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import runpy
 from pathlib import Path
 
+import numpy
 import pytest
+from rtshm.recording.columns import dtype_of
 
 CHECKOUT = Path(__file__).parents[2]
 PAGES = sorted(
@@ -47,3 +50,17 @@ def test_period_limits_in_words_are_those_of_the_header(document: str, name: str
 )
 def test_word_that_people_search_for_is_in_the_documents(word: str) -> None:
     assert any(word in (CHECKOUT / page).read_text().lower() for page in PAGES)
+
+
+def test_pictures_are_those_that_their_program_draws(tmp_path: Path) -> None:
+    pictures = runpy.run_path(str(CHECKOUT / "docs/pictures.py"))
+    assert pictures["word"]() == (CHECKOUT / "docs/word.svg").read_text()
+    samples = numpy.zeros(1000, dtype_of(pictures["STEP"]))
+    samples["tick"] = numpy.arange(1000)
+    samples["time_ns"] = samples["tick"] * 1_000_000
+    samples["output"][500:] = 65536
+    numpy.savez(tmp_path / "step.npz", samples=samples)
+    drawn = pictures["terminal"](tmp_path / "step.npz")
+    # It loads nothing from the network.
+    assert re.findall(r"https?://[^\"']*", drawn) == ["http://www.w3.org/2000/svg"]
+    assert "setpoint" in drawn

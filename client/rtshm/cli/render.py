@@ -212,7 +212,7 @@ def _grid(region: RegionInfo) -> str:
         since = f"phase {time_text(region.phase_ns)}"
     elif region.start_ns is not None:
         since = f"from {region.start_ns} ns on"
-    lead = f", waited for {time_text(region.lead_ns)}" if region.lead_ns else ""
+    lead = f", lead {time_text(region.lead_ns)}" if region.lead_ns else ""
     return f"{region.clock}, {since}{lead}"
 
 

@@ -78,7 +78,7 @@ def scope(
     mode: str,
     save: str | None,
 ) -> None:
-    """Watch fields of regions in the terminal, as on an oscilloscope.
+    """Draw fields in the terminal, as an oscilloscope does.
 
     FIELD is one of the layout, as speed or axes[1], or one of a sample:
     some_int, lateness_ns, missed; default: the first of the layout. With

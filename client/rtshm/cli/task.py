@@ -102,7 +102,10 @@ def replace(region: str, program: str, name: str | None, unbounded: bool) -> Non
 @region_argument
 @click.argument("tasks", metavar="TASK...", nargs=-1, required=True, shell_complete=task_names)
 def remove(region: str, tasks: tuple[str, ...]) -> None:
-    """Remove tasks, one after the other, up to the first that is refused."""
+    """Remove tasks.
+
+    In this order, up to the first that is refused.
+    """
     with opened() as control:
         for name in tasks:
             control.remove_task(region, name)
