@@ -16,14 +16,13 @@ GUIDE = DOCS / "guide.md"
 
 HOST = ("formats", "layout-grammar", "pandas", "unit-tests")
 """Pages that need no kernel module: tests/host/test_pages.py types all of each."""
-GUEST = ("guide", "getting-started", "groups", "containers", "tuning")
+GUEST = ("guide", "getting-started", "groups", "containers", "tuning", "layouts")
 """Pages whose lines for root and for Python tests/client/test_guide.py types."""
 ELSEWHERE = {
     "bpf": "tests/module/test_bpf_tasks.py: the guest has no clang",
     "control": "tests/client/test_command_regions.py",
     "history": "tests/client/test_command_scope.py",
     "installing": "tests/install/test_packages.py",
-    "layouts": "tests/client/test_command_fields.py",
     "notebook": "tests/host/test_notebook.py, in JupyterLab",
     "performance": "tests/boots and bench/tests",
     "raw-memory": "tests/module/test_raw_memory.py",
