@@ -75,7 +75,8 @@ def markdown(source: Path) -> Iterator[str]:
         before, _, text = promise.partition(": ")
         if before != subject:
             subject = before
-            yield f"\n### {subject[0].upper()}{subject[1:]}\n\n| promise | test | how often |\n|---|---|---|"
+            yield f"\n### {subject[0].upper()}{subject[1:]}\n"
+            yield "| promise | test | how often |\n|---|---|---|"
         places = "<br>".join(f"`{test.place}`" for test in tests)
         amounts = "; ".join(filter(None, map(amount, tests)))
         yield f"| {text} | {places} | {amounts} |"

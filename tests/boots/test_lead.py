@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.promise("ticks: A lead hides interrupt latency up to its length, and no tick is early")
-def test_what_keeps_the_interrupt_makes_no_tick_late_up_to_the_lead(guest_program: Program) -> None:
+def test_interrupt_latency_up_to_the_lead_makes_no_tick_late(guest_program: Program) -> None:
     guest_program("lead", icount=True)
 
 

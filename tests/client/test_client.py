@@ -220,7 +220,7 @@ def test_region_opens_by_path(load: Load) -> None:
 
 
 @pytest.mark.needs("disk")
-def test_what_is_no_region_is_refused_and_left_as_it_was(load: Load, tmp_path: Path) -> None:
+def test_file_that_is_not_a_region_is_refused_and_unchanged(load: Load, tmp_path: Path) -> None:
     load(print=0)
     file, fifo = tmp_path / "file", tmp_path / "fifo"
     file.write_bytes(b"precious data")

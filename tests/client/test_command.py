@@ -146,7 +146,7 @@ def test_prompt_refuses_bytes_that_are_no_text(load: Load) -> None:
         ("2147483648", "2147483648 is out of range"),
     ],
 )
-def test_write_refuses_what_is_no_int_with_status_2(load: Load, value: str, answer: str) -> None:
+def test_write_of_a_non_int_has_status_2(load: Load, value: str, answer: str) -> None:
     load(print=0)
     done = run("write", value)
     assert done.returncode == 2

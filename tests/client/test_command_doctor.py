@@ -221,7 +221,7 @@ def test_module_that_was_built_for_another_kernel(installed: Path) -> None:
         module.insert(installed)
 
 
-def test_file_that_is_no_module(tmp_path: Path) -> None:
+def test_file_that_is_not_a_module(tmp_path: Path) -> None:
     file = tmp_path / "rtshm.ko"
     assert examine(file)["module"][:2] == ("error", f"{file} is not there")
     file.write_text("no module\n")

@@ -54,7 +54,7 @@ def test_part_of_a_field_is_put_and_got(region: rtshm.Region) -> None:
     assert json.loads(done("read", "a-motor", "--json")) == {"some_int": 0, "ready": False}
 
 
-def test_padding_is_made_and_what_is_no_layout_refused(region: rtshm.Region) -> None:
+def test_padding_is_added_and_an_invalid_layout_refused(region: rtshm.Region) -> None:
     assert done("create", "p", "--layout", "a:u8 b:f64", "--depth", "10") == (
         "p: layout a:u8 _:x7 b:f64\n"
     )
@@ -96,7 +96,7 @@ def test_put_announces_when_asked(region: rtshm.Region) -> None:
         (["gain=1", "axes[2]=1"], "'axes[2]': axes has the indices 0 to 1"),
     ],
 )
-def test_put_of_what_is_no_value_has_status_2_and_stores_nothing(
+def test_put_of_an_invalid_value_has_status_2_and_stores_nothing(
     region: rtshm.Region, assignments: list[str], reason: str
 ) -> None:
     before = bytes(region.memory)

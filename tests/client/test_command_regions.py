@@ -180,7 +180,7 @@ def test_refusals_have_the_kernels_words_and_status_1(load: Load) -> None:
         assert [region.name for region in control.list()] == ["default"]
 
 
-def test_name_that_is_no_text_is_a_usage_error(load: Load) -> None:
+def test_name_that_is_not_text_is_a_usage_error(load: Load) -> None:
     load(print=0)
     refused = run("create", "\udcff")
     assert refused.returncode == 2

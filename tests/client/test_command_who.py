@@ -114,7 +114,7 @@ def test_doctor_says_that_only_root_makes_regions(load: Load) -> None:
     assert "docs/installing.md" in found["remedy"]
 
 
-def test_who_may_read_the_node_is_told_what_is_inside(control: rtshm.Control) -> None:
+def test_reader_of_the_node_sees_the_details(control: rtshm.Control) -> None:
     control.create("open", period="20ms", layout="speed:f64", mode=0o604)
     control.create("shut", layout="speed:f64")
     with rtshm.open("shut", readonly=True) as kept:

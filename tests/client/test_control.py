@@ -83,7 +83,7 @@ def test_region_of_the_module_is_there(control: rtshm.Control) -> None:
     assert region.path == module.DEVICE
 
 
-def test_what_is_not_given_is_the_kernels_default(control: rtshm.Control) -> None:
+def test_omitted_attribute_gets_the_kernels_default(control: rtshm.Control) -> None:
     region = control.create("motor")
     assert settings(region) == {**DEFAULTS, "name": "motor", "id": 2}
 
@@ -165,7 +165,7 @@ def test_deleted_region_is_gone_and_its_name_free(control: rtshm.Control) -> Non
     assert (again.size, again.id) == (4096, first.id + 1)
 
 
-def test_layout_that_is_no_utf_8_can_be_shown(control: rtshm.Control) -> None:
+def test_layout_that_is_not_utf_8_can_be_shown(control: rtshm.Control) -> None:
     with Genl() as link:
         link.ask(NEW, attrs(name="odd", layout=b"a\xff:u8\0"))
     assert control.get("odd").layout == r"a\xff:u8"
@@ -203,7 +203,7 @@ def test_refused_set_changes_nothing(control: rtshm.Control) -> None:
     assert settings(control.get("default")) == before
 
 
-def test_what_cannot_be_sent_is_refused_before(control: rtshm.Control) -> None:
+def test_value_that_cannot_be_sent_is_refused_before(control: rtshm.Control) -> None:
     with pytest.raises(OverflowError, match="period-ns: -1000 does not fit u64; give 0 to"):
         control.create("motor", period=timedelta(microseconds=-1))
     with pytest.raises(TypeError, match=r"0\.5 has no unit; give a text with one"):
@@ -231,7 +231,7 @@ def become_nobody() -> None:
 
 
 @pytest.mark.parametrize("become", [become_nobody, lambda: module.unshare(module.CLONE_NEWUSER)])
-def test_who_is_not_root_may_ask_and_watch_only(load: Load, become: Callable[[], None]) -> None:
+def test_unprivileged_user_may_only_list_and_watch(load: Load, become: Callable[[], None]) -> None:
     load(print=0)
 
     def ask_and_change() -> None:
@@ -512,7 +512,7 @@ def test_event_has_the_region_as_it_was_then(control: rtshm.Control) -> None:
     assert settings(created.region) == settings(deleted.region) == settings(made)
 
 
-def test_set_that_changes_nothing_is_no_event(control: rtshm.Control) -> None:
+def test_set_that_changes_nothing_sends_no_event(control: rtshm.Control) -> None:
     with control.watch(timeout=LIFETIME) as watch:
         control.set("default")
         control.set("default", period=NEVER, print=rtshm.PrintMode.OFF)
@@ -666,7 +666,7 @@ def test_overrun_reaches_a_task(control: rtshm.Control) -> None:
     assert [region.name for region in overrun.regions] == ["default"]
 
 
-def test_what_happens_while_the_list_is_fetched_is_not_lost(
+def test_event_while_the_list_is_fetched_is_not_lost(
     control: rtshm.Control, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drain = Link.drain
@@ -689,7 +689,7 @@ def test_what_happens_while_the_list_is_fetched_is_not_lost(
 @pytest.mark.promise(
     "regions: A lost event is reported with the list as it is then, and later events are exact"
 )
-def test_who_applies_events_on_top_of_the_list_ends_with_the_truth(control: rtshm.Control) -> None:
+def test_events_applied_to_the_list_give_the_true_list(control: rtshm.Control) -> None:
     known: dict[int, rtshm.RegionInfo] = {}
     overruns = 0
     random.seed(2)

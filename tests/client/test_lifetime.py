@@ -128,7 +128,7 @@ def test_use_after_close_is_a_closed_error(name: str) -> None:
 
 
 @every
-def test_what_is_forgotten_is_closed_with_a_warning(name: str) -> None:
+def test_forgotten_object_is_closed_with_a_warning(name: str) -> None:
     before = descriptors()
     gc.disable()
     try:
@@ -167,7 +167,7 @@ def test_failed_construction_leaves_nothing_and_says_nothing(
 
 
 @every
-def test_name_that_is_no_attribute_is_refused(name: str) -> None:
+def test_name_that_is_not_an_attribute_is_refused(name: str) -> None:
     with MAKERS[name]() as made, pytest.raises(AttributeError):
         made.sped = 3.0  # type: ignore[attr-defined]
 
@@ -193,7 +193,7 @@ def test_copy_of_a_region_is_another_open_of_it(
 
 
 @pytest.mark.parametrize("name", ["samples", "control", "watch"])
-def test_what_has_a_position_is_neither_copied_nor_pickled(name: str) -> None:
+def test_object_with_a_position_is_neither_copied_nor_pickled(name: str) -> None:
     with MAKERS[name]() as made:
         for again in (copy.copy, copy.deepcopy, pickle.dumps):
             with pytest.raises(TypeError, match="cannot be copied or pickled"):
@@ -335,7 +335,7 @@ def test_interrupts_at_any_instant_leak_nothing(control: Control) -> None:
     assert control.get("a").users == 0
 
 
-def test_what_is_open_at_the_exit_is_no_error() -> None:
+def test_open_object_at_the_exit_is_not_an_error() -> None:
     script = (
         "import rtshm\n"
         "kept = [rtshm.open('a'), rtshm.Samples('a'), rtshm.Control()]\n"
@@ -347,7 +347,7 @@ def test_what_is_open_at_the_exit_is_no_error() -> None:
     assert done.stderr == ""
 
 
-def test_view_that_is_kept_holds_the_mapping_alone() -> None:
+def test_kept_view_holds_only_the_mapping() -> None:
     region = rtshm.open("a")
     view, array = region.view, region.array
     region.close()

@@ -122,7 +122,7 @@ def test_deletion_ends_the_awaiting(control: Control) -> None:
 
 
 @pytest.mark.promise("history: A reader in a loop lets other asyncio tasks keep their time")
-def test_heartbeat_keeps_its_time_beside_a_reader_of_a_quick_region(control: Control) -> None:
+def test_heartbeat_keeps_its_time_during_reads_of_a_fast_region(control: Control) -> None:
     async def main() -> tuple[int, int]:
         beats = read = 0
 

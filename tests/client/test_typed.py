@@ -74,7 +74,7 @@ def motor(control: rtshm.Control) -> rtshm.Control:
 @pytest.mark.promise(
     "fields: A program that knows only the name of a region has its fields by name"
 )
-def test_who_knows_the_name_alone_has_the_fields_by_name(motor: rtshm.Control) -> None:
+def test_program_that_knows_only_the_name_has_the_fields(motor: rtshm.Control) -> None:
     assert motor.get("motor").layout == TEXT
     with rtshm.open("motor") as region, rtshm.open("motor", readonly=True) as other:
         region.write(RECORD)
@@ -340,7 +340,7 @@ def test_view_is_valid_past_close_and_nothing_else_is(motor: rtshm.Control) -> N
 
 
 @pytest.mark.promise("fields: A write announces only when asked")
-def test_write_announces_when_asked_alone_whether_it_covers_the_word_or_not(
+def test_write_announces_only_when_asked(
     control: rtshm.Control,
 ) -> None:
     control.create("quick", layout=MOTOR, period=timedelta(milliseconds=10))

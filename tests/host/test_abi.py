@@ -101,7 +101,7 @@ def test_published_word_is_the_one_that_construct_builds(
 @pytest.mark.promise("client: publish() in C and in Python store and refuse the same")
 @in_both
 @pytest.mark.parametrize("value", [2**31, 2**32, 2**63, -(2**31) - 1, -(2**64)])
-def test_value_that_is_no_int_is_refused_and_not_stored(made: Publisher, value: int) -> None:
+def test_value_that_is_not_an_int_is_refused_and_not_stored(made: Publisher, value: int) -> None:
     memory = seven()
     with pytest.raises(OverflowError, match=f"{value} is not a C int; give -2147483648 to 2147483"):
         made(memory)[0](value)
@@ -111,7 +111,7 @@ def test_value_that_is_no_int_is_refused_and_not_stored(made: Publisher, value: 
 @pytest.mark.promise("client: publish() in C and in Python store and refuse the same")
 @in_both
 @pytest.mark.parametrize("value", [1.0, "1", None, np.float64(1)])
-def test_what_is_no_integer_is_a_type_error(made: Publisher, value: object) -> None:
+def test_non_integer_is_a_type_error(made: Publisher, value: object) -> None:
     memory = seven()
     with pytest.raises(TypeError, match="object cannot be interpreted as an integer"):
         made(memory)[0](value)  # type: ignore[arg-type]
@@ -160,7 +160,7 @@ def test_publish_that_is_revoked_refuses_and_releases_the_memory(made: Publisher
     memory.append(0)
 
 
-def test_what_is_compiled_is_used() -> None:
+def test_compiled_module_is_used() -> None:
     assert publisher.publisher is _publish.publisher
 
 

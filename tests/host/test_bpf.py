@@ -50,7 +50,7 @@ def compiled(source: str, layout: str) -> str:
     return done.stdout
 
 
-def test_header_beside_the_example_is_that_of_its_layout() -> None:
+def test_header_of_the_example_is_that_of_its_layout() -> None:
     header = (EXAMPLES / bpf.HEADER).read_text()
     assert header == Layout(PI).declaration("region_pi", bpf=True)
 

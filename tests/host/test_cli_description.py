@@ -91,7 +91,7 @@ def test_save_writes_a_table_a_region() -> None:
     assert description.save([region(), MOTOR]) == TEXT
 
 
-def test_what_save_wrote_makes_the_same_regions() -> None:
+def test_output_of_save_recreates_the_same_regions() -> None:
     default, motor = description.plan(description.parse(TEXT), [region()])
     assert (default.name, default.new, default.arguments) == ("default", False, {})
     assert default.what == "default: unchanged"
@@ -140,12 +140,12 @@ def test_access_that_was_left_to_the_machine_stays_so() -> None:
     assert values.keys() >= {"size", "cpu"}
 
 
-def test_what_is_as_described_stays() -> None:
+def test_region_that_is_as_described_stays() -> None:
     steps = description.plan(description.parse(TEXT), [region(id=7), MOTOR])
     assert [(step.new, step.arguments) for step in steps] == [(False, {})] * 2
 
 
-def test_what_differs_and_can_be_set_is_set() -> None:
+def test_difference_that_can_be_set_is_set() -> None:
     other = replace(
         MOTOR, period_ns=10**9, print=PrintMode.OFF, record_depth=0, record_bytes=8, phase_ns=None
     )
@@ -183,7 +183,7 @@ def test_what_differs_and_can_be_set_is_set() -> None:
         ('phys = "0x1000"', "phys is 'none', described as '0x1000'"),
     ],
 )
-def test_what_differs_and_cannot_be_set_is_refused(line: str, values: str) -> None:
+def test_difference_that_cannot_be_set_is_refused(line: str, values: str) -> None:
     assert refusal(f"[default]\n{line}\n", region(access_default=True)) == [
         f"default: {values}, and cannot be changed: `rtshm delete default` and load again, "
         f"or take {line.split()[0]} out of the description"
@@ -277,19 +277,19 @@ KEYS = "size, period, print, depth, record-bytes, layout, mode, owner, group, cp
         ("keep = 1", "keep: 1 is neither true nor false"),
     ],
 )
-def test_what_is_wrong_is_named_by_region_and_key(line: str, wrong: str) -> None:
+def test_error_names_region_and_key(line: str, wrong: str) -> None:
     (told,) = refusal(f"[motor]\n{line}\n")
     assert told.startswith(f"motor: {wrong}")
 
 
-def test_what_is_no_table_is_refused() -> None:
+def test_value_that_is_not_a_table_is_refused() -> None:
     assert refusal("motor = 5\n[[probe]]\n") == [
         "motor: a region is a table: begin it with [motor]",
         "probe: a region is a table: begin it with [probe]",
     ]
 
 
-def test_what_is_no_toml_is_refused_with_its_line() -> None:
+def test_invalid_toml_is_refused_with_its_line() -> None:
     (told,) = refusal("[motor]\nsize 5\n")
     assert "(at line 2, column 6)" in told
 
@@ -298,7 +298,7 @@ def test_saved_text_is_toml() -> None:
     assert tomllib.loads(TEXT)["motor"]["layout"] == MOTOR.layout
 
 
-def test_closed_standard_input_is_no_traceback() -> None:
+def test_closed_standard_input_prints_no_traceback() -> None:
     done = subprocess.run(
         f"{sys.executable} -m rtshm load - <&-", shell=True, capture_output=True, text=True
     )

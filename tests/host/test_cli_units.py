@@ -43,7 +43,7 @@ def test_addresses_are_taken_and_shown(text: str, address: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "4096", "1M", "0x", "-0x1", "0x1_0", "0x10000000000000000"])
-def test_what_is_no_address_is_refused(text: str) -> None:
+def test_invalid_address_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"give it in hexadecimal, as 0x40000000$"):
         units.parse_address(text)
 
@@ -51,7 +51,7 @@ def test_what_is_no_address_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "K", "-1", "4 K", "4KB", "4KiB", "1T", "0x1000", "1.5M", "\uff11"]
 )
-def test_what_is_no_size_is_refused(text: str) -> None:
+def test_invalid_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a size; give bytes as 4096, 64K, 1M or 1G$"):
         units.parse_size(text)
 
@@ -80,7 +80,7 @@ def test_times_are_taken_and_shown_exactly(text: str, ns: int, shown: str) -> No
 
 
 @pytest.mark.parametrize("text", ["", "5", "ms", "-5ms", "5 ms", "5m", "5MS", "1e3ns", ".s", "5.s"])
-def test_what_is_no_time_is_refused(text: str) -> None:
+def test_invalid_time_is_refused(text: str) -> None:
     forms = "give a number and its unit, for example 2s, 500ms, 100us or 1500000ns"
     with pytest.raises(ValueError, match=f"^{re.escape(repr(text))} is not a time; {forms}$"):
         units.parse_time(text)
@@ -101,7 +101,7 @@ def test_part_of_a_nanosecond_is_refused(text: str) -> None:
         (units.parse_time, "18446744074s"),
     ],
 )
-def test_what_no_message_can_carry_is_refused(parse: Callable[[str], int], text: str) -> None:
+def test_value_that_no_message_can_carry_is_refused(parse: Callable[[str], int], text: str) -> None:
     with pytest.raises(ValueError, match=f"^'{text}' is out of range$"):
         parse(text)
 
@@ -130,7 +130,7 @@ def test_modes_are_octal(text: str, mode: int) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "0o660", "888", "rw-", "-1", "00660", "6 0"])
-def test_what_is_no_mode_is_refused(text: str) -> None:
+def test_invalid_mode_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a mode; give octal digits, as 0660$"):
         units.parse_mode(text)
 

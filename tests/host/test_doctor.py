@@ -104,7 +104,7 @@ def written(path: str, text: str | bytes) -> Callable[[Path], None]:
         ),
     ],
 )
-def test_what_makes_ticks_late_is_said_in_words_with_a_remedy(
+def test_cause_of_lateness_is_named_with_a_remedy(
     root: Path, check: str, change: Callable[[Path], None], words: str
 ) -> None:
     change(root)
@@ -133,7 +133,7 @@ def test_program_that_keeps_cpus_awake_is_seen(root: Path) -> None:
         *((check, without("sys", "proc")) for check in ("isolcpus", "nohz_full", "c-states")),
     ],
 )
-def test_what_could_not_be_looked_at_is_not_well(
+def test_check_that_could_not_look_is_not_ok(
     root: Path, check: str, change: Callable[[Path], None]
 ) -> None:
     change(root)

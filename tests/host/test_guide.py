@@ -27,7 +27,7 @@ program()
 """
 
 
-def test_what_is_typed_is_found_with_what_is_shown() -> None:
+def test_commands_are_found_with_their_output() -> None:
     assert list(guide.read(TEXT)) == [
         guide.Typed("$", "make"),
         guide.Typed("#", "rtshm create a \\\n      --period 1ms"),
@@ -37,7 +37,7 @@ def test_what_is_typed_is_found_with_what_is_shown() -> None:
     ]
 
 
-def test_what_is_shown_is_compared_but_for_what_differs() -> None:
+def test_shown_output_is_compared_except_where_it_differs() -> None:
     assert guide.agrees("speed 0\ngain 1\n", "speed 0\ngain 1\n")
     assert not guide.agrees("speed 0\ngain 1\n", "speed 0\ngain 2\n")
     assert not guide.agrees("speed 0\n", "speed 0\ngain 1\n")
@@ -68,7 +68,7 @@ def test_every_page_with_something_to_type_has_its_test() -> None:
         assert (guide.DOCS.parent / tests.partition(":")[0].partition(",")[0].split()[0]).exists()
 
 
-def test_what_a_user_types_in_another_page_the_guide_has_too() -> None:
+def test_commands_of_a_user_in_other_pages_are_in_the_guide() -> None:
     """tests/boots/test_guide.py types the guide's."""
     own = {each.text for each in guide.page("guide")}
     others = [each for page in guide.GUEST for each in guide.page(page) if each.where == "$"]

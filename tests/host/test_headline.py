@@ -65,7 +65,7 @@ def test_each_kind_of_fault_is_counted() -> None:
         assert headline.total([result("7.3", "", line)])[name] == 1
 
 
-def test_table_has_the_promise_beside_each_figure() -> None:
+def test_table_has_the_limit_next_to_each_figure() -> None:
     lines = headline.table(enough())
     assert lines[0] == "6.12-kasan-stress             1 s  passed"
     assert "load-unload-cycles                500  at least 500" in lines

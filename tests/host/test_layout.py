@@ -214,7 +214,9 @@ RULE = "memory keeps no such rule; declare what is under it"
         (c.FlagsEnum(c.Int8sn, a=1), "the highest bit of i8 is a sign; use an unsigned integer"),
     ],
 )
-def test_what_cannot_lie_in_place_is_refused_with_its_path(declared: Any, reason: str) -> None:
+def test_layout_that_cannot_lie_in_place_is_refused_with_its_path(
+    declared: Any, reason: str
+) -> None:
     for struct, path in (
         (c.Struct("n" / declared), "n"),
         (c.Struct("inner" / c.Array(2, c.Struct("n" / declared))), "inner.n"),
@@ -281,7 +283,7 @@ def nested(depth: int) -> Any:
         ),
     ],
 )
-def test_what_does_not_fit_together_is_refused(declared: Any, reason: str) -> None:
+def test_attributes_that_do_not_fit_together_are_refused(declared: Any, reason: str) -> None:
     with pytest.raises(LayoutError) as refused:
         Layout(declared)
     assert str(refused.value).startswith(reason)

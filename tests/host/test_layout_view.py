@@ -83,7 +83,7 @@ def test_flags_are_stored_by_members_names_or_number(view: Any) -> None:
     assert flags.fault in view.bits
 
 
-def test_what_others_stored_and_no_enum_has_is_read_as_it_is(view: Any, memory: bytearray) -> None:
+def test_stored_value_outside_its_enum_is_read_as_it_is(view: Any, memory: bytearray) -> None:
     memory[LAYOUT.fields[2].offset] = 9
     assert view.mode == 9
     assert not isinstance(view.mode, enum.Enum)

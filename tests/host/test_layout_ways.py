@@ -80,7 +80,7 @@ def test_dtype_and_ctypes_are_padded_as_they_say() -> None:
         (int, "layout: int declares none; put @rtshm.struct before it"),
     ],
 )
-def test_what_cannot_lie_in_place_is_refused(declared: Any, reason: str) -> None:
+def test_layout_that_cannot_lie_in_place_is_refused(declared: Any, reason: str) -> None:
     with pytest.raises(LayoutError) as refused:
         Layout(declared)
     assert str(refused.value).startswith(reason)

@@ -56,7 +56,7 @@ def missing(litmus: str, kmod: Path) -> list[str]:
     "ordering: The kernel's memory model forbids each bad outcome, and each barrier is needed"
 )
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
-def test_what_is_quoted_stands_in_the_source_in_that_order(file: Path) -> None:
+def test_quoted_lines_are_in_the_source_in_that_order(file: Path) -> None:
     assert missing(file.read_text(), CHECKOUT / "kmod") == []
 
 

@@ -362,7 +362,7 @@ def test_order_padding_and_what_a_newer_module_adds_do_not_matter() -> None:
     assert info(unknown, counters, padding, *reversed(REGION[:-1])) == reordered
 
 
-def test_what_is_not_sent_of_a_region_is_an_error_with_its_remedy() -> None:
+def test_attribute_that_was_not_sent_is_an_error_with_a_remedy() -> None:
     hidden = info(*REGION[:7], *REGION[8:-3])
     assert INFO.readable and not hidden.readable
     assert hidden.period_ns == INFO.period_ns
@@ -399,7 +399,7 @@ def test_values_come_back_from_a_request() -> None:
     assert decode(bytes(encode(Command.REGION_NEW, **values))) == (2, values)
 
 
-def test_layout_that_is_no_utf_8_can_be_shown() -> None:
+def test_layout_that_is_not_utf_8_can_be_shown() -> None:
     layout = info(*REGION[:7], attribute(9, b"a\xff:u8\0"), *REGION[8:]).layout
     assert layout == r"a\xff:u8"
     assert layout.encode()
@@ -431,7 +431,7 @@ def test_layout_that_is_no_utf_8_can_be_shown() -> None:
         ("print", 7, ValueError, "print: 7 is none of off, every-tick, changes"),
     ],
 )
-def test_what_the_wire_cannot_carry_is_refused(
+def test_value_that_the_wire_cannot_carry_is_refused(
     field: str, value: object, error: type[Exception], words: str
 ) -> None:
     with pytest.raises(error) as refused:

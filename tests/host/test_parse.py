@@ -25,7 +25,7 @@ def test_decimal_is_taken(text: str, value: int) -> None:
 @pytest.mark.parametrize(
     "text", ["", "-", "+-1", "1 2", "1_0", "0x1", "1e3", "1.0", "\u0661\u0662", "quit", "--1"]
 )
-def test_what_is_no_number_is_refused(text: str) -> None:
+def test_invalid_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a number; give a number from -2147483648 to"):
         parse_int(text)
 

@@ -232,7 +232,7 @@ def test_more_fields_than_there_is_room_for_are_named_and_may_be_chosen() -> Non
         plot.figure(recording, ["f14"])
 
 
-def test_value_is_drawn_if_it_changes_or_is_alone() -> None:
+def test_value_is_drawn_if_it_changes_or_is_the_only_one() -> None:
     recording = made("speed:f64", 10)
     assert titles(plot.figure(recording))[:-1] == ["some_int", "speed"]
     recording.array["some_int"] = 5

@@ -108,7 +108,7 @@ def test_timeouts_are_seconds_text_or_timedelta() -> None:
         nanoseconds(0.001)  # type: ignore[arg-type]
 
 
-def test_command_alone_prints_its_help_whatever_release_of_click() -> None:
+def test_command_without_arguments_prints_its_help_with_each_release_of_click() -> None:
     for arguments, words in (([], "Usage: rtshm"), (["--version"], f"rtshm {rtshm.__version__}")):
         done = subprocess.run(
             [sys.executable, "-m", "rtshm", *arguments], capture_output=True, text=True

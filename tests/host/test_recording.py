@@ -56,7 +56,7 @@ def run_python(code: str, *arguments: object) -> str:
 )
 @SUFFIXES
 @pytest.mark.parametrize("count", [0, 1, 300])
-def test_what_is_written_is_read_back(tmp_path: Path, suffix: str, count: int) -> None:
+def test_written_recording_is_read_back(tmp_path: Path, suffix: str, count: int) -> None:
     recording = made(TEXT, count)
     path = tmp_path / f"run{suffix}"
     assert written(recording, path) == recording.conditions
@@ -270,7 +270,7 @@ def test_chunk_that_is_interrupted_is_not_in_the_file(
     "recordings: An existing file is not replaced, and a FIFO or device is written through"
 )
 @SUFFIXES
-def test_what_is_there_is_not_replaced_without_force(tmp_path: Path, suffix: str) -> None:
+def test_existing_file_is_not_replaced_without_force(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"run{suffix}"
     path.write_text("before")
     recording = made(TEXT, 3)
@@ -675,7 +675,7 @@ def test_missing_library_is_named_with_the_extra(
 
 
 @SUFFIXES
-def test_what_is_no_recording_is_refused(tmp_path: Path, suffix: str) -> None:
+def test_file_that_is_not_a_recording_is_refused(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"run{suffix}"
     with pytest.raises(FileNotFoundError):
         rtshm.load(path)

@@ -48,7 +48,7 @@ def test_edge_is_the_first_value_on_the_other_side(edge: Edge, found: list[int])
     assert list(edges(numpy.array([0.0, 2, 1, 0, 1, 2, 0]), 1, edge)) == found
 
 
-def test_value_that_is_no_number_is_on_neither_side() -> None:
+def test_value_that_is_not_a_number_is_on_neither_side() -> None:
     values = numpy.array([0, math.nan, 2, math.nan, 0.0])
     assert len(edges(values, 1, Edge.BOTH)) == 0
 
@@ -126,7 +126,7 @@ def test_chunks_make_no_difference(mode: Mode, edge: Edge) -> None:
             assert len(sweep.rows) == width or not sweep.whole
 
 
-def test_what_it_keeps_does_not_grow() -> None:
+def test_kept_samples_do_not_grow() -> None:
     for mode in Mode:
         made = sweeper(10, 5, mode)
         for number in range(1000):

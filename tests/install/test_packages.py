@@ -104,7 +104,7 @@ def test_program_of_32_bits_shares_the_memory_and_reads_samples() -> None:
     run("rtshm", "set", "default", "--depth", "0")
 
 
-def test_module_beside_it_is_built_against_what_is_installed() -> None:
+def test_other_module_is_built_against_the_installed_headers() -> None:
     run("cp", "-R", f"/usr/src/rtshm-{OLD}/kmod/examples/pi", EXAMPLE)
     run("make", "-C", EXAMPLE)
     run("insmod", EXAMPLE / "rtshm_pi.ko", "region=default")
@@ -116,7 +116,7 @@ def test_module_beside_it_is_built_against_what_is_installed() -> None:
 
 
 @pytest.mark.promise("install: An upgrade does not disturb a running client")
-def test_upgrade_leaves_a_running_client_alone(before: machine.Tree) -> None:
+def test_upgrade_does_not_disturb_a_running_client(before: machine.Tree) -> None:
     client = subprocess.Popen(
         ["/usr/bin/python3", "-c", CLIENT],
         env=machine.ENVIRONMENT,

@@ -214,7 +214,7 @@ def test_unbounded_program_runs_where_long_tasks_are_stopped(control: rtshm.Cont
         assert task.info.insns_max is None
 
 
-def test_descriptor_that_is_no_such_program_is_refused(control: rtshm.Control) -> None:
+def test_descriptor_of_another_kind_of_program_is_refused(control: rtshm.Control) -> None:
     words = "prog-fd: not a BPF program of type raw_tracepoint_writable"
     with open("/dev/null", "rb") as file:
         assert_refused(errno.EINVAL, words, file)
@@ -289,7 +289,7 @@ def test_tasks_take_privileges_and_the_message_says_which(control: rtshm.Control
         assert "count" in command.run("task", "list", user=NOBODY).stdout
 
 
-def test_task_of_a_module_is_no_bpf_task(control: rtshm.Control) -> None:
+def test_task_of_a_module_is_not_a_bpf_task(control: rtshm.Control) -> None:
     module.insert(module.PROBE)
     try:
         Path("/sys/module/rtshm_probe/parameters/run").write_text("add 9 r")

@@ -81,7 +81,7 @@ REFUSED: list[tuple[dict[str, Any], int, str]] = [
 ]
 
 
-def test_what_is_out_of_its_limits_is_refused(control: rtshm.Control) -> None:
+def test_value_outside_its_limits_is_refused(control: rtshm.Control) -> None:
     for asked, number, words in REFUSED:
         with pytest.raises(OSError, match=words) as caught:
             control.create("x", period=PERIOD_NS, **asked)

@@ -100,7 +100,7 @@ def test_new_is_refused_with_the_errno_and_the_limit(link: Genl) -> None:
         assert [line.text for line in everything.lines(0)] == []
 
 
-def test_what_is_not_there_is_refused(link: Genl) -> None:
+def test_missing_file_is_refused(link: Genl) -> None:
     missing = (errno.ENOENT, "name: no such region")
     for command in (GET, DEL, SET):
         assert refused(link, command, attrs(name="a")) == missing
@@ -330,7 +330,7 @@ def outcome(context: str, operation: str) -> int:
     "access: Changing a region takes CAP_SYS_RESOURCE, of opener and sender of the socket"
 )
 @pytest.mark.parametrize("context", CONTEXTS)
-def test_who_may_do_what(link: Genl, context: str) -> None:
+def test_permissions_of_each_kind_of_user(link: Genl, context: str) -> None:
     for operation in OPERATIONS:
         looks = operation in ("get", "dump")
         if "network" in context or "both" in context:

@@ -86,7 +86,7 @@ def test_largest_numbers_saturate_and_keep_their_sign(example: Any) -> None:
     assert seen["drive"].max() <= hundred
 
 
-def test_gains_of_nought_leave_the_plant_alone(example: Any) -> None:
+def test_gains_of_zero_do_not_drive_the_plant(example: Any) -> None:
     """The control: it is the controller that moves the plant."""
     example.KP = example.KI = 0.0
     samples = run(example)

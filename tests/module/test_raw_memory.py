@@ -140,7 +140,7 @@ def test_tick_sample_mapping_and_file_are_the_same_bytes(link: Genl) -> None:
 
 
 @pytest.mark.promise("raw memory: System calls that need pages of the mapping fail with EFAULT")
-def test_what_wants_pages_of_a_mapping_has_efault(link: Genl) -> None:
+def test_system_call_that_needs_pages_of_the_mapping_has_efault(link: Genl) -> None:
     raw.create(link)
     # A file on a disk: that of a tmpfs is read without pages all the same.
     source = os.open(sys.executable, os.O_RDONLY | os.O_DIRECT)

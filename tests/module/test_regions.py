@@ -193,7 +193,7 @@ def test_node_of_mode_0_is_nobodys(control: Control) -> None:
     assert stat.S_IMODE(os.stat(DEVICES / "a").st_mode) == 0
 
 
-def test_set_of_what_is_there_already_is_no_change(control: Control) -> None:
+def test_set_to_the_same_value_is_not_a_change(control: Control) -> None:
     with control.watch(timeout=LIFETIME) as events:
         control.set("default", period=HOUR_NS, print=PrintMode.OFF)
         control.set("default")

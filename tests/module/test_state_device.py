@@ -65,7 +65,7 @@ def announce(fd: int, value: int = 1) -> None:
 # --- the node -----------------------------------------------------------------------------
 
 
-def test_node_is_there_when_load_returns_and_is_roots_alone(load: Load) -> None:
+def test_node_exists_for_root_only_when_load_returns(load: Load) -> None:
     load(print=0)
     status = DEVICE.stat()
     assert stat.S_ISCHR(status.st_mode)
@@ -100,7 +100,7 @@ def test_new_region_is_zero(fd: int) -> None:
 @pytest.mark.promise(
     "memory: Read and write work at any offset and length, and are whole up to a page"
 )
-def test_what_is_written_is_read_at_any_offset_and_length(fd: int) -> None:
+def test_write_is_read_back_at_any_offset_and_length(fd: int) -> None:
     model = bytearray(SIZE)
     pattern = bytes(range(1, 252))
     for offset in (8, 9, 10, 11, 12, 13, 14, 15, PAGE - 3, PAGE, 2 * PAGE - 1):

@@ -82,7 +82,7 @@ def test_tasks_run_in_the_order_added_and_the_sample_has_what_they_store(
 
 
 @pytest.mark.promise("tasks: A task that cannot be added is refused with the errno of its cause")
-def test_what_must_not_be_added_is_refused(control: rtshm.Control) -> None:
+def test_invalid_task_is_refused(control: rtshm.Control) -> None:
     run("add 0 r")
     assert_refused(errno.EBUSY, "add 0 r")
     assert_refused(errno.EBUSY, "add 0 default")

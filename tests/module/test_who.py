@@ -507,7 +507,7 @@ def test_twenty_threads_race_for_the_last_place(delegated: Load, quota: str) -> 
 
 
 @pytest.mark.promise("access: A socket that changes hands passes on no rights")
-def test_socket_of_another_user_is_no_way_to_their_rights(delegated: Load) -> None:
+def test_socket_of_another_user_gives_none_of_their_rights(delegated: Load) -> None:
     delegated()
     assert asks(USER, NEW, name="own") == DONE
 
@@ -606,7 +606,7 @@ def test_layout_and_counters_are_told_to_creator_and_root_only(delegated: Load) 
 @pytest.mark.promise(
     "access: Layout, counters and tasks are sent only to those who may read the region"
 )
-def test_who_may_read_the_node_is_told_for_its_descriptor(delegated: Load) -> None:
+def test_reader_of_the_node_gets_details_for_its_descriptor(delegated: Load) -> None:
     delegated()
     assert asks(USER, NEW, name="a", layout="secret:f64", mode=0o606) == DONE
     assert asks(USER, NEW, name="b", mode=0o600) == DONE
@@ -657,7 +657,7 @@ def test_who_may_read_the_node_is_told_for_its_descriptor(delegated: Load) -> No
 
 
 @pytest.mark.promise("access: A socket that changes hands passes on no rights")
-def test_socket_of_another_user_is_no_way_to_what_they_are_told(delegated: Load) -> None:
+def test_socket_of_another_user_receives_none_of_their_details(delegated: Load) -> None:
     delegated()
     assert asks(USER, NEW, name="a", mode=0o604) == DONE
 

@@ -24,7 +24,7 @@ def vagrant() -> Iterator[Vagrant]:
         yield vagrant
 
 
-def test_what_is_looked_for_at_the_end_is_found_while_it_is_there(vagrant: Vagrant) -> None:
+def test_leftover_is_found_while_it_exists(vagrant: Vagrant) -> None:
     assert "process libvirtd" in vagrant.inside.left()
 
 

@@ -46,7 +46,7 @@ def test_plain_accesses_that_race_are_flagged() -> None:
     assert litmus.verdict(weaker).flags == ("data-race",)
 
 
-def test_what_herd_does_not_understand_is_no_verdict() -> None:
+def test_file_that_herd_does_not_understand_is_an_error() -> None:
     text = next(file for file in FILES if file.stem == "announce").read_text()
     with pytest.raises(HarnessError, match="no verdict"):
         litmus.verdict(text.replace("smp_load_acquire", "smp_no_such_thing"))

@@ -133,7 +133,7 @@ def test_clang_and_sparse_have_nothing_to_say(kernel: kernels.Kernel) -> None:
 @pytest.mark.promise(
     "robustness: Static analysis finds each seeded violation and nothing in the module"
 )
-def test_what_clang_warns_of_and_gcc_does_not_fails_the_build(copy: Path) -> None:
+def test_warning_of_clang_only_fails_the_build(copy: Path) -> None:
     path = copy / "kmod/ring.c"
     old = "\treturn min(behind, ring->depth - begin);\n"
     # The kernel switches off what gcc says to this, it being wrong too often.

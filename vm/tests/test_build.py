@@ -45,7 +45,7 @@ def test_only_a_change_is_built(
     assert "built" in capsys.readouterr().err
 
 
-def test_what_a_killed_make_leaves_is_not_in_the_way_of_the_next() -> None:
+def test_leftovers_of_a_killed_make_do_not_disturb_the_next() -> None:
     """Its jobserver is a pipe that is named by its process id, in /tmp."""
     files = image.files(TABLE, KERNEL)
     for _ in range(2):
@@ -53,7 +53,7 @@ def test_what_a_killed_make_leaves_is_not_in_the_way_of_the_next() -> None:
 
 
 @pytest.mark.parametrize(("changed", "again"), [("hello.c", False), ("hello.h", True)])
-def test_a_module_beside_is_built_again_when_it_sees_the_change(
+def test_other_module_is_built_again_when_it_sees_the_change(
     copy: Path, changed: str, again: bool
 ) -> None:
     def times() -> dict[Path, int]:

@@ -90,7 +90,7 @@ def test_guest_has_the_checkout_and_keeps_output_apart(copy: Path) -> None:
     assert done.stderr.endswith(b"late\n")
 
 
-def test_what_was_written_comes_whole_however_long_it_takes(copy: Path) -> None:
+def test_output_arrives_whole_however_long_it_takes(copy: Path) -> None:
     """The copier of standard output stands still for longer than the pipes may be held open."""
     done = run(
         copy,
@@ -215,9 +215,7 @@ def test_two_machines_at_once_do_not_meet(copy: Path) -> None:
         assert [future.result().stdout for future in both] == [b"one\n", b"two\n"]
 
 
-def test_what_goes_wrong_meanwhile_ends_the_compiler(
-    copy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_error_meanwhile_ends_the_compiler(copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And so does a signal, which is raised in the same place."""
     statuses = []
     compilers: list[Compiler] = []

@@ -179,7 +179,7 @@ def test_the_client_of_the_checkout_is_there_as_long_as_it_is_the_callers(copy: 
     assert done.stdout.decode().splitlines() == ["True", *["False"] * 3, "another version"]
 
 
-def test_what_the_client_says_as_it_is_imported_is_said_to_its_caller(copy: Path) -> None:
+def test_output_of_an_import_goes_to_the_caller(copy: Path) -> None:
     path = copy / "lib/greeter/__init__.py"
     text = path.read_text()
     path.write_text(text + 'print("imported")\n')

@@ -69,7 +69,7 @@ def test_lost_machine_is_told_apart(copy: Path, command: str, lost: str) -> None
     assert (done.outcome.status, done.outcome.lost) == (machine.LOST_STATUS, lost)
 
 
-def test_what_only_qemu_can_do_is_refused(copy: Path) -> None:
+def test_option_of_qemu_only_is_refused(copy: Path) -> None:
     with pytest.raises(HarnessError, match="ICOUNT=1 is for QEMU"):
         run(copy, "true", icount=True)
     with pytest.raises(HarnessError, match="GDB=1 is for QEMU"):
