@@ -35,6 +35,7 @@ PHRASES = {
     r"\bof which\b": "a sentence of its own",
     r"\b(?:root|root's|that|this|it|one|ones|these|those|them) alone\b": "only",
     r"\bwho cannot be\b|\bis told that\b": "the listener gets",
+    r"\bdef test_(?:what|who)_": "the subject: test_slow_reader_resumes_at_oldest_sample",
     r"\bfor want of\b|\bthe like of it\b|\bat times\b": "plain words",
 }  # fmt: skip
 _FOUND = {re.compile(phrase, re.MULTILINE): better for phrase, better in PHRASES.items()}

@@ -28,7 +28,7 @@ class RefusedError(RtshmError, OSError):
     """
 
     remedy: str
-    """What to do, "" if nothing is known to help."""
+    """Remedy for people; "" if none is known."""
 
     def __init__(
         self, number: int, words: str = "", where: object = None, remedy: str = ""

@@ -45,11 +45,11 @@ class Sample:
     """What one tick saw of a region."""
 
     tick: int
-    """From 1."""
+    """Number of the tick, from 1."""
     time_ns: int
     """CLOCK_MONOTONIC when the tick ran, in ns."""
     lateness_ns: int
-    """From when the tick was due until it ran, in ns."""
+    """Time from the deadline to the tick, in ns."""
     announced: bool
     """Whether the tick took an announcement."""
     missed: int

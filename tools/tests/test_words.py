@@ -26,6 +26,7 @@ FOUND = [
     "a buffer of which the verifier knows the size",
     "the node is root's alone",
     "the readers wake late at times",
+    "def test_what_is_no_region_is_refused() -> None:",
 ]
 NOT_FOUND = [
     "default: 500 ms",

@@ -52,73 +52,74 @@ T = TypeVar("T")
 
 
 class PrintMode(enum.StrEnum):
-    """When a tick prints the region's value in the kernel log: ten lines a second at most."""
+    """When a tick prints the region's value in the kernel log, at most ten lines per second."""
 
     OFF = "off"
     """Never."""
     EVERY_TICK = "every-tick"
-    """At each."""
+    """At each tick."""
     CHANGES = "changes"
-    """At the first tick, and at each that finds another value than was printed."""
+    """At the first tick, and at each tick that finds a new value."""
 
 
 class Clock(enum.StrEnum):
-    """The clock that a region's ticks are on, as clock_gettime(2) has it."""
+    """The clock of a region's deadlines: see clock_gettime(2)."""
 
     MONOTONIC = "monotonic"
     """Since boot, without the time in suspend; nobody sets it."""
     REALTIME = "realtime"
-    """Set ahead, the periods between are missed; set back, the next tick comes within one."""
+    """The wall clock. Set ahead, the periods in between are missed; set back, the next tick comes
+    within a period."""
     TAI = "tai"
-    """As REALTIME, but for leap seconds."""
+    """Like REALTIME, without leap seconds."""
 
 
 @dataclass(frozen=True, slots=True)
 class TaskInfo:
-    """Code that the ticks of a region run, of another module or in BPF, and what they counted."""
+    """A task of a region, of another module or in BPF, with its counters."""
 
     name: str
-    """No other task of the region has it."""
+    """Its name, unique in the region."""
     ticks: int
-    """How often it ran since it was added, or the counters were reset."""
+    """Number of ticks in which it ran, since it was added or the counters were reset."""
     time_max_ns: int
-    """The longest that it took; of the first of a region, with what the tick does before it."""
+    """Longest time in ns; for the first task of a region with the tick's own work before it."""
     overruns: int
-    """How often it took longer than the region's task_budget_ns."""
+    """Number of ticks in which it took longer than the region's task_budget_ns."""
     stopped: bool
-    """Whether it was stopped for its length, by task_long_max."""
+    """Whether task_long_max stopped it."""
     record_bytes: int = 0
-    """Bytes of the record, from its beginning, within which it stays."""
+    """Bytes of the record, from its beginning, that it may use."""
     prog_id: int | None = None
     """Id of the BPF program, as bpftool shows it; None for a task of a module."""
     insns_max: int | None = None
-    """Most BPF instructions that it runs in a tick, a call of a helper being one; None if there is
-    no bound."""
+    """Largest number of BPF instructions in a tick, where a helper call counts as one; None: no
+    bound."""
 
 
 @dataclass(frozen=True, slots=True)
 class Counters:
-    """What the ticks counted since create() or set(reset_counters=True), all as of one tick."""
+    """Counters since create() or set(reset_counters=True), all as of one tick."""
 
     ticks: int
-    """How many there were."""
+    """Number of ticks."""
     missed: int
-    """Periods that went by without a tick of their own."""
+    """Periods without a tick of their own."""
     published: int
-    """Announced values that a tick took."""
+    """Number of announced values that a tick took."""
     lateness_min_ns: int
-    """Least time from when a tick was due to when it ran, in ns; 0 before the first."""
+    """Smallest lateness of any tick, in ns; 0 before the first tick."""
     lateness_max_ns: int
-    """The most, in ns."""
+    """Largest lateness of any tick, in ns."""
     lateness_sum_ns: int
-    """Of all ticks, in ns."""
+    """Sum of the lateness of all ticks, in ns."""
     lateness_histogram: tuple[int, ...]
     """32 counters of ticks. Number i has those that were 2**i ns late or more, and less than
     2**(i+1); the first also those less than 1 ns late, the last also all that were later."""
 
     @property
     def lateness_mean_ns(self) -> float:
-        """The mean, in ns; 0.0 before the first tick."""
+        """Mean lateness in ns; 0.0 before the first tick."""
         return self.lateness_sum_ns / self.ticks if self.ticks else 0.0
 
 
@@ -127,63 +128,62 @@ class RegionInfo:
     """A region as the kernel described it at one moment."""
 
     name: str
-    """That of its device node in /dev/rtshm: `[a-z0-9][a-z0-9_-]{0,30}`."""
+    """Name of the region and of its device node: `[a-z0-9][a-z0-9_-]{0,30}`."""
     id: int
-    """From 1, in the order of making; not used again while the module is loaded."""
+    """Number from 1, in the order of creation; unique while the module is loaded."""
     size: int
-    """Bytes."""
+    """Size in bytes."""
     period_ns: int
-    """From tick to tick, in ns."""
+    """Period in ns."""
     print: PrintMode
-    """When its ticks print."""
+    """When its ticks print the value."""
     record_depth: int
-    """Samples that are kept of the region's history."""
+    """Samples that the history keeps."""
     record_bytes: int
     """Bytes from the region's beginning that a sample keeps."""
     layout: str
-    """What lies where in the region; the kernel stores it and does not look into it."""
+    """Layout as text; the kernel stores it without looking into it."""
     mode: int
-    """Access mode of the device node, as 0o600."""
+    """Access mode of the device node, for example 0o600."""
     uid: int
-    """Its owner."""
+    """Owner of the device node."""
     gid: int
-    """Its group."""
+    """Group of the device node."""
     cpu: int | None
-    """The cpu that the timer is put on while it is online; None: the kernel chose timer_cpu."""
+    """The cpu that was asked for; None: the kernel chooses timer_cpu."""
     users: int
     """Open files of the region; a mapping holds its file open."""
     counters: Counters
-    """What its ticks counted."""
+    """Counters of its ticks."""
     sample_bytes: int | None = None
-    """Bytes of a sample of the region's history; None: nothing is recorded."""
+    """Bytes of a sample; None: the region has no history."""
     clock: Clock = Clock.MONOTONIC
-    """That its ticks are on."""
+    """Clock of the deadlines."""
     phase_ns: int | None = None
     """Offset in ns of the deadlines from multiples of the period on the clock; None: the grid
     starts with the first tick."""
     start_ns: int | None = None
-    """When the first tick is due, in ns on the clock; None: at once."""
+    """Deadline of the first tick, in ns on the clock; None: at once."""
     task_budget_ns: int = 0
-    """A task that takes more ns in a tick has an overrun; 0: there is no budget."""
+    """Time in ns after which a task has an overrun; 0: no budget."""
     task_long_max: int = 0
     """Ticks in a row after which a task that takes longer than half the period stops; 0: never."""
     tasks: tuple[TaskInfo, ...] = ()
-    """In the order of running."""
+    """Tasks in the order in which they run."""
     phys: int | None = None
-    """Physical address of its raw memory; 0 for who has not CAP_SYS_RAWIO, and in events. None:
-    it has memory of the kernel's."""
+    """Physical address of raw memory; 0 without CAP_SYS_RAWIO and in events. None: the kernel
+    allocated the memory."""
     keep: bool = False
-    """Whether it began with what was in its raw memory."""
+    """Whether the region started with the old content of its raw memory."""
     access_default: bool = False
-    """Whether it was made without mode, uid, gid and phys, so that the machine's udev rule may
-    say who uses it."""
+    """Whether the region was created without mode, uid, gid and phys, so that the udev rule
+    applies."""
     lead_ns: int = 0
-    """So many ns before a tick is due its cpu waits for it; 0: what keeps the interrupt makes the
-    tick late."""
+    """Busy-wait before each deadline, in ns; 0: interrupt latency shows as lateness."""
     timer_cpu: int | None = None
-    """The cpu that the timer is on."""
+    """CPU of the timer now."""
     cpu_latency_ns: int = 0
-    """That cpu enters no idle state that takes longer to leave; 0: any."""
+    """Limit in ns on the exit latency of that cpu's idle states; 0: no limit."""
     creator: int | None = None
     """The user who created the region as a member of the module's group, and may change and
     delete it; None: only root may."""
@@ -253,7 +253,7 @@ class Created:
     """A region was made."""
 
     region: RegionInfo
-    """As it was then."""
+    """The region at that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +261,7 @@ class Changed:
     """A region has other settings than before."""
 
     region: RegionInfo
-    """As it was from then on."""
+    """The region after the change."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,7 +269,7 @@ class Deleted:
     """A region was removed."""
 
     region: RegionInfo
-    """As it was at the end: its counters are final, where they are sent (see Watch)."""
+    """The region at its end: its counters, where they are sent (see Watch), are final."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,7 +282,7 @@ class Overrun:
     """
 
     regions: Sequence[RegionInfo]
-    """As Control.list() has them."""
+    """All regions, as Control.list() returns them."""
 
 
 Event = Created | Changed | Deleted | Overrun

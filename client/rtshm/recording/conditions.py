@@ -51,48 +51,48 @@ class Machine:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Conditions:
-    """Where and when a recording was made, and at its end what became of it."""
+    """Where and when a recording was made, and how it ended."""
 
     region: str
-    """Its name."""
+    """Name of the region."""
     layout: str
     """The text stored with the region; "" for none."""
     record_bytes: int
     """Bytes from the region's beginning in a sample."""
     period_ns: int
-    """At the beginning, in ns."""
+    """Period at the beginning, in ns."""
     started_ns: int
-    """CLOCK_REALTIME at the beginning, right before the first sample that comes; ns since 1970."""
+    """CLOCK_REALTIME right before the first sample, in ns since 1970."""
     started_monotonic_ns: int
     """CLOCK_MONOTONIC at the same time, in ns: the samples have this clock."""
     kernel: str
-    """Its release, of uname(2)."""
+    """Release of the kernel, from uname(2)."""
     preemption: str
     """PREEMPT_RT as /sys/kernel/realtime has it, or the model that /sys/kernel/debug/sched/preempt
     marks; where neither can be read, what the kernel's version (uname -v) says it was built for."""
     clocksource: str
-    """Of /sys/devices/system/clocksource/clocksource0/current_clocksource."""
+    """Clock source, from /sys/devices/system/clocksource/clocksource0/current_clocksource."""
     virtualization: str
     """"none", or the machine's vendor and product of /sys/class/dmi/id if a cpu of /proc/cpuinfo
     has the flag `hypervisor` or the vendor is QEMU; "yes" if they have no name, "unknown" if
     neither can be read."""
     governor: str
-    """Of all cpus, of /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor; "none" where the
-    kernel does not set the frequency, "unknown" if that cannot be read."""
+    """Governor of all cpus, from /sys/devices/system/cpu/cpu*/cpufreq/scaling_governor; "none"
+    where the kernel does not set the frequency, "unknown" if that cannot be read."""
     version: str
-    """Of this package."""
+    """Version of this package."""
     fields: tuple[str, ...] = ()
     """The fields of the layout that were recorded; () for all."""
     samples: int = 0
-    """That were recorded; with the three after it, as of the end."""
+    """Number of samples in the recording."""
     lost: int = 0
     """Samples that were overwritten before they were read: the gaps in the ticks."""
     missed: int = 0
-    """Periods without a tick of their own, by the samples after the first."""
+    """Periods without a tick of their own, after the first sample."""
     edge_tick: int | None = None
-    """Of a sweep: the tick of the edge that it is around."""
+    """Tick of the edge, for a sweep of the scope."""
     ended: str = ""
-    """What ended the recording; "cut off" if nothing did: its program was killed, say."""
+    """Reason for the end; "cut off" if the program was killed."""
 
     @classmethod
     def now(cls, region: RegionInfo, fields: Sequence[str] = ()) -> Self:

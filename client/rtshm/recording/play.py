@@ -38,7 +38,7 @@ class Played:
     written: int
     """Samples."""
     lateness_max_ns: int
-    """From when a sample was due until its write began, of the latest."""
+    """Largest time from the deadline of a sample to its write, in ns."""
     deleted: bool
     """Whether a region was deleted meanwhile, which ended it."""
 

@@ -82,7 +82,7 @@ $tables
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Lateness:
-    """From when a tick was due until it ran; each is one that was measured. Nanoseconds."""
+    """Lateness of ticks in ns: each figure is the lateness of one tick."""
 
     min_ns: int
     """The least."""
