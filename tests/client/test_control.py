@@ -182,7 +182,7 @@ def test_refusal_has_errno_name_and_the_kernels_words(control: rtshm.Control) ->
             {"name": "default"},
             rtshm.RegionExistsError,
             errno.EEXIST,
-            "name: there is such a region",
+            "name: a region with this name already exists",
         ),
         ({"period": timedelta(hours=2)}, OSError, errno.ERANGE, "period-ns: give 100000"),
     ):

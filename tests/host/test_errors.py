@@ -92,7 +92,10 @@ def test_without_sysfs_the_module_is_not_said_to_be_missing(
             "period: all regions may tick 100000 times a second",
         ),
         ("start-ns: give it or phase-ns, not both", "start-ns: give it or phase-ns, not both"),
-        ("name: there is such a region", "name: there is such a region"),
+        (
+            "name: a region with this name already exists",
+            "name: a region with this name already exists",
+        ),
         ("size: give 4096", "size: give 4096"),
     ],
 )
