@@ -150,7 +150,7 @@ def test_raw_memory_is_taken_shown_saved_and_made_again(load: Load, tmp_path: Pa
 
     refused = run("create", "other", "--phys", f"{raw.ADDRESS + 4096:#x}")
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.startswith("rtshm: other: phys: another region has it, ")
+    assert refused.stderr.startswith("rtshm: other: phys: in use by another region, ")
     assert refused.stderr.endswith(" (EBUSY, 16)\n")
 
 

@@ -88,8 +88,8 @@ def test_without_sysfs_the_module_is_not_said_to_be_missing(
             "lead: give at most 100us, and a quarter of period",
         ),
         (
-            "period-ns: all regions may tick 100000 times a second",
-            "period: all regions may tick 100000 times a second",
+            "period-ns: all regions: at most 100000 ticks/s",
+            "period: all regions: at most 100000 ticks/s",
         ),
         ("start-ns: give it or phase-ns, not both", "start-ns: give it or phase-ns, not both"),
         (

@@ -169,7 +169,7 @@ def test_memory_that_is_mapped_uncached_is_refused(link: Genl) -> None:
                 raw.create(link, size=4 * PAGE)
             assert (refused.value.errno, refused.value.text) == (
                 errno.EBUSY,
-                "phys: somebody has it mapped uncached, as /dev/mem with O_SYNC, or it is no RAM",
+                "phys: mapped uncached by a program (/dev/mem with O_SYNC), or not RAM",
             )
             assert list(raw.iomem()) == resources
             # Not touched; and its first pages can be had.
