@@ -41,6 +41,9 @@ ROUNDS = 5
 SETTLED = 0.05
 # Its task number 9 does nothing.
 PROBE = Path("/sys/module/rtshm_probe/parameters/run")
+# The sum of its interrupts, from when each was due: to its handler, or to the tick.
+HANDLED = Path("/sys/module/rtshm_probe/parameters/handled_ns")
+KICKS = 10_000
 
 RECORDING = 1.5
 OF_BARE = 1.5
@@ -48,6 +51,7 @@ OF_BPF = 0.7
 EMPTY_TASK = 60
 SAMPLE = 83
 EMPTY_PROGRAM = 160
+KICK = 1.1
 
 PROGRAM = CHECKOUT / "tests/module/tasks/empty.bpf.o"
 CONTROLLER = CHECKOUT / "client/examples/pi.bpf.o"
@@ -140,6 +144,23 @@ def of_controller(
     return ticking
 
 
+def handled(command: str) -> float:
+    """In instructions, of one of the interrupts of the probe's timer."""
+    PROBE.write_text(f"{command} {KICKS}")
+    return int(HANDLED.read_text()) / KICKS / INSTRUCTION_NS
+
+
+def of_kick(control: rtshm.Control) -> float:
+    """From when an interrupt was due whose handler kicks a region, to the tick."""
+    control.create("kicked", period="none")
+    PROBE.write_text("add 0 kicked")
+    try:
+        return handled("kick 0")
+    finally:
+        PROBE.write_text("remove 0")
+        control.delete("kicked")
+
+
 @contextmanager
 def of_bare() -> Iterator[Callable[[], int]]:
     with bare.ticking(TICK_NS):
@@ -180,9 +201,16 @@ def measure(figures: Figures) -> None:
         (EVENT / "enable").write_text("0")
         of_a_bpf_timer = add("a tick of a BPF timer that takes a mapped word", of_bpf)
         of_perf = add("a tick of BPF on perf's cpu-clock, the same", of_cpu_clock)
+        interrupt = figures.add(
+            "from an interrupt to its handler", handled("interrupt"), "instructions"
+        )
+        kick = figures.add(
+            "from an interrupt to the tick that its handler kicks", of_kick(control), "instructions"
+        )
     figures.add("an idle tick / a bare hrtimer's", idle / nothing, most=OF_BARE)
     figures.add("an idle tick / a BPF timer's", idle / of_a_bpf_timer, most=OF_BPF)
     figures.add("an idle tick / one of BPF on perf's cpu-clock", idle / of_perf)
+    figures.add("from an interrupt to a kicked tick / to its handler", kick / interrupt, most=KICK)
     figures.add("a tick that records / one that does not", recording / idle, most=RECORDING)
     figures.add("a sample of 24 bytes, more", recording - idle, "instructions", most=SAMPLE)
     figures.add("  with 8 readers / one that does not", watched / idle, most=RECORDING)

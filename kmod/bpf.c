@@ -25,7 +25,7 @@ struct rtshm_bpf_task {
 };
 
 /*
- * Hard interrupt, region->lock held. Calls the program in the way of __bpf_trace_run().
+ * A tick, region->lock held. Calls the program in the way of __bpf_trace_run().
  * That one also has a guard against recursion: a tick is not interrupted by a tick.
  */
 static void rtshm_bpf_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
@@ -44,12 +44,15 @@ static void rtshm_bpf_tick(struct rtshm_task *task, const struct rtshm_tick *tic
 	};
 	struct bpf_trace_run_ctx run_ctx = {};
 	struct bpf_run_ctx *before;
+	s32 shift_ns;
 
 	before = bpf_set_run_ctx(&run_ctx.run_ctx);
 	rcu_read_lock();
-	bpf_prog_run(bpf->prog, words);
+	shift_ns = bpf_prog_run(bpf->prog, words);
 	rcu_read_unlock();
 	bpf_reset_run_ctx(before);
+	if (shift_ns)
+		rtshm_tick_shift(tick, shift_ns);
 }
 
 static void rtshm_bpf_free(struct rtshm_bpf_task *bpf)
@@ -166,9 +169,9 @@ static struct bpf_prog *rtshm_bpf_get(const struct rtshm_region *region, u32 fd,
 	if (!unbounded)
 		err = rtshm_refuse(extack, -EINVAL,
 				   "prog-fd: no bound on its instructions: give unbounded to run it");
-	else if (!region->config.set.task_long_max)
+	else if (!region->periodic || !region->config.set.task_long_max)
 		err = rtshm_refuse(extack, -EINVAL,
-				   "unbounded: the region needs a task-long-max that stops long tasks");
+				   "unbounded: the region needs a period, and a task-long-max that stops long tasks");
 	if (err)
 		goto err_put;
 	return prog;

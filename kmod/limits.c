@@ -68,11 +68,15 @@ int rtshm_settings_check(const struct rtshm_config *config, struct netlink_ext_a
 {
 	const struct rtshm_settings *set = &config->set;
 
-	if (set->period_ns < rtshm_limits.period_min_ns ||
-	    set->period_ns > RTSHM_PERIOD_MAX_NS)
+	if ((set->period_ns || config->at_load) &&
+	    (set->period_ns < rtshm_limits.period_min_ns || set->period_ns > RTSHM_PERIOD_MAX_NS))
 		return rtshm_refuse(extack, -ERANGE,
 				    "period-ns: give %llu (module parameter period_min_ns) to %llu",
 				    rtshm_limits.period_min_ns, (u64)RTSHM_PERIOD_MAX_NS);
+	if (!set->period_ns && (set->lead_ns || set->cpu_latency_ns ||
+				set->phase_ns != RTSHM_NONE || config->start_ns != RTSHM_NONE))
+		return rtshm_refuse(extack, -EINVAL,
+				    "period-ns: lead, phase, start and cpu-latency are of a period");
 	if (set->lead_ns > min_t(u64, RTSHM_LEAD_MAX_NS, set->period_ns / 4))
 		return rtshm_refuse(extack, -ERANGE,
 				    "lead-ns: give at most %u, and a quarter of period-ns",

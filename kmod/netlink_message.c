@@ -120,7 +120,8 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	    nla_put_u32(skb, RTSHM_A_REGION_UID, from_kuid(&init_user_ns, set.access.uid)) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_GID, from_kgid(&init_user_ns, set.access.gid)) ||
 	    (set.cpu != RTSHM_CPU_ANY && nla_put_u32(skb, RTSHM_A_REGION_CPU, set.cpu)) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_TIMER_CPU, READ_ONCE(region->cpu)) ||
+	    (region->periodic &&
+	     nla_put_u32(skb, RTSHM_A_REGION_TIMER_CPU, READ_ONCE(region->cpu))) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_USERS, atomic_read(&region->users)) ||
 	    (region->member &&
 	     nla_put_u32(skb, RTSHM_A_REGION_CREATOR, rtshm_member_uid(region->member))) ||

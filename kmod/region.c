@@ -204,6 +204,7 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
 		return NULL;
 	}
 	region->member = member;
+	region->periodic = config->set.period_ns;
 	kref_init(&region->kref);
 	mutex_init(&region->change);
 	rtshm_tick_init(region);
@@ -221,7 +222,7 @@ static void rtshm_region_release(struct kref *kref)
 					region->config.size);
 	rtshm_member_leave(region->member);
 	kfree(region->config.layout);
-	kfree(region);
+	kfree_rcu(region, rcu);	/* rtshm_task_kick() */
 }
 
 void rtshm_region_put(struct rtshm_region *region)
@@ -362,6 +363,8 @@ void rtshm_region_stop(struct rtshm_region *region)
 	if (region->state)
 		rtshm_node_remove(region->state);
 	rtshm_timer_end(region);
+	if (!region->periodic)
+		synchronize_rcu();	/* rtshm_kick() */
 	rtshm_thread_stop(region);
 	/* rtshm_state_poll() is in the queue before it looks at region->dead. */
 	rtshm_wake_all(&region->state_queue,

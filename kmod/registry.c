@@ -34,13 +34,13 @@ static u64 rtshm_removed_ticks, rtshm_removed_missed;
 
 static u64 rtshm_rate_of(const struct rtshm_settings *set)
 {
-	return DIV64_U64_ROUND_UP(NSEC_PER_SEC, set->period_ns);
+	return set->period_ns ? DIV64_U64_ROUND_UP(NSEC_PER_SEC, set->period_ns) : 0;
 }
 
 /* What a region busy-waits in a second. */
 static u64 rtshm_leads_of(const struct rtshm_settings *set)
 {
-	return div64_u64(set->lead_ns * NSEC_PER_SEC, set->period_ns);
+	return set->lead_ns ? div64_u64(set->lead_ns * NSEC_PER_SEC, set->period_ns) : 0;
 }
 
 /* rtshm_regions_lock held. Adds the share of a region to the sums, or -1 times it. */
@@ -234,6 +234,9 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 	err = rtshm_settings_check(&config, extack);
 	if (err)
 		return err;
+	if (!after->period_ns != !before.period_ns)
+		return rtshm_refuse(extack, -EINVAL,
+				    "period-ns: a region is made with a period or without one, and stays so");
 	/* Its cpu may be offline meanwhile; another one has to be online. */
 	if (after->cpu != before.cpu) {
 		err = rtshm_cpu_check(after->cpu, extack);

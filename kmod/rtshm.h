@@ -68,10 +68,12 @@ enum rtshm_pending {
 struct rtshm_region {
 	/* References: the list of regions, nodes (an open file holds its node), claims. */
 	struct kref		kref;
+	struct rcu_head		rcu;		/* see rtshm_task_kick() */
 
 	/* Constant while the region is live, but for config.set: see lock. */
 	struct rtshm_config	config;
 	u32			id;
+	bool			periodic;	/* it has a timer, and is not kicked */
 	void __shm		*mem;
 	struct rtshm_phys	*phys;		/* raw memory behind mem, or NULL */
 	struct rtshm_member	*member;	/* who made it without privilege, or NULL */
@@ -107,13 +109,14 @@ struct rtshm_region {
 	struct rtshm_counters	counters;
 	u64			missed_past;	/* counted before the last reset */
 	u32			missed_before;	/* the next tick */
+	s32			compared_value;	/* of the last line that was due */
+	s64			shift_ns;	/* of the ticks to come: rtshm_tick_shift() */
 	struct rtshm_ring	*ring;		/* or NULL */
 	struct list_head	tasks;		/* stored under rtshm_regions_lock, too */
 
-	/* Of the tick until rtshm_timer_end() has returned. */
+	/* Of the timer's tick until rtshm_timer_end() has returned. */
 	struct hrtimer		timer;
 	s64			ahead_ns;	/* its clock, of CLOCK_MONOTONIC */
-	s32			compared_value;	/* of the last line that was due */
 
 	/* Of timer.c. */
 	int			cpu;		/* that the timer is on */

@@ -183,12 +183,25 @@ static int rtshm_state_mmap(struct file *file, struct vm_area_struct *vma)
 	return 0;
 }
 
+static int rtshm_state_kick(struct file *file)
+{
+	if (!(file->f_mode & FMODE_WRITE))
+		return -EBADF;
+	guard(irqsave)();
+	return rtshm_kick(file->private_data);
+}
+
 static long rtshm_state_ioctl(struct file *file, unsigned int command,
 			      unsigned long argument)
 {
-	if (command != RTSHM_IOC_INFO)
+	switch (command) {
+	case RTSHM_IOC_INFO:
+		return rtshm_region_info(file->private_data, 0, (void __user *)argument);
+	case RTSHM_IOC_KICK:
+		return rtshm_state_kick(file);
+	default:
 		return -ENOTTY;
-	return rtshm_region_info(file->private_data, 0, (void __user *)argument);
+	}
 }
 
 const struct file_operations rtshm_state_fops = {

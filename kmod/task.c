@@ -18,6 +18,7 @@
 #include <linux/sched.h>
 
 #include "rtshm.h"
+#include "tick.h"
 
 /* Of a region: a netlink message has room for this many. */
 #define RTSHM_TASKS_MAX	8
@@ -34,7 +35,7 @@ static void rtshm_task_count(struct rtshm_region *region, struct rtshm_task *tas
 		task->time_max_ns = time_ns;
 	if (budget_ns && time_ns > budget_ns)
 		task->overruns++;
-	if (time_ns <= period_ns / 2) {
+	if (!period_ns || time_ns <= period_ns / 2) {
 		task->long_in_row = 0;
 	} else if (++task->long_in_row >= most && most) {
 		task->stopped = true;
@@ -96,7 +97,7 @@ static void rtshm_task_detach(struct rtshm_task *task)
 	scoped_guard(raw_spinlock_irq, &region->lock)
 		list_del(&task->list);
 	region->tasks_count--;
-	task->region = NULL;
+	WRITE_ONCE(task->region, NULL);	/* rtshm_task_kick() */
 	module_put(THIS_MODULE);
 }
 
@@ -188,7 +189,7 @@ int rtshm_task_add(const char *region_name, struct rtshm_task *task)
 
 	task->ticks = 0;
 	rtshm_task_begin(task);
-	task->region = region;
+	WRITE_ONCE(task->region, region);	/* rtshm_task_kick() */
 	region->tasks_count++;
 	/* The caller needs this module, which so is there to be held. */
 	__module_get(THIS_MODULE);
@@ -223,6 +224,47 @@ void rtshm_task_remove(struct rtshm_task *task)
 	rtshm_netlink_notify(region, RTSHM_CMD_REGION_SET_NTF);
 }
 EXPORT_SYMBOL_GPL(rtshm_task_remove);
+
+/**
+ * rtshm_task_kick() - tick now
+ * @task: A task of a region without a period.
+ *
+ * The region ticks once, before this returns: what a tick does, its tasks with it, is
+ * done here, with interrupts off. Any context, a hard interrupt above all, but not a
+ * tick, and not an NMI.
+ *
+ * Return: 0, or
+ *
+ * * -EINVAL: the region has a period.
+ * * -ENODEV: the task is not added, or its region was deleted.
+ */
+int rtshm_task_kick(struct rtshm_task *task)
+{
+	struct rtshm_region *region;
+
+	guard(irqsave)();	/* kfree_rcu() of the region waits for it */
+	region = READ_ONCE(task->region);
+	return region ? rtshm_kick(region) : -ENODEV;
+}
+EXPORT_SYMBOL_GPL(rtshm_task_kick);
+
+/**
+ * rtshm_tick_shift() - move the ticks to come
+ * @tick: The tick that runs.
+ * @by_ns: How much later they are due; negative: earlier.
+ *
+ * The next tick and all after it: their distance stays the period. What the tasks of a
+ * tick ask for adds up, and comes to an eighth of the period at most.
+ */
+void rtshm_tick_shift(const struct rtshm_tick *tick, s64 by_ns)
+{
+	struct rtshm_region *region = tick->region;
+	s64 most_ns = tick->period_ns / 8;
+
+	by_ns = clamp(by_ns, -most_ns, most_ns);
+	region->shift_ns = clamp(region->shift_ns + by_ns, -most_ns, most_ns);
+}
+EXPORT_SYMBOL_GPL(rtshm_tick_shift);
 
 static bool rtshm_record_has(const struct rtshm_tick *tick, size_t pos, size_t len)
 {

@@ -5,7 +5,8 @@
  * rtshm_tick() runs in hard interrupt context, on PREEMPT_RT too: constant
  * time after the region's lead, raw locks only, no allocation, no printing. It
  * wakes at most RTSHM_SLEEPERS_MAX readers and the thread of the region, which
- * does everything that may sleep or take long: see thread.c.
+ * does everything that may sleep or take long: see thread.c. A region without a
+ * period ticks where it is kicked, with interrupts off.
  */
 
 #include <linux/math64.h>
@@ -202,10 +203,23 @@ void rtshm_missed_add(struct rtshm_region *region, u64 missed)
 	region->missed_before = min_t(u64, region->missed_before + missed, U32_MAX);
 }
 
-/* Hard interrupt: see the head of this file. */
-static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
+/* Hard interrupt, region->lock held. Sets the timer for the next tick. */
+static void rtshm_tick_next(struct rtshm_region *region, ktime_t now)
 {
-	struct rtshm_region *region = container_of(timer, typeof(*region), timer);
+	u64 periods = rtshm_periods_over(region, now, &region->config.set);
+
+	/* The first of them is that of this tick; none after a step back. */
+	if (periods > 1)
+		rtshm_missed_add(region, periods - 1);
+	if (region->shift_ns) {
+		hrtimer_add_expires_ns(&region->timer, region->shift_ns);
+		region->shift_ns = 0;
+	}
+}
+
+/* Interrupts off: see the head of this file. */
+static void rtshm_tick_run(struct rtshm_region *region)
+{
 	struct rtshm_tick tick = {
 		.record = region->mem + sizeof(struct rtshm_word),
 		.region = region,
@@ -213,8 +227,6 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 	union rtshm_word_bits seen;
 	bool report, wake = false;
 	ktime_t now;
-	u64 periods;
-	u32 print;
 
 	/* Without the lock, for which others would wait with it. */
 	if (region->config.set.lead_ns)
@@ -223,11 +235,11 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 		/* Here, so that nobody's copy counts as a task's time. */
 		now = ktime_get();
 		tick.time_ns = now;
-		tick.lateness_ns = max_t(s64, 0, rtshm_since_due_ns(region, now));
+		if (region->periodic)
+			tick.lateness_ns = max_t(s64, 0, rtshm_since_due_ns(region, now));
 		tick.period_ns = region->config.set.period_ns;
 		tick.missed = region->missed_before;
 		region->missed_before = 0;
-		print = region->config.set.print;
 		/* A read(2) has the take with all that the tasks store, or none of it. */
 		write_seqcount_begin(&region->sequence);
 		tick.announced = rtshm_take(region, &seen);
@@ -240,17 +252,15 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 		/* After the tasks: what they store is in this tick's sample. */
 		if (region->ring)
 			wake = rtshm_ring_push(region->ring, &tick, seen.bits);
-		periods = rtshm_periods_over(region, now, &region->config.set);
-		/* The first of them is that of this tick; none after a step back. */
-		if (periods > 1)
-			rtshm_missed_add(region, periods - 1);
+		if (region->periodic)
+			rtshm_tick_next(region, now);
+		report = rtshm_line_set(region, region->config.set.print, tick.some_int);
 	}
 
 	trace_rtshm_tick(rtshm_name(region), tick.number, tick.some_int,
 			 tick.lateness_ns, tick.announced);
 
-	report = rtshm_line_set(region, print, tick.some_int) ||
-		 test_bit(RTSHM_TELL_STOPPED, &region->pending);
+	report |= test_bit(RTSHM_TELL_STOPPED, &region->pending);
 	if (rtshm_poller_disarm(region, seen.word.ready, tick.announced)) {
 		set_bit(RTSHM_WAKE, &region->pending);
 		report = true;
@@ -265,7 +275,27 @@ static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
 	}
 	if (report)
 		rtshm_thread_wake(region);
+}
+
+static enum hrtimer_restart rtshm_tick(struct hrtimer *timer)
+{
+	rtshm_tick_run(container_of(timer, struct rtshm_region, timer));
 	return HRTIMER_RESTART;
+}
+
+/*
+ * Interrupts off, which makes it a reader of RCU: rtshm_region_stop() waits for it. Not in
+ * a tick or an NMI. Ticks once, on this cpu: 0, -EINVAL if the timer does that, or -ENODEV
+ * if the region is deleted.
+ */
+int rtshm_kick(struct rtshm_region *region)
+{
+	if (region->periodic)
+		return -EINVAL;
+	if (READ_ONCE(region->dead))
+		return -ENODEV;
+	rtshm_tick_run(region);
+	return 0;
 }
 
 /* A region that has not ticked. */

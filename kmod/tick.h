@@ -20,6 +20,7 @@ ktime_t rtshm_clock_now(u8 clock);
 s64 rtshm_ahead_ns(u8 clock, ktime_t now);
 u64 rtshm_periods_over(struct rtshm_region *region, ktime_t now,
 		       const struct rtshm_settings *set);
+int rtshm_kick(struct rtshm_region *region);
 bool rtshm_announced(const struct rtshm_region *region);
 
 /* timer.c */

@@ -165,6 +165,8 @@ static int rtshm_timer_cpu_now(const struct rtshm_settings *set)
  */
 void rtshm_timer_begin(struct rtshm_region *region)
 {
+	if (!region->periodic)
+		return;
 	/* Does not fail: the state is there, and its callbacks are not called. */
 	cpuhp_state_add_instance_nocalls(rtshm_cpuhp_state, &region->cpuhp);
 	cpus_read_lock();
@@ -204,9 +206,10 @@ void rtshm_timer_change(struct rtshm_region *region, const struct rtshm_settings
 			bool reset)
 {
 	const struct rtshm_settings before = region->config.set;
-	bool moves = set->period_ns != before.period_ns || set->phase_ns != before.phase_ns ||
-		     set->lead_ns != before.lead_ns || set->timer_cpu != before.timer_cpu ||
-		     set->cpu_latency_ns != before.cpu_latency_ns;
+	bool moves = region->periodic &&
+		     (set->period_ns != before.period_ns || set->phase_ns != before.phase_ns ||
+		      set->lead_ns != before.lead_ns || set->timer_cpu != before.timer_cpu ||
+		      set->cpu_latency_ns != before.cpu_latency_ns);
 
 	if (moves) {
 		cpus_read_lock();

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from rtshm.errors import IncompatibleError, refused, region_remedy, samples_remedy
+from rtshm.errors import IncompatibleError, deleted, refused, region_remedy, samples_remedy
 from rtshm.paths import DEVICES
 
 SAMPLES = ".samples"
@@ -20,6 +20,9 @@ SAMPLES = ".samples"
 # struct rtshm_info, and _IOR('r', 0x81, struct rtshm_info).
 _INFO = struct.Struct("=32sIIQQ1024s")
 _IOC_INFO = 2 << 30 | _INFO.size << 16 | ord("r") << 8 | 0x81
+_IOC_KICK = ord("r") << 8 | 0x82
+
+KICKLESS = 'the region has a period; make one with the period "none" to kick it'
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,16 @@ def node_info(fd: int, path: Path) -> NodeInfo:
         raise refused(error, path, None) from None
     name, number, sample_bytes, size, period_ns, layout = _INFO.unpack(answer)
     return NodeInfo(_text(name), number, sample_bytes, size, period_ns, _text(layout))
+
+
+def kick(fd: int, path: Path) -> None:
+    """Have a region tick now."""
+    try:
+        fcntl.ioctl(fd, _IOC_KICK)
+    except OSError as error:
+        if error.errno == errno.ENODEV:
+            raise deleted(path, "nothing ticks it any more") from None
+        raise refused(error, path, KICKLESS if error.errno == errno.EINVAL else None) from None
 
 
 def _text(padded: bytes) -> str:

@@ -54,6 +54,27 @@ def time_text(ns: int) -> str:
     return f"{whole}.{rest:0{digits}}".rstrip("0").rstrip(".") + unit if rest else f"{whole}{unit}"
 
 
+def parse_period(text: str) -> int:
+    """Return a period in ns, 0 for none. Raise ValueError as parse_time()."""
+    return period_nanoseconds(text)
+
+
+def period_nanoseconds(period: timedelta | str | int) -> int:
+    """Return a period in nanoseconds, as nanoseconds() does; "none" is 0."""
+    return 0 if period == "none" else nanoseconds(period)
+
+
+def period_text(ns: int) -> str:
+    """Return a period as parse_period() takes it."""
+    return time_text(ns) if ns else "none"
+
+
+def rate_text(period_ns: int) -> str:
+    """Return a period, and how many ticks a second it makes."""
+    rate = f" ({1e9 / period_ns:.6g} ticks/s)" if period_ns else ""
+    return period_text(period_ns) + rate
+
+
 def nanoseconds(duration: timedelta | str | int) -> int:
     """Return a duration in nanoseconds. An int is that number already."""
     match duration:

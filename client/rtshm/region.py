@@ -12,7 +12,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast, overload
 
-from rtshm import atomic, notebook
+from rtshm import atomic, device, notebook
 from rtshm.abi import INT_MAX, LAYOUT_OFFSET, WORD
 from rtshm.device import SAMPLES, node_info, node_path, open_node
 from rtshm.durations import seconds
@@ -517,6 +517,16 @@ class Region(Mapped, Generic[T]):
         self._check_writable()
         atomic.update(self._descriptor(), self.layout, values)
         return self._announce() if announce else None
+
+    def kick(self) -> None:
+        """Have a region without a period tick once, on this cpu.
+
+        When this returns, its tasks have run and its sample is kept. Raises
+        OSError: EINVAL if the region has a period, AccessError if it is open
+        read-only, RegionDeletedError.
+        """
+        self._check_writable()
+        device.kick(self._descriptor(), self.path)
 
     def samples(self, *, oldest: bool = False, watermark: int = 1, wait: Timeout = None) -> Samples:
         """Open the history of the region: see Samples."""

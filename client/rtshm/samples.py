@@ -372,6 +372,12 @@ def watermark_of(watermark: int) -> int:
     return watermark
 
 
+def watermark_in(info: RegionInfo, seconds: float) -> int:
+    """Return the watermark of a reader that is to be woken so often, as far as it may be."""
+    ticks = int(seconds * 1e9 / info.period_ns) if info.period_ns else 1
+    return min(max(ticks, 1), max(info.record_depth // 2, 1))
+
+
 def wait_ns_of(wait: Timeout) -> int:
     """Return the wait of a reader in ns. Raise ValueError for what no reader can wait."""
     limit = seconds(wait) or 0

@@ -40,9 +40,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from rtshm.abi import LAYOUT_OFFSET
-from rtshm.device import NodeInfo
-from rtshm.durations import nanoseconds
-from rtshm.errors import RefusedError, RegionNotFoundError, deleted
+from rtshm.device import KICKLESS, NodeInfo
+from rtshm.durations import period_nanoseconds
+from rtshm.errors import RefusedError, RegionNotFoundError, deleted, refused
 from rtshm.layout import as_layout
 from rtshm.region import Region, T, Word
 from rtshm.samples import ANNOUNCED, HEADER, Reader, Samples, wait_ns_of, watermark_of
@@ -107,7 +107,9 @@ def region(
     (False, 3.0)
     """
     declared = None if layout is None else as_layout(layout)
-    return LocalRegion(_Ticker(name, declared, size, nanoseconds(period), history, task), ticking)
+    return LocalRegion(
+        _Ticker(name, declared, size, period_nanoseconds(period), history, task), ticking
+    )
 
 
 class LocalRegion(Region[T]):
@@ -121,7 +123,7 @@ class LocalRegion(Region[T]):
         super().__init__(Path(f"/proc/self/fd/{ticker.file.fileno()}"))
         if ticker.layout:
             self._declare(ticker.layout, by_name=False)
-        if ticking:
+        if ticking and ticker.node.period_ns:
             ticker.start()
 
     def _open(self, path: Path) -> tuple[FileIO, NodeInfo]:
@@ -141,6 +143,15 @@ class LocalRegion(Region[T]):
         """Tick so often, a period after one another, of a region made without `ticking`."""
         self._check_open()
         self._ticker.tick(count)
+
+    def kick(self) -> None:
+        """Tick once, of a region made with the period "none": see Region.kick()."""
+        self._check_writable()
+        if self.deleted:
+            raise deleted(self.path, "nothing ticks it any more")
+        if self._ticker.node.period_ns:
+            raise refused(OSError(errno.EINVAL, os.strerror(errno.EINVAL)), self.path, KICKLESS)
+        self._ticker.tick(1)
 
     def delete(self) -> None:
         """Delete the region, as Control.delete() does."""
@@ -280,10 +291,10 @@ class _Ticker:
         history: int,
         task: Callable[[Any], object] | None,
     ) -> None:
-        if size <= 0 or size % mmap.PAGESIZE or period_ns <= 0 or history < 0:
+        if size <= 0 or size % mmap.PAGESIZE or period_ns < 0 or history < 0:
             raise ValueError(
                 f"{name}: size {size}, period {period_ns} ns, history {history}; give a multiple "
-                f"of {mmap.PAGESIZE} bytes, a period over 0 and a history of 0 samples or more"
+                f"of {mmap.PAGESIZE} bytes, no negative period and a history of 0 samples or more"
             )
         self.layout = layout
         self.file = FileIO(os.memfd_create(name), "r+b")
@@ -335,7 +346,8 @@ class _Ticker:
         if self._thread:
             raise RuntimeError(f"{self.node.name}: a thread ticks; give region() ticking=False")
         for _ in range(count):
-            self._time_ns += self.node.period_ns
+            period_ns = self.node.period_ns
+            self._time_ns = self._time_ns + period_ns if period_ns else time.monotonic_ns()
             self._tick(self._time_ns, 0, 0)
 
     def show(self) -> None:

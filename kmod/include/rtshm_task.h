@@ -50,7 +50,7 @@ struct rtshm_region;
  * @time_ns: CLOCK_MONOTONIC when the tick ran. The time of the first task is
  *	counted from here, of each other from the end of the one before.
  * @lateness_ns: From when the tick was due until it ran.
- * @period_ns: The region's period.
+ * @period_ns: The region's period, 0 if it is kicked.
  * @missed: Periods without a tick of their own since the tick before, at most
  *	U32_MAX.
  * @some_int: The value of the region's word, as this tick saw it.
@@ -76,7 +76,8 @@ struct rtshm_tick {
  * struct rtshm_task - code that runs in each tick of a region
  * @name: As a region's name. Each task of a region has another one.
  * @layout_bytes: Bytes that it uses of the region behind its first eight.
- * @tick: Called in each tick, in hard interrupt context, on PREEMPT_RT too. It must
+ * @tick: Called in each tick, in hard interrupt context, on PREEMPT_RT too, or where
+ *	the region is kicked, with interrupts off. It must
  *	not sleep, allocate, wake or take a lock that is not raw, and takes a time
  *	far below the period. What it stores is in this tick's sample.
  * @gone: Called, if it is not NULL, when the region is deleted, in process context.
@@ -109,6 +110,8 @@ struct rtshm_task {
 
 int rtshm_task_add(const char *region_name, struct rtshm_task *task);
 void rtshm_task_remove(struct rtshm_task *task);
+int rtshm_task_kick(struct rtshm_task *task);
+void rtshm_tick_shift(const struct rtshm_tick *tick, s64 by_ns);
 
 int rtshm_record_read(const struct rtshm_tick *tick, size_t pos, void *to,
 		      size_t len);

@@ -40,6 +40,26 @@ def settings(regions: Iterable[RegionInfo]) -> list[dict[str, object]]:
     ]
 
 
+def test_region_without_a_period_ticks_when_it_is_kicked(load: Load, tmp_path: Path) -> None:
+    load(print=0, period_ns=3_600_000_000_000)
+    done("create", "motor", "--period", "none", "--depth", "10")
+    assert done("kick", "motor", "--count", "3") == ""
+    (line,) = [line for line in done("list").splitlines() if line.startswith("motor")]
+    assert line.split()[:8] == ["motor", "4K", "none", "off", "-", "0", "3", "0"]
+    assert "period none\n" in re.sub(" +", " ", done("show", "motor"))
+    done("save", str(tmp_path / "regions.toml"))
+    done("delete", "motor")
+    done("load", str(tmp_path / "regions.toml"))
+    with Control() as control:
+        assert control.get("motor").period_ns == 0
+    refused = run("kick", "default")
+    assert refused.returncode == 1
+    assert refused.stderr == (
+        "rtshm: /dev/rtshm/default: Invalid argument (EINVAL, 22)\n"
+        'rtshm: the region has a period; make one with the period "none" to kick it\n'
+    )
+
+
 def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
     load(print=0)
     options = (

@@ -53,6 +53,23 @@ def test_tick_by_hand_takes_the_announcement_and_runs_the_task() -> None:
         )
 
 
+def test_region_without_a_period_ticks_when_it_is_kicked() -> None:
+    with rtshm.testing.region("speed:f64", period="none", history=8) as motor:
+        with motor.samples() as samples:
+            motor.publish(42)
+            motor.kick()
+            assert next(samples).some_int == 42
+        assert motor.info.counters.ticks == 1
+        motor.delete()
+        with pytest.raises(rtshm.RegionDeletedError):
+            motor.kick()
+    with (
+        rtshm.testing.region(ticking=False) as motor,
+        pytest.raises(OSError, match='make one with the period "none"'),
+    ):
+        motor.kick()
+
+
 def test_thread_ticks_and_wakes_those_who_wait() -> None:
     async def use(motor: rtshm.Region[Motor], samples: rtshm.Samples) -> None:
         motor.publish(2)

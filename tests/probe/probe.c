@@ -4,7 +4,7 @@
  * parameter "run"; the errno of the call is the write's. Tasks are numbered.
  *
  *     add N REGION     remove N     many COUNT REGION
- *     large BYTES REGION     nameless REGION
+ *     large BYTES REGION     nameless REGION     kick N COUNT     interrupt COUNT
  *
  * And it is a driver that holds memory, for tests/module/test_raw_memory.py: that
  * at "hold", which is of "hold_bytes".
@@ -14,12 +14,15 @@
 
 #include <linux/completion.h>
 #include <linux/delay.h>
+#include <linux/hrtimer.h>
 #include <linux/ioport.h>
 #include <linux/kthread.h>
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/string.h>
 #include <rtshm_task.h>
+
+#include "compat.h"
 
 #define TASKS	10
 #define EMPTY	9	/* does nothing at all */
@@ -54,11 +57,23 @@ static bool hold_idle;	/* not busy, as drivers/pnp/system.c has it */
 module_param(hold_idle, bool, 0444);
 static struct resource *held;
 
+static long shift_ns;	/* what each tick of probe_tick() asks for */
+module_param(shift_ns, long, 0644);
+static int kicked;	/* what rtshm_task_kick() said last */
+module_param(kicked, int, 0444);
+static ulong handled;	/* interrupts of the timer that kicks */
+module_param(handled, ulong, 0444);
+static ulong handled_ns;	/* sum of what went by from when each was due to its tick or handler */
+module_param(handled_ns, ulong, 0444);
+
 static char *prefix = "probe";	/* of the tasks' names */
 module_param(prefix, charp, 0444);
 
 static struct rtshm_task tasks[TASKS];
 static char names[TASKS][32];
+
+/* When the interrupt of the timer that kicks was due. */
+static u64 due_ns;
 
 static void probe_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 {
@@ -74,6 +89,9 @@ static void probe_tick(struct rtshm_task *task, const struct rtshm_tick *tick)
 		rtshm_write_s32(&probe->order, number);
 	rtshm_write_u64(&probe->tick, tick->number);
 	rtshm_write_s32(&probe->last, number);
+	handled_ns += tick->time_ns - READ_ONCE(due_ns);
+	if (READ_ONCE(shift_ns))
+		rtshm_tick_shift(tick, shift_ns);
 	/* Not ndelay(), whose idea of a nanosecond is of the boot. */
 	while (ktime_get() < until)
 		cpu_relax();
@@ -172,11 +190,58 @@ static int probe_many(unsigned int count, const char *region)
 	return err;
 }
 
+/* A driver whose interrupt is a tick: of a timer, every 200 us. */
+struct probe_kicker {
+	struct hrtimer		timer;
+	struct completion	done;
+	struct rtshm_task	*task;
+	unsigned int		count;
+};
+
+static enum hrtimer_restart probe_kick(struct hrtimer *timer)
+{
+	struct probe_kicker *kicker = container_of(timer, typeof(*kicker), timer);
+
+	due_ns = hrtimer_get_expires(timer);
+	if (kicker->task)
+		kicked = rtshm_task_kick(kicker->task);
+	else
+		handled_ns += ktime_get() - due_ns;
+	handled++;
+	if (!--kicker->count) {
+		complete(&kicker->done);
+		return HRTIMER_NORESTART;
+	}
+	hrtimer_forward_now(timer, ns_to_ktime(200 * NSEC_PER_USEC));
+	return HRTIMER_RESTART;
+}
+
+static int probe_kicks(struct rtshm_task *task, unsigned int count)
+{
+	static struct probe_kicker kicker;
+
+	kicker.task = task;
+	kicker.count = count;
+	kicked = 0;
+	handled = 0;
+	handled_ns = 0;
+	init_completion(&kicker.done);
+	hrtimer_setup(&kicker.timer, probe_kick, CLOCK_MONOTONIC, HRTIMER_MODE_REL_PINNED_HARD);
+	hrtimer_start(&kicker.timer, 0, HRTIMER_MODE_REL_PINNED_HARD);
+	wait_for_completion(&kicker.done);
+	hrtimer_cancel(&kicker.timer);
+	return kicked;
+}
+
 static int probe_run(const char *value, const struct kernel_param *kp)
 {
 	char region[40] = "";
-	unsigned int number;
+	unsigned int number, count;
 
+	if (sscanf(value, "kick %u %u", &number, &count) == 2 && number < TASKS && count)
+		return probe_kicks(&tasks[number], count);
+	if (sscanf(value, "interrupt %u", &count) == 1 && count)
+		return probe_kicks(NULL, count);
 	if (sscanf(value, "add %u %39s", &number, region) == 2 && number < TASKS)
 		return rtshm_task_add(region, &tasks[number]);
 	if (sscanf(value, "many %u %39s", &number, region) == 2)

@@ -114,6 +114,7 @@ GROUP = Form("GROUP", units.parse_group, units.group_text, numbers=True)
 MODE = Form("MODE", units.parse_mode, units.mode_text)
 NUMBER = Form("N", units.parse_number, int, numbers=True)
 PRINT = Form("MODE", _print_mode, str)
+PERIOD = Form("TIME", units.parse_period, units.period_text)
 SIZE = Form("BYTES", units.parse_size, units.size_text, numbers=True)
 TEXT = Form("TEXT", _line, str)
 TIME = Form("TIME", units.parse_time, units.time_text)
@@ -127,8 +128,8 @@ ATTRIBUTES = (
         help="4096, 64K, 1M, 1G: a multiple of the page size; default: one page.",
     ),
     Attribute(
-        *("period", "period_ns", TIME),
-        help="Period of the tick: 2s, 500ms, 100us, 1500000ns.",
+        *("period", "period_ns", PERIOD),
+        help="Period of the tick: 2s, 500ms, 100us, 1500000ns; none: it ticks when it is kicked.",
         settable=True,
     ),
     Attribute(

@@ -23,7 +23,7 @@ from rtshm.cli.record import record, recover
 from rtshm.cli.regions import create, delete, events, list_, set_, show
 from rtshm.cli.save import load, save
 from rtshm.cli.scope import scope
-from rtshm.cli.state import read, write
+from rtshm.cli.state import kick, read, write
 from rtshm.cli.stream import stream
 from rtshm.cli.task import task
 from rtshm.cli.top import top
@@ -60,7 +60,7 @@ def rtshm(context: click.Context, version: bool) -> None:
 
 
 for command in (
-    *(write, read),
+    *(write, read, kick),
     *(get, put, header),
     *(list_, show, top, scope, stream, events),
     *(record, recover, play, plot),

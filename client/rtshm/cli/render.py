@@ -11,6 +11,8 @@ from rtshm.cli.units import (
     group_text,
     measured,
     mode_text,
+    period_text,
+    rate_text,
     size_text,
     time_text,
     user_text,
@@ -100,7 +102,7 @@ def region_list(regions: Iterable[RegionInfo], width: int | None = None) -> list
         [
             region.name,
             size_text(region.size),
-            time_text(region.period_ns),
+            period_text(region.period_ns),
             region.print,
             _creator(region),
             str(region.users),
@@ -131,7 +133,7 @@ def region_page(region: RegionInfo, width: int | None = None) -> list[str]:
         "id": region.id,
         "size": f"{size_text(region.size)} ({region.size} bytes)",
         **({} if region.phys is None else {"memory": _raw_memory(region)}),
-        "period": f"{time_text(region.period_ns)} ({1e9 / region.period_ns:.6g} ticks/s)",
+        "period": rate_text(region.period_ns),
         "print": region.print,
         "depth": f"{region.record_depth} samples" if region.record_depth else "0 (no history)",
         "record bytes": region.record_bytes,
@@ -300,7 +302,8 @@ def event_line(event: Event) -> str:
         ticks, missed, _ = _counted(region)
         return f"{kind} {region.name}: ticks={ticks} missed={missed}"
     return (
-        f"{kind} {region.name}: size={size_text(region.size)} period={time_text(region.period_ns)} "
+        f"{kind} {region.name}: size={size_text(region.size)} "
+        f"period={period_text(region.period_ns)} "
         f"print={region.print} depth={region.record_depth} record-bytes={region.record_bytes}"
     )
 

@@ -22,6 +22,7 @@ from rtshm.cli.record import of_recording
 from rtshm.cli.screen import keys
 from rtshm.recording import FORMATS
 from rtshm.recording.conditions import Conditions
+from rtshm.samples import watermark_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -142,9 +143,8 @@ def _samples(name: str) -> Samples:
     """Woken twice a picture, if samples come as fast."""
     with rtshm.Control() as control:
         info = control.get(name)
-    most = max(info.record_depth // 2, 1)
-    watermark = int(min(max(FRAME_SECONDS * 1e9 / 2 / info.period_ns, 1), most))
-    return rtshm.Samples(name, watermark=watermark, wait=FRAME_SECONDS / 2)
+    wait = FRAME_SECONDS / 2
+    return rtshm.Samples(name, watermark=watermark_in(info, wait), wait=wait)
 
 
 def _first(begun: Sequence[Conditions]) -> list[str]:

@@ -12,6 +12,7 @@ import rtshm
 from rtshm.cli.parameters import parsed, region_names
 from rtshm.cli.stop import Stop
 from rtshm.errors import need
+from rtshm.samples import watermark_in
 
 if TYPE_CHECKING:
     from rtshm.recording.stream import Sink
@@ -63,8 +64,7 @@ def stream(names: tuple[str, ...], to: tuple[str, str, int], every: int) -> None
         for name in names:
             with rtshm.Control() as control:
                 info = control.get(name)
-            most = max(info.record_depth // 2, 1)
-            watermark = min(max(int(_WAIT_SECONDS * 1e9 / info.period_ns), 1), most)
+            watermark = watermark_in(info, _WAIT_SECONDS)
             samples = rtshm.Samples(name, watermark=watermark, wait=_WAIT_SECONDS)
             readers.append((Conditions.now(info), stack.enter_context(samples)))
         sink: Sink

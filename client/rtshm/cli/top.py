@@ -89,7 +89,7 @@ def figures(now: Sight, before: Sight | None) -> list[dict[str, Any]]:
             {
                 "name": region.name,
                 "ticks-per-s": rate,
-                "set-per-s": 1e9 / region.period_ns,
+                "set-per-s": 1e9 / region.period_ns if region.period_ns else 0.0,
                 "value": now.values.get(region.id),
                 "lateness-mean-ns": mean,
                 "lateness-max-ns": lateness_max_ns,

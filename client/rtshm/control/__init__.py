@@ -22,7 +22,14 @@ from rtshm.abi import LAYOUT_OFFSET
 from rtshm.control import messages
 from rtshm.control.messages import Command
 from rtshm.control.netlink import Link
-from rtshm.durations import Duration, Timeout, nanoseconds, seconds, time_text
+from rtshm.durations import (
+    Duration,
+    Timeout,
+    nanoseconds,
+    period_nanoseconds,
+    period_text,
+    seconds,
+)
 from rtshm.errors import (
     AccessError,
     ClosedError,
@@ -134,7 +141,7 @@ class RegionInfo:
     size: int
     """Size in bytes."""
     period_ns: int
-    """Period in ns."""
+    """Period in ns; 0: the region ticks when it is kicked."""
     print: PrintMode
     """When its ticks print the value."""
     record_depth: int
@@ -195,7 +202,7 @@ class RegionInfo:
             inside = f", {self.counters.ticks} ticks{layout}"
         return (
             f"<RegionInfo {self.name}: id {self.id}, {self.size} bytes, period "
-            f"{time_text(self.period_ns)}{inside}>"
+            f"{period_text(self.period_ns)}{inside}>"
         )
 
     if not TYPE_CHECKING:
@@ -223,7 +230,7 @@ class RegionInfo:
         """Return a table of two columns, for notebooks."""
         rows: dict[str, object] = {
             "size": f"{self.size} bytes",
-            "period": time_text(self.period_ns),
+            "period": period_text(self.period_ns),
             "history": f"{self.record_depth} samples of {self.record_bytes} bytes",
             "users": self.users,
         }
@@ -379,7 +386,8 @@ class Control(_Linked):
         quota of the group's members, EPERM.
 
         `period`, `phase`, `task_budget`, `lead` and `cpu_latency` are a text as "1ms", a
-        timedelta, or an int of ns; `start_ns` is a time of `clock`, as
+        timedelta, or an int of ns; with the period "none" the region ticks when it
+        is kicked, by Region.kick(); `start_ns` is a time of `clock`, as
         time.clock_gettime_ns() has it; `size` is bytes, a multiple of the page
         size; `layout` is what Layout() takes, kept as its text, and LayoutError
         if this release could not read it again. `record_bytes` is the word and
@@ -409,7 +417,7 @@ class Control(_Linked):
             Command.REGION_NEW,
             name,
             size=size,
-            period_ns=_nanoseconds(period),
+            period_ns=None if period is None else period_nanoseconds(period),
             print=print,
             record_depth=record_depth,
             record_bytes=record_bytes,
@@ -474,7 +482,7 @@ class Control(_Linked):
         after = self._one(
             Command.REGION_SET,
             name,
-            period_ns=_nanoseconds(period),
+            period_ns=None if period is None else period_nanoseconds(period),
             print=print,
             record_depth=record_depth,
             record_bytes=record_bytes,
@@ -725,7 +733,7 @@ class _Regions(Sequence[RegionInfo]):
             headings,
             (
                 (
-                    *(region.name, region.size, time_text(region.period_ns), region.layout),
+                    *(region.name, region.size, period_text(region.period_ns), region.layout),
                     *(region.users, region.counters.ticks, region.counters.missed),
                     f"{region.counters.lateness_max_ns} ns",
                 )

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtshm import notebook
-from rtshm.durations import time_text
+from rtshm.durations import period_text
 from rtshm.errors import need
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ class Recording:
             (
                 (
                     *(each.region, each.samples, each.lost, each.missed),
-                    *(time_text(each.period_ns), each.layout, each.kernel, each.ended),
+                    *(period_text(each.period_ns), each.layout, each.kernel, each.ended),
                 )
                 for each in known
             ),

@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from rtshm.durations import rate_text
 from rtshm.errors import need
 
 if TYPE_CHECKING:
@@ -423,7 +424,7 @@ def _facts(conditions: Conditions) -> dict[str, str]:
     return {
         "region": conditions.region,
         "started": f"{started:%Y-%m-%d %H:%M:%S} UTC",
-        "period": f"{time_text(conditions.period_ns)} ({1e9 / conditions.period_ns:.6g} ticks/s)",
+        "period": rate_text(conditions.period_ns),
         "samples": f"{conditions.samples:,}",
         "lost": f"{conditions.lost:,}",
         "periods missed": f"{conditions.missed:,}",

@@ -86,7 +86,7 @@ struct rtshm_watermark {
  * @id: Number of the region.
  * @sample_bytes: Bytes of a sample; 0: the region has no history.
  * @size: Bytes of the region.
- * @period_ns: Period of its tick in ns.
+ * @period_ns: Period of its tick in ns; 0: it ticks when it is kicked.
  * @layout: The layout that is stored with the region, padded with zeroes.
  *
  * It needs no netlink, which containers may not have, and also describes a region
@@ -102,5 +102,11 @@ struct rtshm_info {
 };
 
 #define RTSHM_IOC_INFO		_IOR('r', 0x81, struct rtshm_info)
+
+/*
+ * Has a region without a period tick once, before the call returns, whose cpu does it.
+ * For a descriptor of the region, not of its samples, that is open for writing.
+ */
+#define RTSHM_IOC_KICK		_IO('r', 0x82)
 
 #endif /* _UAPI_LINUX_RTSHM_H */
