@@ -23,6 +23,7 @@ ELSEWHERE = {
     "control": "tests/client/test_command_regions.py",
     "history": "tests/client/test_command_scope.py",
     "installing": "tests/install/test_packages.py",
+    "kicks": "tests/module/test_kicks.py",
     "notebook": "tests/host/test_notebook.py, in JupyterLab",
     "performance": "tests/boots and bench/tests",
     "raw-memory": "tests/module/test_raw_memory.py",

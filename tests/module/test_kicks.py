@@ -127,7 +127,7 @@ def test_kick_of_a_task_says_why_there_is_no_tick(control: rtshm.Control, probe:
     assert control.get("r").counters.ticks == 1
 
 
-def test_who_may_not_kick_is_told_so(control: rtshm.Control) -> None:
+def test_kick_without_permission_is_refused(control: rtshm.Control) -> None:
     with (
         rtshm.open("default") as default,
         rtshm.open("r", readonly=True) as reader,
@@ -156,7 +156,7 @@ def test_who_may_not_kick_is_told_so(control: rtshm.Control) -> None:
     [{"lead": "1us"}, {"phase": 0}, {"cpu_latency": "1us"}, {"start_ns": 2**62}],
     ids=lambda settings: "".join(settings),
 )
-def test_what_is_of_a_period_is_refused_without_one(
+def test_setting_of_a_period_is_refused_without_one(
     control: rtshm.Control, settings: dict[str, Any]
 ) -> None:
     words = "period-ns: lead, phase, start and cpu-latency are of a period"

@@ -98,11 +98,11 @@ def _prompt(region: rtshm.Region) -> None:
 @click.command()
 @click.argument("name", shell_complete=names_or_paths)
 @click.option("--count", metavar="N", type=click.IntRange(1), default=1, show_default=True,
-              help="So many times, one after another.")  # fmt: skip
+              help="Number of ticks, one after another.")  # fmt: skip
 def kick(name: str, count: int) -> None:
-    """Have a region without a period tick.
+    """Make a region without a period tick.
 
-    NAME is a region, or the path of its device node. Each time is one tick.
+    NAME is a region, or the path of its device node. Each kick is one tick.
     """
     with rtshm.open(name) as region:
         for _ in range(count):
