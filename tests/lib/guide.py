@@ -80,7 +80,7 @@ class Python:
     def run(self, typed: Typed) -> None:
         """Run a session or a program."""
         if typed.where == "python":
-            exec(compile(typed.text, self._name, "exec"), self.names)
+            exec(compile(typed.text, self._name, "exec", dont_inherit=True), self.names)
             return
         test = doctest.DocTestParser().get_doctest(typed.text, {}, self._name, self._name, 0)
         test.globs = self.names
