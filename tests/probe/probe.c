@@ -63,7 +63,7 @@ static int kicked;	/* what rtshm_task_kick() said last */
 module_param(kicked, int, 0444);
 static ulong handled;	/* interrupts of the timer that kicks */
 module_param(handled, ulong, 0444);
-static ulong handled_ns;	/* sum of what went by from when each was due to its tick or handler */
+static ulong handled_ns;	/* sum, from when each was due to its tick or handler */
 module_param(handled_ns, ulong, 0444);
 
 static char *prefix = "probe";	/* of the tasks' names */
