@@ -137,5 +137,5 @@ def test_example_of_the_readme_does_what_it_says(load: Load) -> None:
     python = guide.Python("README")
     python.run(program)
     array = python.names["array"]
-    assert len(array) == 1000
+    assert 1 <= len(array) <= 1000
     assert set(array["target"]) == {3.0}
