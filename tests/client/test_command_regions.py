@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import stat
 import subprocess
 import termios
@@ -22,6 +23,7 @@ from rtshm.paths import DEVICES
 from tests.lib import first, module, raw
 from tests.lib.command import COLD, COMMAND, done, leave, on_terminal, run
 from tests.lib.module import PATIENCE
+from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from tests.lib.fixtures import Load
 
 NOBODY = 65534
+COUNT = module.CHECKOUT / "tests/module/tasks/count.bpf.o"
 
 
 def settings(regions: Iterable[RegionInfo]) -> list[dict[str, object]]:
@@ -329,6 +332,60 @@ def test_values_of_fields_are_saved_and_loaded_again(load: Load, tmp_path: Path)
     module.load(print=0)
     assert done("load", str(file)).splitlines() == ["default: unchanged", "m: created"]
     assert done("get", "m") == before
+
+
+@pytest.mark.stock
+@pytest.mark.needs("bpf")
+def test_description_has_tasks_which_begin_with_its_values(load: Load, tmp_path: Path) -> None:
+    load(print=0)
+    shutil.copy(COUNT, tmp_path / "count.bpf.o")
+    file = tmp_path / "regions.toml"
+    layout = 'layout = "setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32"\n'
+    text = f'[m]\nperiod = "1ms"\n{layout}'
+    tasks = '[m.tasks]\ncount = "count.bpf.o"\n'
+    file.write_text(f"{text}[m.values]\noutput = 1000\n{tasks}")
+    assert done("load", str(file)) == "m: created, task count added\n"
+    with rtshm.open("m") as region:
+        wait_until(lambda: region.read()["output"] > 1000, "the task counts on from the value")
+
+    # It is the same task after it.
+    file.write_text(text + tasks)
+    with Control() as control:
+        before = [task.prog_id for task in control.get("m").tasks]
+        assert done("load", str(file)) == "m: unchanged\n"
+        assert [task.prog_id for task in control.get("m").tasks] == before
+        control.delete("m")
+
+    # A program that is refused takes the regions with it.
+    file.write_text(f'{text}{tasks}gone = "gone.bpf.o"\n')
+    refused = run("load", str(file))
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert refused.stderr == (
+        f"rtshm: {tmp_path}/gone.bpf.o: No such file or directory (ENOENT, 2)\n"
+    )
+    assert "m" not in done("list").split()
+
+
+def test_load_reads_the_files_of_the_machine(load: Load) -> None:
+    load(print=0)
+    refused = run("load")
+    assert refused.stderr == (
+        "rtshm: there is no /etc/rtshm/regions.toml, and no *.toml in /etc/rtshm/regions.d\n"
+    )
+    machine = Path("/etc/rtshm")
+    try:
+        (machine / "regions.d").mkdir(parents=True)
+        (machine / "regions.toml").write_text("[a]\n")
+        (machine / "regions.d/b.toml").write_text("[b]\n")
+        assert done("load") == "a: created\nb: created\n"
+        (machine / "regions.d/c.toml").write_text("[a]\n[c]\n")
+        refused = run("load")
+        assert refused.stderr == (
+            f"rtshm: {machine}/regions.d/c.toml: a: another file describes it, too\n"
+        )
+        assert "c" not in done("list").split()
+    finally:
+        shutil.rmtree(machine)
 
 
 def test_load_does_all_or_nothing(load: Load, tmp_path: Path) -> None:

@@ -6,11 +6,12 @@ import subprocess
 import sys
 import tomllib
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
-from rtshm.cli import description
+from rtshm.cli import description, save
 from rtshm.cli.description import DescriptionError
-from rtshm.control import Clock, PrintMode
+from rtshm.control import Clock, PrintMode, TaskInfo
 
 from tests.host.cli import counters, region
 
@@ -232,6 +233,64 @@ def test_regions_that_are_not_described_stay_as_they_are() -> None:
     assert description.plan(description.parse(""), [MOTOR]) == []
     (step,) = description.plan(description.parse("[motor]\n"), [MOTOR])
     assert step.arguments == {}
+
+
+FOLLOW = '[motor.tasks]\nfilter = "f.bpf.c"\n"a-b" = { program = "/b.o", unbounded = true }\n'
+
+
+def test_tasks_are_added_in_their_order_from_files_beside_the_description() -> None:
+    described = description.parse(FOLLOW, Path("/etc/rtshm"))
+    (step,) = description.plan(described, [])
+    assert step.what == "motor: created, task filter added, task a-b added"
+    assert step.arguments == {}
+    assert list(step.tasks.items()) == [
+        ("filter", {"source": "/etc/rtshm/f.bpf.c", "unbounded": False}),
+        ("a-b", {"program": "/b.o", "unbounded": True}),
+    ]
+
+
+def test_task_that_the_region_has_stays_as_it_is() -> None:
+    there = replace(MOTOR, tasks=(TaskInfo("filter", 0, 0, 0, False, prog_id=7),))
+    (step,) = description.plan(description.parse(FOLLOW), [there])
+    assert step.what == "motor: changed: task a-b added"
+    assert [*step.tasks] == ["a-b"]
+
+
+def test_task_that_cannot_be_described_is_said_in_a_comment() -> None:
+    tasks = (TaskInfo("mine", 0, 0, 0, False), TaskInfo("bpf", 0, 0, 0, False, prog_id=7))
+    text = description.save([replace(MOTOR, tasks=tasks)])
+    assert '[motor.tasks] bpf = "PATH"' in text
+    assert "mine" not in text
+    assert "tasks" not in tomllib.loads(text)["motor"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("tasks = 5", "it is not a table: begin it with [NAME.tasks]"),
+        ("tasks.a = 5", "a: 5 is not the path of a program"),
+        ("tasks.a = {}", "a: None is not the path of a program"),
+        (
+            'tasks.a = { program = "a.o", unbound = true }',
+            "a: there is program, and unbounded, which is true or false",
+        ),
+    ],
+)
+def test_task_without_a_program_is_refused(text: str, wrong: str) -> None:
+    assert refusal(f"[motor]\n{text}\n") == [f"motor: tasks: {wrong}"]
+
+
+def test_files_of_this_machine_are_taken_in_their_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(save, "REGIONS", tmp_path / "regions.toml")
+    with pytest.raises(SystemExit, match=r"there is no .*regions\.toml, and no \*\.toml in"):
+        save._installed()
+    names = ["regions.toml", "regions.d/10-a.toml", "regions.d/20-b.toml"]
+    (tmp_path / "regions.d").mkdir()
+    for name in [*reversed(names), "regions.d/old.toml~"]:
+        (tmp_path / name).touch()
+    assert save._installed() == [str(tmp_path / name) for name in names]
 
 
 def test_names_and_numbers_are_taken() -> None:

@@ -8,8 +8,16 @@ A table a region, with the names and the forms of the options of `rtshm create`:
     mode = "0660"
     group = "rtshm"
 
-What is not given is as the kernel has it for a new region, and as it is for one
-that is there. `[motor.values]` has values of fields, as `rtshm get` prints them.
+A key that is left out keeps the kernel's default for a new region, and the present value for
+an existing one. `[motor.values]` has values of fields, as `rtshm get` prints them. A
+table of BPF programs, in the order in which they run::
+
+    [motor.tasks]
+    filter = "filter.bpf.o"
+    follow = { program = "follow.bpf.o", unbounded = true }
+
+A path that is not absolute starts from the directory of the description. A task that the
+region has already stays as it is.
 """
 
 from __future__ import annotations
@@ -18,18 +26,21 @@ import errno
 import tomllib
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomli_w
 
 import rtshm
 from rtshm.cli.attributes import ATTRIBUTES
+from rtshm.cli.task import of_file
 from rtshm.cli.values import find, parse_value, value_text
 from rtshm.errors import AccessError
 from rtshm.layout import Layout
+from rtshm.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from rtshm.control import Control, RegionInfo
 
@@ -43,6 +54,7 @@ class DescriptionError(ValueError):
 KEYS = {attribute.option: attribute for attribute in ATTRIBUTES}
 ACCESS = ("mode", "owner", "group")
 VALUES = "values"
+TASKS = "tasks"
 
 
 def save(regions: Sequence[RegionInfo], *, values: bool = False) -> str:
@@ -69,11 +81,20 @@ def save(regions: Sequence[RegionInfo], *, values: bool = False) -> str:
                 f"# {region.name}: start-ns {region.start_ns} is not described: it is a time of "
                 "this boot. The region will tick at once.\n"
             )
+        notes += [
+            f"# {region.name}: task {task.name} is not described: the kernel does not know its "
+            f"file. Add it: [{region.name}.{TASKS}] {task.name} = {_PATH}\n"
+            for task in region.tasks
+            if task.prog_id is not None
+        ]
         if values and region.layout:
             with rtshm.open(region.name, readonly=True) as memory:
                 read = memory.read()
             table[VALUES] = {name: value_text(value) for name, value in read.items()}
     return HEADING + "".join(notes) + tomli_w.dumps(tables)
+
+
+_PATH = '"PATH"'
 
 
 def _demand_phys(region: RegionInfo) -> None:
@@ -86,8 +107,11 @@ def _demand_phys(region: RegionInfo) -> None:
         )
 
 
-def parse(text: str) -> dict[str, dict[str, Any]]:
-    """The values of each region, by its name and their keys. Raises DescriptionError."""
+def parse(text: str, folder: Path = Path()) -> dict[str, dict[str, Any]]:
+    """The values of each region, by its name and their keys. Raises DescriptionError.
+
+    Paths of programs start from `folder`.
+    """
     try:
         tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -104,6 +128,9 @@ def parse(text: str) -> dict[str, dict[str, Any]]:
                 regions[name][VALUES] = value
                 continue
             try:
+                if key == TASKS:
+                    regions[name][TASKS] = _parse_tasks(value, folder)
+                    continue
                 if key not in KEYS:
                     raise ValueError(f"there is no such key; there are {', '.join(KEYS)}")
                 regions[name][key] = KEYS[key].parse(value)
@@ -112,6 +139,22 @@ def parse(text: str) -> dict[str, dict[str, Any]]:
     if wrong:
         raise DescriptionError("\n".join(wrong))
     return regions
+
+
+def _parse_tasks(tasks: object, folder: Path) -> dict[str, dict[str, Any]]:
+    """The arguments of each task's Task(), by its name."""
+    if not isinstance(tasks, dict):
+        raise ValueError("it is not a table: begin it with [NAME.tasks]")
+    parsed = {}
+    for name, value in tasks.items():
+        given = value if isinstance(value, dict) else {"program": value}
+        path, unbounded = given.get("program"), given.get("unbounded", False)
+        if given.keys() - {"program", "unbounded"} or not isinstance(unbounded, bool):
+            raise ValueError(f"{name}: there is program, and unbounded, which is true or false")
+        if not path or not isinstance(path, str):
+            raise ValueError(f"{name}: {path!r} is not the path of a program")
+        parsed[name] = {**of_file(str(folder / path)), "unbounded": unbounded}
+    return parsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +171,8 @@ class Step:
     """What set() takes to have it as it was."""
     values: dict[str, Any] = field(default_factory=dict)
     """Of fields, as Region.update() takes them."""
+    tasks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """The arguments of Task() for those to add, by name."""
 
     def run(self, control: Control) -> None:
         if self.new:
@@ -150,6 +195,10 @@ class Step:
 
         return put_back
 
+    def add_tasks(self) -> Iterator[Task]:
+        for name, arguments in self.tasks.items():
+            yield Task(self.name, name=name, **arguments)
+
     def undo(self, control: Control) -> None:
         if self.new:
             control.delete(self.name)
@@ -166,6 +215,9 @@ def run(control: Control, steps: Sequence[Step]) -> None:
             undone.append(partial(step.undo, control))
         for step in steps:
             undone.append(step.store())
+        # Last: a task begins with the values that are described.
+        for step in steps:
+            undone.extend(task.remove for task in step.add_tasks())
     except BaseException as error:
         for undo in reversed(undone):
             try:
@@ -186,12 +238,15 @@ def plan(
     for name, values in description.items():
         values = dict(values)
         fields = _fields(name, values, regions.get(name), wrong)
+        running = {task.name for task in regions[name].tasks} if name in regions else ()
+        tasks = {task: of for task, of in values.pop(TASKS, {}).items() if task not in running}
+        changes = [f"task {task} added" for task in tasks]
         if name not in regions:
             arguments = {KEYS[key].keyword: value for key, value in values.items()}
-            steps.append(Step(name, arguments, True, f"{name}: created", values=fields))
+            what = ", ".join(["created", *changes])
+            steps.append(Step(name, arguments, True, f"{name}: {what}", {}, fields, tasks))
             continue
         arguments, before = {}, {}
-        changes = []
         if "phys" in values:
             _demand_phys(regions[name])
         for key, value in values.items():
@@ -212,7 +267,7 @@ def plan(
                     f"`rtshm delete {name}` and load again, or take {key} out of the description"
                 )
         what = f"changed: {', '.join(changes)}" if changes else "unchanged"
-        steps.append(Step(name, arguments, False, f"{name}: {what}", before, fields))
+        steps.append(Step(name, arguments, False, f"{name}: {what}", before, fields, tasks))
     if wrong:
         raise DescriptionError("\n".join(wrong))
     return steps

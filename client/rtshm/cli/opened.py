@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from rtshm.errors import RtshmError
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -21,6 +23,8 @@ def opened() -> Iterator[Control]:
     with Control() as control:
         try:
             yield control
+        except RtshmError:
+            raise
         except ValueError as error:
             raise click.UsageError(str(error)) from error
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 
 import click
 
 from rtshm.cli.opened import opened, told
 from rtshm.cli.output import write_text
+
+REGIONS = Path("/etc/rtshm/regions.toml")
+"""Describes the regions to create at boot, together with regions.d in the same directory."""
 
 
 @click.command()
@@ -30,27 +34,49 @@ def save(file: str, values: bool) -> None:
 
 
 @click.command()
-@click.argument("file", type=click.Path(allow_dash=True))
-def load(file: str) -> None:
-    """Create the regions that a file describes.
+@click.argument("files", metavar="[FILE]...", nargs=-1, type=click.Path(allow_dash=True))
+def load(files: tuple[str, ...]) -> None:
+    """Create the regions that files describe, with their tasks.
 
-    FILE is as save wrote it, - for standard input. A region that is there
-    already is set to what can be set, which set --help lists, and the values
+    FILE is as save wrote it, - for standard input. Without FILE, load reads
+    /etc/rtshm/regions.toml and /etc/rtshm/regions.d/*.toml, as at boot. A region
+    that exists is set to what can be set, which set --help lists, and the values
     of its fields are stored. If anything else differs, nothing is done at all.
-    Regions that FILE does not describe stay as they are. If the kernel refuses
-    a region, what was done for others is undone.
+    Regions that no file describes stay as they are. If the kernel refuses a
+    region or a task, what was done for others is undone.
     """
     from rtshm.cli import description
 
-    # Not sys.stdin, which is not there when it is closed; this says so.
-    with open(0 if file == "-" else file, "rb") as stream:
-        text = stream.read()
+    texts = {file: _read(file) for file in files or _installed()}
+    steps: list[description.Step] = []
+    wrong: list[str] = []
     with opened() as control:
-        try:
-            there = [told(control, region) for region in control.list()]
-            steps = description.plan(description.parse(text.decode("utf-8-sig")), there)
-        except ValueError as error:
-            sys.exit("\n".join(f"rtshm: {file}: {line}" for line in str(error).splitlines()))
+        there = [told(control, region) for region in control.list()]
+        for file, text in texts.items():
+            try:
+                described = description.parse(text.decode("utf-8-sig"), Path(file).parent)
+                for name in described.keys() & {step.name for step in steps}:
+                    raise ValueError(f"{name}: another file describes it, too")
+                steps += description.plan(described, there)
+            except ValueError as error:
+                wrong += [f"rtshm: {file}: {line}" for line in str(error).splitlines()]
+        if wrong:
+            sys.exit("\n".join(wrong))
         description.run(control, steps)
     for step in steps:
         click.echo(step.what)
+
+
+def _read(file: str) -> bytes:
+    # Not sys.stdin, which is not there when it is closed; this says so.
+    with open(0 if file == "-" else file, "rb") as stream:
+        return stream.read()
+
+
+def _installed() -> list[str]:
+    """Return the files that describe the regions of this machine."""
+    more = REGIONS.with_suffix(".d")
+    found = [*REGIONS.parent.glob(REGIONS.name), *sorted(more.glob("*.toml"))]
+    if not found:
+        sys.exit(f"rtshm: there is no {REGIONS}, and no *.toml in {more}")
+    return [str(path) for path in found]

@@ -55,7 +55,8 @@ def program_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _given(program: str) -> dict[str, str]:
+def of_file(program: str) -> dict[str, str]:
+    """The argument of Task() for a file: a source that clang compiles, or a program."""
     return {"source" if program.endswith(".c") else "program": program}
 
 
@@ -81,7 +82,7 @@ def add(region: str, program: str, name: str | None, unbounded: bool) -> None:
     """
     from rtshm.task import Task
 
-    Task(region, **_given(program), name=name, unbounded=unbounded)
+    Task(region, **of_file(program), name=name, unbounded=unbounded)
 
 
 @task.command()
@@ -95,7 +96,7 @@ def replace(region: str, program: str, name: str | None, unbounded: bool) -> Non
     """
     from rtshm.task import Task, file_name
 
-    Task.of(region, name or file_name(program)).replace(**_given(program), unbounded=unbounded)
+    Task.of(region, name or file_name(program)).replace(**of_file(program), unbounded=unbounded)
 
 
 @task.command()
