@@ -18,8 +18,6 @@ LAYOUT_OFFSET = WORD.size
 Cell = ctypes.c_int64
 """The whole word, for stores of value and flag at once."""
 
-if sys.byteorder != "little":
-    raise ImportError("rtshm.abi: value and flag as one number are known for little-endian only")
 assert ctypes.sizeof(Cell) == WORD.size
 
 

@@ -65,7 +65,7 @@ class AccessError(RefusedError, PermissionError):
 
 
 class IncompatibleError(RefusedError):
-    """Module and package are of releases that do not fit together."""
+    """This package does not fit the module that is loaded, this Python or this machine."""
 
 
 class ClosedError(RtshmError, ValueError):

@@ -7,10 +7,13 @@ order of stores on processors that are not x86's.
 
 from __future__ import annotations
 
+import errno
+import sys
 from operator import index
 from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
 from rtshm.abi import INT_MAX, INT_MIN, Cell, announced
+from rtshm.errors import IncompatibleError
 
 if TYPE_CHECKING:
     import mmap
@@ -19,6 +22,19 @@ if TYPE_CHECKING:
     Memory = mmap.mmap | bytearray | memoryview
     Publish = Callable[[SupportsIndex], None]
     Revoke = Callable[[Callable[[], NoReturn]], None]
+
+
+def check_machine(where: object) -> None:
+    """Raise IncompatibleError where this Python cannot store value and flag at once."""
+    if sys.maxsize < 1 << 32:
+        words = "this Python has 32 bits, and stores the 8 bytes of value and flag in two steps"
+        remedy = "use a Python of 64 bits; a program in C may write() the word"
+    elif sys.byteorder != "little":
+        words = "this package knows the word of value and flag on little-endian machines only"
+        remedy = "use a program in C, with <linux/rtshm.h>"
+    else:
+        return
+    raise IncompatibleError(errno.ENOTSUP, words, where, remedy)
 
 
 def publisher_in_python(memory: Memory) -> tuple[Publish, Revoke]:

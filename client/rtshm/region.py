@@ -30,7 +30,7 @@ from rtshm.handle import Handle, deadline, refuse
 from rtshm.layout import Layout, as_layout
 from rtshm.layout.fields import Field, Kind
 from rtshm.layout.view import ReadOnlyView, structure
-from rtshm.publisher import publisher
+from rtshm.publisher import check_machine, publisher
 from rtshm.samples import Samples
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def open(
 
     Raises LayoutError for such a layout, and OSError as the kernel gave it:
     ModuleNotLoadedError, RegionNotFoundError, PermissionError, ...
+    IncompatibleError: the module is older than this package, or Python has 32 bits,
+    or the machine is big-endian.
     """
     path = node_path(name)
     region: Region[Any] = Region(path, readonly=readonly)
@@ -256,6 +258,7 @@ class Mapped(Handle):
     publish: Callable[[SupportsIndex], None]
 
     def __init__(self, path: Path, readonly: bool) -> None:
+        check_machine(path)
         super().__init__()
         self.path = path
         self._readonly = readonly

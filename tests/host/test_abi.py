@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import re
 import shutil
 import subprocess
@@ -13,7 +14,9 @@ from typing import TYPE_CHECKING
 import construct
 import numpy as np
 import pytest
+import rtshm
 from rtshm import _publish, abi, publisher
+from rtshm.errors import IncompatibleError
 from rtshm.region import Word
 
 if TYPE_CHECKING:
@@ -43,6 +46,23 @@ int main(void)
     return 0;
 }
 """
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("maxsize", 2**31 - 1, "this Python has 32 bits"),
+        ("byteorder", "big", "on little-endian machines only"),
+    ],
+)
+def test_machine_that_cannot_store_the_word_at_once_is_refused(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object, words: str
+) -> None:
+    with monkeypatch.context() as machine:
+        machine.setattr(sys, name, value)
+        with pytest.raises(IncompatibleError, match=words) as refused:
+            rtshm.open()
+    assert refused.value.errno == errno.ENOTSUP
 
 
 def probe(include: Path, workdir: Path) -> dict[str, tuple[int, int]]:
