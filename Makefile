@@ -2,6 +2,7 @@
 
 KDIR ?= /lib/modules/$(shell uname -r)/build
 PREFIX ?= /usr/local
+DKMS ?= dkms
 VERSION := $(shell sed -n 's/^PACKAGE_VERSION="\(.*\)"/\1/p' dkms.conf)
 # Where DKMS looks for the sources of a module.
 DKMS_SOURCE := /usr/src/rtshm-$(VERSION)
@@ -17,11 +18,12 @@ SETUP := vm/setup.sh tools/requires.sh
 # As typed, like CMD of vm/vm.mk.
 export T := $(value T)
 
-.PHONY: all install install-files uninstall demo demo-pi demo-task
+.PHONY: all install install-dkms install-module install-files uninstall demo demo-pi demo-task
 .PHONY: test test-host test-vm test-all test-here test-vagrant coverage lint ynl docs man pictures kernels bench clean distclean help
 .DELETE_ON_ERROR:
 
 all:
+	$(if $(word 2,$(CURDIR)),$(error kbuild cannot build below a path with a space: $(CURDIR)))
 	@if [ -d "$(KDIR)" ]; then \
 		$(MAKE) -C "$(KDIR)" M="$(CURDIR)" modules; \
 	else \
@@ -31,31 +33,48 @@ all:
 		exit 1; \
 	fi
 
-install: install-files
-	@command -v dkms >/dev/null || { echo "No dkms here (Debian: apt-get install dkms)." >&2; exit 1; }
-	dkms install rtshm/$(VERSION)
+# DKMS builds the module for each kernel that is installed. Without it (or with DKMS=) it is
+# built once, for the running kernel.
+install: install-files $(if $(shell command -v $(DKMS)),install-dkms,install-module)
 	systemd-sysusers $(PREFIX)/lib/sysusers.d/rtshm.conf
 	-udevadm control --reload
 	@echo "Now: modprobe rtshm, usermod -aG rtshm USER, and pip install ./client."
+
+install-dkms:
+	$(DKMS) install rtshm/$(VERSION)
+
+install-module: install-files all
+	@release=$$(cat "$(KDIR)/include/config/kernel.release") && \
+	install -D -m 644 -t /lib/modules/$$release/updates rtshm.ko && \
+	install -m 644 -t $(DKMS_SOURCE) Module.symvers && \
+	depmod $$release && \
+	echo "There is no DKMS: rtshm.ko is installed for $$release only." && \
+	echo "After each new kernel: make clean, and make install again."
 
 # Install everything but the module: the sources for DKMS, from which other modules take
 # rtshm_task.h, and the headers for programs. Debian's package has these too.
 install-files:
 	install -d $(DESTDIR)$(DKMS_SOURCE)
 	cp --parents -t $(DESTDIR)$(DKMS_SOURCE) $(DKMS_FILES)
+	chmod -R u=rwX,go=rX $(DESTDIR)$(DKMS_SOURCE)
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/include/linux kmod/include/uapi/linux/*.h
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d system/60-rtshm.rules
 	install -D -m 644 system/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/rtshm.conf
 	install -D -m 644 system/modprobe.conf $(DESTDIR)$(PREFIX)/lib/modprobe.d/rtshm.conf
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system system/rtshm.service
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/doc/rtshm-dkms/examples \
 		system/modules-load.conf
 
 uninstall:
-	-dkms remove rtshm/$(VERSION) --all
+	$(if $(shell command -v $(DKMS)),-$(DKMS) remove rtshm/$(VERSION) --all)
+	@for module in $(wildcard /lib/modules/*/updates/rtshm.ko); do \
+		echo "rm $$module" && rm $$module && depmod $$(echo $$module | cut -d/ -f4); \
+	done
 	rm -rf $(DKMS_SOURCE) $(PREFIX)/share/doc/rtshm-dkms
 	rm -f $(addprefix $(PREFIX)/include/linux/,$(notdir $(wildcard kmod/include/uapi/linux/*.h)))
 	rm -f $(PREFIX)/lib/udev/rules.d/60-rtshm.rules $(PREFIX)/lib/sysusers.d/rtshm.conf \
-		$(PREFIX)/lib/modprobe.d/rtshm.conf
+		$(PREFIX)/lib/modprobe.d/rtshm.conf $(PREFIX)/lib/systemd/system/rtshm.service \
+		/etc/systemd/system/multi-user.target.wants/rtshm.service
 	-udevadm control --reload
 	@echo "The group rtshm stays (groupdel rtshm), and the module if it is loaded (rmmod rtshm)."
 
@@ -206,7 +225,8 @@ help:
 	@echo "make bench      what it costs, compared with alternatives, into bench/build;"
 	@echo "                ONLY='publish tick' takes some of the figures"
 	@echo "make            build the module for the running kernel; KDIR=... for another"
-	@echo "make install    as root: the module through DKMS, its headers, the udev rule"
+	@echo "make install    as root: the module, its headers, the udev rule, the unit for the boot;"
+	@echo "                through DKMS where it is installed, or for the running kernel only"
 	@echo "make uninstall  and away with them"
 	@echo "make vm         a shell in the guest, in a copy of this checkout with the module built;"
 	@echo "                CMD='dmesg | tail' runs a command in its place"

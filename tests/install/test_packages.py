@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.install import machine
-from tests.install.machine import DIST, KO, NODE, attempt, run
+from tests.install.machine import CHECKOUT, DIST, KO, NODE, attempt, run
 from tests.lib import raw
 
 OLD, NEW = machine.VERSIONS
@@ -53,6 +53,12 @@ def test_install_builds_the_module_for_the_running_kernel(before: machine.Tree) 
     assert run("modinfo", "-n", "rtshm").strip().startswith(str(KO))
     assert not Path("/sys/module/rtshm").exists()
     assert group() > 0
+    assert run("systemctl", "is-enabled", "rtshm") == "enabled\n"
+
+
+def test_autopkgtest_passes() -> None:
+    run(CHECKOUT / "debian/tests/installed")
+    run("modprobe", "-r", "rtshm")
 
 
 @pytest.mark.promise("install: A user of the group uses regions without root")

@@ -1,6 +1,12 @@
 # Second program of the guest, on its disk: runs the job of /run/vm, which
 # checkout.py wrote, and reports its end.
 export PATH=/run/vm/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+# A program named by init= on the kernel's command line becomes process 1; the job is its child.
+init=$(busybox sed -n 's/\(^\|.* \)init=\([^ ]*\).*/\2/p' /proc/cmdline)
+if [ -n "$init" ] && [ $$ = 1 ]; then
+	sh /run/vm/run.sh &
+	exec "$init"
+fi
 export HOME=/root USER=root LOGNAME=root SHELL=/bin/sh TERM=dumb LC_ALL=C.UTF-8
 echo vm >/proc/sys/kernel/hostname
 busybox ip link set lo up
