@@ -184,3 +184,13 @@ def test_wheels_are_built_for_both_machines_and_checked() -> None:
     commands = " ".join(step.get("run", "") for step in job["steps"])
     assert "cibuildwheel --output-dir dist client" in commands
     assert "twine check --strict dist/*" in commands
+
+
+def test_debian_packages_are_built_for_both_machines_and_kept() -> None:
+    job: dict[str, Any] = yaml.safe_load(WORKFLOW.read_text())["jobs"]["debs"]
+    machines = [each["machine"] for each in job["strategy"]["matrix"]["include"]]
+    assert machines == ["amd64", "arm64"]
+    commands = " ".join(step.get("run", "") for step in job["steps"])
+    assert "dpkg-buildpackage -us -uc -b" in commands
+    (kept,) = [step["with"] for step in job["steps"] if "upload-artifact" in step.get("uses", "")]
+    assert f"mv ../*.deb ../*.changes {kept['path']}" in commands
