@@ -54,6 +54,22 @@ def mmdebstrap(*arguments: str) -> list[str]:
     return [*sudo, *MMDEBSTRAP, f"--mode={mode}", *arguments]
 
 
+def stable(suite: str) -> str:
+    """The suite that `suite` goes on top of: trixie for trixie-backports, or itself."""
+    return suite.removesuffix("-backports")
+
+
+def backports(suite: str) -> list[str]:
+    """Options of mmdebstrap for stable(suite), if `suite` goes on top of it."""
+    below = stable(suite)
+    # From wherever mmdebstrap has the suite itself.
+    on_top = (
+        f'sed "s/ {below} / {suite} /;q" "$1/etc/apt/sources.list" '
+        '>"$1/etc/apt/sources.list.d/backports.list"'
+    )
+    return [f"--setup-hook={on_top}"] if below != suite else []
+
+
 def make_tree(
     tree: Path, suite: str, packages: Sequence[str], *options: str, log: Path, script: str = ""
 ) -> None:

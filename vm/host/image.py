@@ -40,6 +40,13 @@ EXPERIMENTAL = (
 ON_TOP = {"sid": (f"--setup-hook={EXPERIMENTAL}",)}
 
 
+def on_top(suite: str) -> Sequence[str]:
+    """Options of mmdebstrap for a suite that is more than one."""
+    newer = debian.backports(suite)
+    # Or what stable has as well would be of stable.
+    return ON_TOP.get(suite) or (newer and [*newer, f'--aptopt=APT::Default-Release "{suite}"'])
+
+
 @dataclass(frozen=True, slots=True)
 class Root:
     """A Debian root of one suite, with the headers of its kernels."""
@@ -71,6 +78,8 @@ class Files:
     """What must be bound into the root."""
     variables: tuple[str, ...] = ()
     """Of make, for each module."""
+    cross: str = ""
+    """What the names of compiler and binutils begin with, if they are for another processor."""
 
     @property
     def release(self) -> str:
@@ -114,16 +123,16 @@ def root(table: Table, suite: str) -> Root:
         with step(f"making the Debian {suite} root for kernels {names}", "1 to 2 minutes"):
             debian.make_tree(
                 path / "tree",
-                suite,
+                debian.stable(suite),
                 packages,
                 f"--customize-hook=KERNELS={shlex.quote(lines)}\n{hook}",
-                *ON_TOP.get(suite, ()),
+                *on_top(suite),
                 log=cache.root() / f"root-{suite}.log",
                 script=hook,
             )
         (path / "tree" / "kernels").rename(path / "kernels")
 
-    parts = [suite, ON_TOP.get(suite), packages, debian.MMDEBSTRAP, hook, rows]
+    parts = [suite, on_top(suite) or None, packages, debian.MMDEBSTRAP, hook, rows]
     return Root(cache.artefact(f"root-{suite}", parts, build, waiting=wait_line(f"root {suite}")))
 
 

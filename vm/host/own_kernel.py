@@ -95,13 +95,7 @@ def build_root(suite: str, source: str) -> BuildRoot:
     The suite `trixie-backports` is trixie and what is newer there.
     """
     packages = (*PACKAGES, source)
-    stable = suite.removesuffix("-backports")
-    # From wherever mmdebstrap has the suite itself.
-    on_top = (
-        f'sed "s/ {stable} / {suite} /;q" "$1/etc/apt/sources.list" '
-        '>"$1/etc/apt/sources.list.d/backports.list"'
-    )
-    more = [f"--setup-hook={on_top}"] if stable != suite else []
+    more = debian.backports(suite)
     hook = (
         f'mkdir "$1"{TREE} "$1"/build; '
         f'chroot "$1" dpkg-query -W -f=\'${{Version}}\\n\' {source} >"$1"/versions; '
@@ -112,7 +106,12 @@ def build_root(suite: str, source: str) -> BuildRoot:
         log = cache.root() / f"root-{source}.log"
         with step(f"making the Debian {suite} root to build {source} in", "1 minute"):
             debian.make_tree(
-                path / "tree", stable, packages, *more, f"--customize-hook={hook}", log=log
+                path / "tree",
+                debian.stable(suite),
+                packages,
+                *more,
+                f"--customize-hook={hook}",
+                log=log,
             )
         (path / "tree/versions").rename(path / "versions")
 
