@@ -12,7 +12,7 @@ from datetime import timedelta
 import numpy
 import pytest
 import rtshm
-from rtshm import Control, Samples
+from rtshm import Control, Samples, paths
 
 from tests.lib import child, first, module
 from tests.lib.command import run
@@ -168,6 +168,24 @@ def test_network_namespace_of_its_own_has_fields_and_history(control: Control) -
         put = run("put", "motor", "axes[1]=5", "speed=.5", in_fork=True)
         assert (put.returncode, put.stdout, put.stderr) == (0, "", "")
         assert "struct region_motor {" in run("header", "motor", in_fork=True).stdout
+
+    assert child.status_of(use) == 0
+
+
+def test_without_sysfs_a_region_is_opened_and_no_other_device(control: Control) -> None:
+    """As in a jail."""
+    control.create("motor", layout=TEXT, period="2ms")
+
+    def use() -> None:
+        module.unshare(module.CLONE_NEWNS)
+        for command in ("mount --make-rprivate /", "umount --lazy /sys"):
+            subprocess.run(command.split(), check=True)
+        assert not paths.MODULE.parent.exists()
+        with rtshm.open("motor", Motor) as motor:
+            motor.write(RECORD)
+            assert motor.read() == RECORD
+        with pytest.raises(OSError, match="this is not a region"):
+            rtshm.open("/dev/null")
 
     assert child.status_of(use) == 0
 

@@ -101,7 +101,7 @@ def drop_capability(capability: int) -> None:
 
 
 # linux/sched.h
-CLONE_NEWTIME, CLONE_NEWUSER, CLONE_NEWNET = 0x80, 0x1000_0000, 0x4000_0000
+CLONE_NEWTIME, CLONE_NEWNS, CLONE_NEWUSER, CLONE_NEWNET = 0x80, 0x2_0000, 0x1000_0000, 0x4000_0000
 
 
 def unshare(flags: int) -> None:
