@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.lib import payload, suites
 from tests.lib.payload import TABLE
-from tools import words, ynl
+from tools import static, words, ynl
 from vm.host import linux_source
 from vm.host.errors import HarnessError
 from vm.host.progress import say
@@ -46,10 +46,22 @@ def run(source: Path) -> int:
             bad += 1
         else:
             say(f"{kernel.name}: {' '.join(variables)}: no warnings")
+    bad += sum(not cross(source, processor) for processor in static.CROSS)
     bad += not checkpatch(source)
     bad += not ynl.check(source)
     bad += not words.check(source)
     return 1 if bad else 0
+
+
+def cross(source: Path, processor: str) -> bool:
+    """Whether the module compiles for another processor."""
+    try:
+        payload.modules(source, TABLE[""], variables=WARNINGS, files=static.cross(processor))
+    except HarnessError as error:
+        print(error.args[0])
+        return False
+    say(f"{processor}: {' '.join(WARNINGS)}: no warnings")
+    return True
 
 
 def checkpatch(source: Path) -> bool:

@@ -32,6 +32,40 @@ PACKAGES = ("clang", "coccinelle", "libpython3-dev", "make", "pahole", "sparse")
 # Their headers come with programs for this suite's libraries or older ones.
 SUITES = ("bookworm", "trixie")
 
+# Other processors: Debian's name of each, the kernel's, and what the compiler's names begin with.
+CROSS = {
+    "arm64": ("arm64", "aarch64-linux-gnu-", "linux-headers-cloud-arm64"),
+    "riscv64": ("riscv", "riscv64-linux-gnu-", "linux-headers-riscv64"),
+}
+CROSS_PACKAGES = (
+    *(f"gcc-{prefix.rstrip('-')}" for _, prefix, _ in CROSS.values()),
+    *("libc6-dev", "make", "pahole"),
+)
+
+# Their headers, with the programs of kbuild for this machine's processor. The compilers that the
+# headers depend on are for a machine of that kind, so nothing is installed.
+CROSS_HOOK = """
+set -eu
+export APT_CONFIG="$MMDEBSTRAP_APT_CONFIG"
+depends() {
+	apt-cache depends --important "$1" | sed -n 's/^[ |]*Depends: <*\\([^:>]*\\).*/\\1/p' |
+		grep -E -m1 "$2"
+}
+mkdir "$1/build" "$1/headers" "$1/headers/deb"
+echo "$ROWS" | while read -r processor package; do
+	headers=$(depends "$package:$processor" '^linux-headers-[0-9]')
+	kbuild=$(depends "$headers:$processor" '^linux-kbuild-')
+	common=$(depends "$headers:$processor" '^linux-headers-.*-common')
+	(cd "$1/headers/deb" && apt-get -q -o APT::Sandbox::User=root download \
+		"$headers:$processor" "$common" "$kbuild:$NATIVE")
+	ln -s "/usr/src/$headers" "$1/headers/$processor"
+done
+for deb in "$1"/headers/deb/*.deb; do
+	dpkg-deb --fsys-tarfile "$deb" | tar -x --keep-directory-symlink -C "$1"
+done
+rm -r "$1/headers/deb"
+"""
+
 # Debian's kernels are configured for gcc, and their headers for nothing else. These are
 # what the configuration would say for clang; the last one is of the headers, which use
 # gcc's named address spaces where they are configured to.
@@ -89,6 +123,36 @@ def headers(kernel: Kernel) -> image.Files:
     for place in binds.values():
         Path(f"{tree}{place}").mkdir(exist_ok=True)
     return dataclasses.replace(files, key=f"{files.key}-{tree.name}", tree=tree, binds=binds)
+
+
+def cross(processor: str) -> image.Files:
+    """The headers of another processor, in a root with a compiler for it."""
+    rows = "\n".join(f"{name} {package}" for name, (_, _, package) in CROSS.items())
+    native = subprocess.run(
+        ["dpkg", "--print-architecture"], capture_output=True, text=True, check=True
+    ).stdout.strip()
+    hook = f"NATIVE={native} ROWS={shlex.quote(rows)}\n{CROSS_HOOK}"
+
+    def make(path: Path) -> None:
+        with step(f"making the Debian {SUITE} root with cross compilers", "2 minutes"):
+            debian.make_tree(
+                path,
+                SUITE,
+                CROSS_PACKAGES,
+                f"--architectures={','.join((native, *CROSS))}",
+                # The suite alone: its updates are not there for all processors at once.
+                '--setup-hook=sed -i 1q "$1/etc/apt/sources.list"',
+                f"--customize-hook={hook}",
+                log=cache.root() / "cross.log",
+            )
+
+    parts = [SUITE, CROSS_PACKAGES, debian.MMDEBSTRAP, hook]
+    waiting = image.wait_line("root with cross compilers")
+    tree = cache.artefact("cross", parts, make, waiting=waiting)
+    arch, prefix, _ = CROSS[processor]
+    variables = (f"ARCH={arch}", f"CROSS_COMPILE={prefix}")
+    key = f"{tree.name}-{processor}"
+    return image.Files(tree, key, tree, f"/headers/{processor}", {}, variables, prefix)
 
 
 def tracepoint_update() -> Path:

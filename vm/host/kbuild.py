@@ -172,10 +172,11 @@ def finish(files: image.Files, directory: Path, compiler: Compiler, *, symbols: 
     """
     names = [f"/build/{path.relative_to(directory)}" for path in directory.rglob("*.ko")]
     if not symbols:
-        run(files, directory, ["strip", "--strip-debug", *names], "strip", compiler)
+        strip = [f"{files.cross}strip", "--strip-debug", *names]
+        run(files, directory, strip, "strip", compiler)
         return
     for name in names:
-        command = ["objcopy", "--change-section-vma", "*=0", name]
+        command = [f"{files.cross}objcopy", "--change-section-vma", "*=0", name]
         run(files, directory, command, "objcopy", compiler)
 
 
