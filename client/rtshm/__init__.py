@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from rtshm.layout.types import i16 as i16
     from rtshm.layout.types import i32 as i32
     from rtshm.layout.types import i64 as i64
+    from rtshm.layout.types import q16 as q16
     from rtshm.layout.types import u8 as u8
     from rtshm.layout.types import u16 as u16
     from rtshm.layout.types import u32 as u32
@@ -83,7 +84,7 @@ _HOMES = {
         "RtshmError"
     ),
     "layout": "Layout struct",
-    "layout.types": "Array bool8 f32 f64 i8 i16 i32 i64 u8 u16 u32 u64",
+    "layout.types": "Array bool8 f32 f64 i8 i16 i32 i64 q16 u8 u16 u32 u64",
     "recording": "Recording load",
     "recording.conditions": "Conditions",
     "recording.live": "Live",

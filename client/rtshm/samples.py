@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from rtshm.control import RegionInfo
     from rtshm.durations import Timeout
+    from rtshm.layout import Field
 
 # struct rtshm_sample of <linux/rtshm.h>, without the record, which is at the end.
 HEADER = struct.Struct("=QQQII")
@@ -98,6 +99,7 @@ class Reader(Handle):
         "_file": None,
         "_last": None,
         "_layout": None,
+        "_memory": None,
         "_reading": None,
         "lost": "Samples that were overwritten before this reader came to them.",
         "record_bytes": "Bytes of the region that a sample keeps.",
@@ -117,6 +119,7 @@ class Reader(Handle):
         self._last: int | None = None
         self._file: FileIO | None = None
         self._dtype: numpy.dtype[numpy.void] | None = None
+        self._memory: numpy.dtype[numpy.void]
         self._layout: Layout | None = None
 
     def _begin(self, file: FileIO, sample_bytes: int, layout: Layout | None) -> None:
@@ -171,16 +174,18 @@ class Reader(Handle):
         Its shape is (n,), with n no more than `most`. Its fields are those of
         Sample, `flags` (1: announced) among them, then some_int and ready of
         the word, then the fields of the region's layout that lie wholly within
-        the record. Waits as an iteration does, for `timeout` at most; without
+        the record, a q16 as an f8. Waits as an iteration does, for `timeout` at most; without
         `wait`, it is what is there, maybe nothing, whatever the watermark.
         Raises ImportError if there is no numpy, TimeoutError, ClosedError.
         """
         dtype = self.dtype
         import numpy
 
-        array = numpy.empty(most, dtype)
+        from rtshm.layout import fixed
+
         if not most:
-            return array
+            return numpy.empty(0, dtype)
+        array = numpy.empty(most, self._memory)
         room = array.view(numpy.uint8).data
         until = deadline(seconds(timeout))
         while (done := self._take_into(room, whole=not wait)) is None:
@@ -188,14 +193,21 @@ class Reader(Handle):
                 done = 0
                 break
             self._wait_for_more(until)
-        return array[: done // self.sample_bytes]
+        array = array[: done // self.sample_bytes]
+        return array if dtype is self._memory else fixed.to_floats(array, dtype)
 
     @property
     def dtype(self) -> numpy.dtype[numpy.void]:
-        """Of an element of read_array(): sample_bytes large, the fields at their offsets."""
+        """Of an element of read_array(): sample_bytes large, the fields at their offsets.
+
+        But if there is a q16 among them, which is an f8 here.
+        """
         if self._dtype is None:
             layout = self._layout if self.record_bytes > LAYOUT_OFFSET else None
-            self._dtype = sample_dtype(self.sample_bytes, self.record_bytes, layout)
+            self._memory = sample_dtype(self.sample_bytes, self.record_bytes, layout)
+            from rtshm.layout import fixed
+
+            self._dtype = fixed.floats(self._memory)
         return self._dtype
 
     def _next(self) -> Sample | Literal[False] | None:
@@ -386,10 +398,32 @@ def wait_ns_of(wait: Timeout) -> int:
     return round(limit * 1e9)
 
 
+HEADER_NAMES = ("tick", "time_ns", "lateness_ns", "flags", "missed", "some_int", "ready")
+"""What samples of all regions have in an array; the fields of the layout follow."""
+
+
+def shown(layout: Layout | None, record_bytes: int) -> dict[str, Field]:
+    """Return the fields that lie wholly within the record by their names in an array.
+
+    A field with a name of HEADER_NAMES has an underscore behind it, or more.
+    """
+    if layout is None:
+        return {}
+    taken = {*HEADER_NAMES, *(each.name for each in layout.fields)}
+    found = {}
+    for each in layout.fields:
+        if LAYOUT_OFFSET + each.offset + each.size <= record_bytes:
+            name = each.name
+            while name in (taken if each.name in HEADER_NAMES else ()):
+                name += "_"
+            found[name] = each
+    return found
+
+
 def sample_dtype(
     sample_bytes: int, record_bytes: int, layout: Layout | None
 ) -> numpy.dtype[numpy.void]:
-    """A sample as an element of an array: see Samples.read_array()."""
+    """A sample as it is in memory, as an element of an array: see Samples.read_array()."""
     try:
         import numpy
     except ImportError as error:
@@ -405,18 +439,9 @@ def sample_dtype(
         "some_int": ("i4", record),
         "ready": ("u1", record + 4),
     }
-    if layout is not None:
-        header = set(fields)
-        taken = header | {field.name for field in layout.fields}
-        for field in layout.fields:
-            if LAYOUT_OFFSET + field.offset + field.size <= record_bytes:
-                # A field of one of these names has an underscore behind it, or more.
-                name = field.name
-                while name in (taken if field.name in header else ()):
-                    name += "_"
-                inner = layout.dtype.fields
-                assert inner is not None
-                fields[name] = (inner[field.name][0], record + LAYOUT_OFFSET + field.offset)
+    for name, each in shown(layout, record_bytes).items():
+        assert layout is not None
+        fields[name] = (layout.dtype[each.name], record + LAYOUT_OFFSET + each.offset)
     made: numpy.dtype[numpy.void] = numpy.dtype(
         {
             "names": list(fields),

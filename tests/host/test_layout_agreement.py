@@ -13,6 +13,7 @@ import construct as c
 import numpy
 import pytest
 from rtshm.layout import Field, Kind, Layout
+from rtshm.layout.construct import Q16n
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -101,6 +102,11 @@ def make_bool(rng: random.Random) -> Made:
     return Made(c.Flag, ":bool%s", 1, 1, lambda: rng.random() < 0.5)
 
 
+def make_q16(rng: random.Random) -> Made:
+    low, high = integer_range("i32")
+    return Made(Q16n, ":q16%s", 4, 4, lambda: rng.randint(low, high) / 65536)
+
+
 def make_struct(rng: random.Random, depth: int) -> Made:
     subcons: list[Any] = []
     words: list[str] = []
@@ -117,7 +123,7 @@ def make_struct(rng: random.Random, depth: int) -> Made:
             subcons.extend((c.Padding(cut), c.Padding(padding - cut)))
 
     for number in range(rng.randint(1, 4)):
-        makers = [make_number, make_number, make_enum, make_flags, make_bytes, make_bool]
+        makers = [make_number, make_number, make_enum, make_flags, make_bytes, make_bool, make_q16]
         if depth < 2:
             makers.append(lambda rng: make_struct(rng, depth + 1))
         made = rng.choice(makers)(rng)
@@ -204,6 +210,8 @@ def read_element(field: Field, shape: tuple[int, ...], value: Any) -> Any:
         return read_numpy(field.fields, value)
     if field.kind is Kind.BYTES:
         return value.tobytes()
+    if field.kind is Kind.Q16:
+        return value.item() / 65536
     return read(field.enum(value)) if field.enum else value.item()
 
 
@@ -320,7 +328,8 @@ def test_c_has_the_same_offsets_and_types(headers: Path) -> None:
     rows, expected = [], []
     for seed in SEEDS:
         for first, field in leaves(Layout(make(seed).declared).fields):
-            kind = "u8" if field.kind in (Kind.BOOL, Kind.BYTES) else field.kind
+            kinds = {Kind.BOOL: "u8", Kind.BYTES: "u8", Kind.Q16: "i32"}
+            kind = kinds.get(field.kind, str(field.kind))
             rows.append(f"\tROW(lay{seed}, {first}),")
             expected.append(f"lay{seed} {first} {field.offset} {kind}")
     includes = "".join(f'#include "lay{seed}.h"\n' for seed in SEEDS)

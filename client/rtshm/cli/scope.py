@@ -149,7 +149,8 @@ def _samples(name: str) -> Samples:
 
 def _first(begun: Sequence[Conditions]) -> list[str]:
     """The first field of each layout, some_int of a region without one."""
-    from rtshm.recording.columns import HEADER_NAMES, groups
+    from rtshm.recording.columns import groups
+    from rtshm.samples import HEADER_NAMES
 
     found: dict[int, str] = {}
     for headings in groups(begun).values():

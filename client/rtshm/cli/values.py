@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from rtshm.layout import Field
 
-_FLOATS = (Kind.F32, Kind.F64)
 # Of C and Python, without underscores.
 _INTEGER = re.compile(r"[+-]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+|[0-9]+)", re.ASCII)
 _DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
@@ -114,7 +113,7 @@ def parse_value(field: Field, text: str) -> Any:
             if text.lower() not in words:
                 raise ValueError(f"{field.path}: {text!r} is not a bool; give true or false")
             return words[text.lower()]
-        case Kind.F32 | Kind.F64:
+        case Kind.F32 | Kind.F64 | Kind.Q16:
             return _float(field, text)
         case _:
             return _int(field, text)

@@ -73,7 +73,7 @@ T = TypeVar("T")
 def struct(cls: type[T], /) -> type[T]:
     """Declare a layout by the annotations of a class, which becomes a dataclass.
 
-    A field is a number (f64, f32, i8 to u64, bool8), Annotated[Mode, u8] of an
+    A field is a number (f64, f32, q16, i8 to u64, bool8), Annotated[Mode, u8] of an
     IntEnum or IntFlag, Annotated[bytes, 16], a class that is a struct itself,
     or an array: Annotated[Array[int], i32, 3], with a length for each
     dimension. Padding is put in where a C compiler puts it; Layout(cls).text
@@ -161,6 +161,8 @@ class Layout:
     @cached_property
     def dtype(self) -> numpy.dtype[numpy.void]:
         """For numpy: enums are their integers, bytes are void, padding is not there.
+
+        It is of the memory: a q16 is an i4, with 65536 for 1.0.
 
         Raises ImportError if there is no numpy.
         """
@@ -277,6 +279,10 @@ def _dtype(struct: Field) -> Any:
                 formats.append((_dtype(field), field.shape))
             case Kind.BYTES:
                 formats.append((f"V{field.element}", field.shape))
+            case Kind.Q16:
+                from rtshm.layout.fixed import Q16
+
+                formats.append((Q16, field.shape))
             case kind:
                 formats.append((NUMBERS[kind].ctype, field.shape))
     return {

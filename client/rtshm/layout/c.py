@@ -51,6 +51,13 @@ _HEADER = """\
 """
 
 
+_Q16 = """\
+/* A q16 has 16 bits behind the point. Of a constant: RTSHM_Q16(0.5) is 32768. */
+#ifndef RTSHM_Q16
+#define RTSHM_Q16(value) ((__s32)((value) * 65536.0 + ((value) < 0 ? -0.5 : 0.5)))
+#define RTSHM_Q16_MULTIPLY(a, b) ((__s32)((__s64)(a) * (b) >> 16))
+#endif"""
+
 _BPF_HEADER = """\
 /* For BPF programs in the tick of a region, whose record, after its first 8 bytes, is:
  * {text}
@@ -110,12 +117,17 @@ def declaration(name: str, struct: Field, text: str, *, bpf: bool = False) -> st
         raise LayoutError(
             f"{name!r} is not a name for a C struct; give letters, digits and _ inside"
         )
+    declared = [_Q16] if _has_q16(struct) else []
     return (_BPF_HEADER if bpf else _HEADER).format(
         name=name,
         guard=name.upper(),
         text=text,
-        declarations="\n\n".join(_declarations(name, struct)),
+        declarations="\n\n".join([*declared, *_declarations(name, struct)]),
     )
+
+
+def _has_q16(field: Field) -> bool:
+    return field.kind is Kind.Q16 or any(map(_has_q16, field.fields))
 
 
 def check_names(struct: Field) -> None:
@@ -171,6 +183,8 @@ def _declarations(name: str, struct: Field) -> Iterator[str]:
             ctype = NUMBERS[field.kind].c
         if field.kind is Kind.BOOL:
             comment = "\t/* bool */"
+        if field.kind is Kind.Q16:
+            comment = "\t/* q16: see RTSHM_Q16() */"
         if field.enum:
             comment = f"\t/* enum {inner} */"
             entries = "".join(

@@ -12,7 +12,7 @@ from enum import IntEnum
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from rtshm.layout.fields import NUMBERS, Kind, decoder, encoder, exactly, with_padding
+from rtshm.layout.fields import NUMBERS, Q16_ONE, Kind, decoder, encoder, exactly, with_padding
 
 if TYPE_CHECKING:
     from rtshm.layout.fields import Field
@@ -90,7 +90,7 @@ def _quick(field: Field) -> str:
             quick = "{e}" if issubclass(field.enum, IntEnum) else ""
         case Kind.F32 | Kind.F64:
             quick = "float"
-        case Kind.BOOL | Kind.BYTES:
+        case Kind.BOOL | Kind.BYTES | Kind.Q16:
             quick = ""
         case _:
             quick = "int"
@@ -219,6 +219,8 @@ class _Reader:
             # What no enum has, stored by somebody else, stays a number.
             known = self._name({int(member): member for member in field.enum})
             return f"{known}.get({value}, {value})"
+        if field.kind is Kind.Q16:
+            return f"{value} / {Q16_ONE}"
         decode = decoder(field)
         return f"{self._name(decode)}({value})" if decode else value
 

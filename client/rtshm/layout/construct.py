@@ -12,7 +12,7 @@ import construct
 
 from rtshm.errors import LayoutError
 from rtshm.layout.c import RESERVED
-from rtshm.layout.fields import NUMBERS, Field, Kind, limits, named
+from rtshm.layout.fields import NUMBERS, Q16_ONE, Field, Kind, limits, named
 
 if TYPE_CHECKING:
     from enum import IntEnum, IntFlag
@@ -26,8 +26,22 @@ SIZE_MAX = 2**30 - 8
 _NAME = "[A-Za-z][A-Za-z0-9_]*"
 _NAMES = "give a letter, then letters, digits and _, and no word of Python"
 
-_KINDS = {number.code: kind for kind, number in NUMBERS.items()}
+_KINDS = {number.code: kind for kind, number in NUMBERS.items() if kind is not Kind.Q16}
 _FOREIGN = {"little": ">", "big": "<"}[sys.byteorder]
+
+
+class FixedPoint(construct.Adapter):  # type: ignore[misc]
+    """A number in an Int32sn, with 16 bits behind the point."""
+
+    def _decode(self, stored: int, _context: Any, _path: str) -> float:
+        return stored / Q16_ONE
+
+    def _encode(self, value: float, _context: Any, _path: str) -> int:
+        return round(value * Q16_ONE)
+
+
+Q16n = FixedPoint(construct.Int32sn)
+"""What q16 is in a text, for a construct.Struct."""
 
 # By what is wrong with them and the remedy: classes of construct.
 _REFUSED = {
@@ -163,6 +177,8 @@ def _number(path: str, declared: Any) -> tuple[Kind, int]:
     declared = _bare(declared)
     if declared is construct.Flag:
         return Kind.BOOL, 1
+    if isinstance(declared, FixedPoint):
+        return Kind.Q16, 4
     if not isinstance(declared, construct.FormatField):
         name = type(declared).__name__
         reason = _REASONS.get(name, _OTHER)
@@ -189,7 +205,7 @@ def _check_name(path: str, name: str | None, fields: list[Field]) -> None:
 def _entries(
     path: str, kind: Kind, mapping: dict[Any, Any], *, flags: bool
 ) -> list[tuple[str, int]]:
-    if kind in (Kind.F32, Kind.F64, Kind.BOOL):
+    if kind in (Kind.F32, Kind.F64, Kind.Q16, Kind.BOOL):
         raise LayoutError(f"{path}: named values are for integers, and {kind} is none")
     low, high = limits(kind)
     if flags and low:

@@ -15,6 +15,7 @@ from typing import Any
 import construct
 
 from rtshm.errors import LayoutError
+from rtshm.layout.construct import Q16n
 from rtshm.layout.fields import NUMBERS, Kind
 
 LAYOUT = "__rtshm_layout__"
@@ -100,8 +101,8 @@ def _nested(cls: type[Any], path: str, classes: dict[str, type[Any]]) -> constru
     return declared
 
 
-def _number(kind: Kind) -> construct.FormatField:
-    return construct.FormatField("=", NUMBERS[kind].code)
+def _number(kind: Kind) -> Any:
+    return Q16n if kind is Kind.Q16 else construct.FormatField("=", NUMBERS[kind].code)
 
 
 def from_ctypes(cls: type[ctypes.Structure], path: str = "") -> construct.Struct:

@@ -30,6 +30,8 @@ class Kind(StrEnum):
     U64 = "u64"
     F32 = "f32"
     F64 = "f64"
+    Q16 = "q16"
+    """A number in an i32, with 16 bits behind the point: 65536 is 1.0."""
     BOOL = "bool"
     BYTES = "bytes"
     STRUCT = "struct"
@@ -55,6 +57,7 @@ NUMBERS = {
     Kind.U64: Number("Q", ctypes.c_uint64, "__u64"),
     Kind.F32: Number("f", ctypes.c_float, "float"),
     Kind.F64: Number("d", ctypes.c_double, "double"),
+    Kind.Q16: Number("l", ctypes.c_int32, "__s32"),
     # Not C's bool: a byte of shared memory may hold more than 0 or 1, which bool does not.
     Kind.BOOL: Number("?", ctypes.c_bool, "__u8"),
 }
@@ -88,6 +91,10 @@ class Field:
     def size(self) -> int:
         """Bytes in all."""
         return self.element * self.count
+
+
+Q16_ONE = 1 << 16
+"""What a q16 of 1.0 has in memory."""
 
 
 class _Named(IntEnum):
@@ -151,6 +158,8 @@ def encoder(field: Field) -> Callable[[Any], Any]:
             return partial(_encode_bool, field)
         case Kind.F32 | Kind.F64:
             return partial(_encode_float, field, struct.Struct(f"={NUMBERS[field.kind].code}"))
+        case Kind.Q16:
+            return partial(_encode_q16, field)
         case kind:
             return partial(_encode_integer, field, *limits(kind))
 
@@ -159,6 +168,8 @@ def decoder(field: Field) -> Callable[[Any], Any] | None:
     """What turns what is stored in an element into its value; None if that is the value."""
     if field.enum:
         return partial(_decode_member, field.enum)
+    if field.kind is Kind.Q16:
+        return _decode_q16
     return bytes if field.kind is Kind.BYTES else None
 
 
@@ -199,6 +210,28 @@ def _encode_float(field: Field, stored: struct.Struct, value: Any) -> float:
     except OverflowError:
         raise OverflowError(f"{field.path}: {value!r} is too large for {field.kind}") from None
     return number
+
+
+def _encode_q16(field: Field, value: Any) -> int:
+    if not isinstance(value, (float, int, Real)):
+        raise TypeError(f"{field.path}: {value!r} is not a number")
+    low, high = limits(Kind.I32)
+    try:
+        # To multiply by a power of two is exact; the rounding is to the nearest.
+        stored = round(float(value) * Q16_ONE)
+    except ValueError:
+        raise ValueError(f"{field.path}: {value!r} does not fit q16") from None
+    except OverflowError:
+        stored = high + 1
+    if not low <= stored <= high:
+        raise OverflowError(
+            f"{field.path}: {value!r} does not fit q16; give {low / Q16_ONE} to {high / Q16_ONE}"
+        )
+    return stored
+
+
+def _decode_q16(stored: int) -> float:
+    return stored / Q16_ONE
 
 
 def _encode_bool(field: Field, value: Any) -> bool:

@@ -10,7 +10,7 @@ The grammar, in which ... is zero or more of what is before it::
     field   = "_:x" count                                    bytes of padding
             | name ":" type ("[" count "]")...               as many dimensions, as in C
             | name ("[" count "]")... "(" layout ")"         a struct, or an array of it
-    type    = integer | "f32" | "f64" | "bool"
+    type    = integer | "f32" | "f64" | "q16" | "bool"
             | "bytes[" count "]"
             | integer "{" entry ("," entry)... "}"           one of these values
             | integer "<" entry ("," entry)... ">"           any of these bits
@@ -31,7 +31,7 @@ from typing import Any, NamedTuple, NoReturn
 import construct
 
 from rtshm.errors import LayoutError
-from rtshm.layout.construct import DEPTH_MAX
+from rtshm.layout.construct import DEPTH_MAX, Q16n
 from rtshm.layout.fields import NUMBERS, Field, Kind, with_padding
 
 TEXT_MAX = 1023
@@ -171,7 +171,7 @@ def _type(reader: _Reader) -> Any:
         declared = construct.Bytes(reader.count())
         reader.expect(r"\]", "']'")
         return declared
-    number = construct.FormatField("=", NUMBERS[kind].code)
+    number = Q16n if kind is Kind.Q16 else construct.FormatField("=", NUMBERS[kind].code)
     if reader.take("{"):
         return construct.Enum(number, _entries(reader, "}"))
     if reader.take("<"):

@@ -21,6 +21,7 @@ i64 = Annotated[int, Kind.I64]
 u64 = Annotated[int, Kind.U64]
 f32 = Annotated[float, Kind.F32]
 f64 = Annotated[float, Kind.F64]
+q16 = Annotated[float, Kind.Q16]
 bool8 = Annotated[bool, Kind.BOOL]
 
 

@@ -118,7 +118,7 @@ def _writable_place(field: Field, shape: tuple[int, ...], readonly: bool) -> _Pl
 
 def _quick(field: Field) -> str:
     match field.kind:
-        case _ if field.enum or field.kind is Kind.BOOL:
+        case _ if field.enum or field.kind in (Kind.BOOL, Kind.Q16):
             return ""
         case Kind.F64:
             return "value.__class__ is float"

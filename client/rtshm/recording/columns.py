@@ -18,7 +18,8 @@ import numpy
 
 from rtshm.abi import LAYOUT_OFFSET
 from rtshm.layout import Layout
-from rtshm.samples import HEADER, sample_dtype
+from rtshm.layout.fixed import floats
+from rtshm.samples import HEADER, HEADER_NAMES, sample_dtype, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from rtshm.recording.conditions import Conditions
 
     Array = numpy.ndarray[Any, numpy.dtype[Any]]
-
-HEADER_NAMES = ("tick", "time_ns", "lateness_ns", "flags", "missed", "some_int", "ready")
-"""The columns that samples of all regions have; the fields of the layout follow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +65,17 @@ class Column:
 @lru_cache
 def dtype_of(conditions: Conditions) -> numpy.dtype[numpy.void]:
     """The dtype of the samples of a recording. LayoutError for the text of its layout."""
-    record_bytes = conditions.record_bytes
-    whole = sample_dtype(HEADER.size + record_bytes, record_bytes, _layout(conditions))
+    whole = floats(memory_dtype(conditions))
     if not conditions.fields:
         return whole
     names = [name for name in whole.names or () if name in (*HEADER_NAMES, *conditions.fields)]
     return numpy.empty(0, whole)[names].dtype
+
+
+def memory_dtype(conditions: Conditions) -> numpy.dtype[numpy.void]:
+    """The dtype of all of a sample as the region has it in memory."""
+    record_bytes = conditions.record_bytes
+    return sample_dtype(HEADER.size + record_bytes, record_bytes, _layout(conditions))
 
 
 def joined(dtype: numpy.dtype[Any], arrays: Sequence[Array]) -> Array:
@@ -206,14 +209,11 @@ def split(
 def columns(conditions: Conditions) -> tuple[Column, ...]:
     """Those of the samples of a recording, in the order of their offsets."""
     dtype = dtype_of(conditions)
-    layout = _layout(conditions)
-    by_offset = {field.offset: field for field in layout.fields} if layout else {}
-    begin = HEADER.size + LAYOUT_OFFSET
+    fields = shown(_layout(conditions), conditions.record_bytes)
     assert dtype.fields is not None
     found: list[Column] = []
-    for name, (inner, offset, *_) in dtype.fields.items():
-        field = None if name in HEADER_NAMES else by_offset[offset - begin]
-        found += _columns(name, name, (name,), inner, field)
+    for name, (inner, *_) in dtype.fields.items():
+        found += _columns(name, name, (name,), inner, fields.get(name))
     return tuple(found)
 
 

@@ -75,7 +75,8 @@ def play(
     need("numpy", "a recording", "numpy")
     import numpy
 
-    from rtshm.recording.columns import Rows
+    from rtshm.layout.fixed import to_memory
+    from rtshm.recording.columns import Rows, memory_dtype
 
     check_speed(speed)
     regions = list(region) if isinstance(region, Sequence) else [region]
@@ -101,7 +102,8 @@ def play(
             samples: list[Iterator[_Sample]] = []
             for number, each in enumerate(recordings):
                 end = begins[number] + int(numpy.count_nonzero(which == number))
-                samples.append(_samples(each.array[begins[number] : end]))
+                part = each.array[begins[number] : end]
+                samples.append(_samples(to_memory(part, memory_dtype(each.conditions))))
                 begins[number] = end
             for number in which.tolist():
                 time_ns, record, announce, value = next(samples[number])
@@ -133,7 +135,7 @@ def _check(recording: Recording) -> None:
 
 
 def _samples(array: Array) -> Iterator[_Sample]:
-    """Of each sample its time, its record, whether it announced, and some_int."""
+    """Of each sample, as of memory, its time, its record, whether it announced, and some_int."""
     import numpy
 
     begin = HEADER.size

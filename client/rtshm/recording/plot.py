@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from rtshm.durations import rate_text
 from rtshm.errors import need
+from rtshm.samples import HEADER_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -143,7 +144,7 @@ class Drawn:
     def __init__(self, recording: Recording, fields: Sequence[str] | None) -> None:
         import numpy
 
-        from rtshm.recording.columns import HEADER_NAMES, chosen, groups
+        from rtshm.recording.columns import chosen, groups
 
         self.regions = [recording[name] for name in recording.regions]
         self.begun = [each.conditions for each in self.regions]
