@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from rtshm.region import Region as Region
     from rtshm.region import create as create
     from rtshm.region import open as open
+    from rtshm.safe import SafeValues as SafeValues
     from rtshm.samples import Sample as Sample
     from rtshm.samples import Samples as Samples
     from rtshm.task import Task as Task
@@ -91,6 +92,7 @@ _HOMES = {
     "recording.record": "Progress record",
     "recording.recorder": "Recorder",
     "region": "Region create open",
+    "safe": "SafeValues",
     "samples": "Sample Samples",
     "task": "Task",
 }

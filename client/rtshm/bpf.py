@@ -14,18 +14,19 @@ import threading
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtshm.errors import ProgramError, refused
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 HEADER = "rtshm_region.h"
 """What a source includes: the declarations of the region that it is compiled for."""
 SECTION = "raw_tp.w"
 """That of a program which is to be a task."""
 
+_TASKS = Path(__file__).parent / "tasks"
 _TYPE = 24  # BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE of <linux/bpf.h>
 _MULTIARCH = Path("/usr/include", sysconfig.get_config_var("MULTIARCH") or "")
 # -g: the verifier shows the lines of the source. -mcpu=v3 is in every kernel from 5.1 on.
@@ -36,6 +37,26 @@ _REMEDY = "loading a BPF program takes CAP_BPF and CAP_PERFMON: use sudo, outsid
 _Print = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p)
 # libbpf has one function for all that it prints.
 _printing = threading.Lock()
+
+
+class Loaded(NamedTuple):
+    """A program that the kernel has, while the context of loaded() lasts."""
+
+    fd: int
+    map_fd: Callable[[str], int]
+    """The descriptor of a map of its object, by its name."""
+
+
+def ready_made(name: str) -> tuple[bytes, str]:
+    """Return the object of a program of this package, and the file that it comes from.
+
+    A package that was built without clang has only the source, which is compiled here.
+    """
+    built = _TASKS / f"{name}.bpf.o"
+    if built.exists():
+        return built.read_bytes(), str(built)
+    source = built.with_suffix(".c")
+    return compiled(source, (_TASKS / HEADER).read_text(encoding="utf-8")), str(source)
 
 
 def compiled(source: Path, header: str) -> bytes:
@@ -61,11 +82,12 @@ def compiled(source: Path, header: str) -> bytes:
 
 
 @contextmanager
-def loaded(program: bytes, file: str, name: str) -> Iterator[int]:
-    """Load an object's program for the task `name`: its descriptor, in the context.
+def loaded(program: bytes, file: str, name: str, constants: bytes = b"") -> Iterator[Loaded]:
+    """Load an object's program for the task `name`, in the context.
 
     Of several programs it is the function of that name, and the others are not loaded.
-    Raises ProgramError with the verifier's words.
+    `constants` are all bytes of its section .rodata. Raises ProgramError with the
+    verifier's words.
     """
     lib = _libbpf()
     with _said(lib) as said:
@@ -76,6 +98,10 @@ def loaded(program: bytes, file: str, name: str) -> Iterator[int]:
         raise ProgramError("\n".join(filter(None, (words, _text(said)))))
     try:
         wanted = _chosen(lib, handle, file, name)
+        if constants:
+            section = lib.bpf_object__find_map_by_name(handle, b".rodata")
+            if lib.bpf_map__set_initial_value(section, constants, len(constants)):
+                raise ProgramError(f"{file}: it does not have {len(constants)} bytes of constants")
         with _said(lib) as said:
             error = -lib.bpf_object__load(handle)
         # Without the rights the verifier is not asked.
@@ -84,7 +110,10 @@ def loaded(program: bytes, file: str, name: str) -> Iterator[int]:
         if error:
             words = _verifier(_text(said))
             raise ProgramError(f"{file}: not loaded ({os.strerror(error)}):\n{words}")
-        yield lib.bpf_program__fd(wanted)
+        yield Loaded(
+            lib.bpf_program__fd(wanted),
+            lambda map_: int(lib.bpf_object__find_map_fd_by_name(handle, map_.encode())),
+        )
     finally:
         lib.bpf_object__close(handle)
 
@@ -110,8 +139,8 @@ def descriptor(program: Any, name: str) -> Iterator[int]:
             finally:
                 os.close(fd)
             return
-        with loaded(data, str(path), name) as fd:
-            yield fd
+        with loaded(data, str(path), name) as made:
+            yield made.fd
         return
     number = getattr(program, "file_descriptor", None)
     if number is None:
@@ -161,6 +190,9 @@ def _libbpf() -> Any:
         ("bpf_object__open_mem", pointer, text, ctypes.c_size_t, pointer),
         ("bpf_object__load", ctypes.c_int, pointer),
         ("bpf_object__close", None, pointer),
+        ("bpf_object__find_map_by_name", pointer, pointer, text),
+        ("bpf_object__find_map_fd_by_name", ctypes.c_int, pointer, text),
+        ("bpf_map__set_initial_value", ctypes.c_int, pointer, text, ctypes.c_size_t),
         ("bpf_object__next_program", pointer, pointer, pointer),
         ("bpf_program__type", ctypes.c_int, pointer),
         ("bpf_program__fd", ctypes.c_int, pointer),

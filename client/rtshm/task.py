@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -12,6 +13,8 @@ from rtshm.errors import RefusedError, no_layout
 from rtshm.layout import Layout
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from rtshm.control import TaskInfo
     from rtshm.region import Region
 
@@ -53,12 +56,10 @@ class Task:
         name: str | None = None,
         unbounded: bool = False,
     ) -> None:
-        from rtshm.control import Control
-
         self._region = region if isinstance(region, str) else region.name
         self._name = file_name(program if source is None else source) if name is None else name
-        with self._descriptor(program, source) as fd, Control() as control:
-            control.add_task(self._region, self._name, fd, unbounded=unbounded)
+        with self._descriptor(program, source) as fd:
+            self._add(fd, unbounded=unbounded)
 
     @classmethod
     def of(cls, region: Region[Any] | str, name: str) -> Self:
@@ -121,17 +122,28 @@ class Task:
     def __exit__(self, *exc: object) -> None:
         self.remove()
 
+    def _add(self, fd: int, *, unbounded: bool = False) -> None:
+        from rtshm.control import Control
+
+        with Control() as control:
+            control.add_task(self._region, self._name, fd, unbounded=unbounded)
+
     @property
     def _where(self) -> str:
         return f"{self._region}: {self._name}"
 
-    def _descriptor(self, program: Any, source: str | os.PathLike[str] | None) -> Any:
+    @contextmanager
+    def _descriptor(self, program: Any, source: str | os.PathLike[str] | None) -> Iterator[int]:
         if (program is None) == (source is None):
             raise TypeError("give either a program or a source")
         if source is None:
-            return bpf.descriptor(program, self._name)
+            with bpf.descriptor(program, self._name) as fd:
+                yield fd
+            return
         text = self._layout().declaration(f"region_{self._region.replace('-', '_')}", bpf=True)
-        return bpf.loaded(bpf.compiled(Path(source), text), os.fspath(source), self._name)
+        made = bpf.compiled(Path(source), text)
+        with bpf.loaded(made, os.fspath(source), self._name) as loaded:
+            yield loaded.fd
 
     def _layout(self) -> Layout:
         from rtshm.control import Control

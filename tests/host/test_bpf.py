@@ -38,8 +38,13 @@ except bpf.ProgramError as error:
 
 
 def compiled(source: str, layout: str) -> str:
+    return inside(COMPILE, source, layout)
+
+
+def inside(script: str, *arguments: str) -> str:
+    """What a script prints in the root with clang, where the checkout is /build."""
     root = image.plain_root("compilers", "trixie", TASK_ROOT)
-    command = ["env", "PYTHONPATH=/build/client", "python3", "-B", "-c", COMPILE, source, layout]
+    command = ["env", "PYTHONPATH=/build/client", "python3", "-B", "-c", script, *arguments]
     done = subprocess.run(
         debian.inside(root.tree, command, binds={CHECKOUT: "/build"}),
         stdin=subprocess.DEVNULL,
@@ -53,6 +58,21 @@ def compiled(source: str, layout: str) -> str:
 def test_header_of_the_example_is_that_of_its_layout() -> None:
     header = (EXAMPLES / bpf.HEADER).read_text()
     assert header == Layout(PI).declaration("region_pi", bpf=True)
+
+
+def test_header_of_the_ready_made_programs_is_that_of_a_layout() -> None:
+    header = (CHECKOUT / "client/rtshm/tasks" / bpf.HEADER).read_text()
+    assert header == Layout("mark:i32").declaration("region", bpf=True)
+
+
+def test_ready_made_programs_are_compiled_where_they_were_not_built() -> None:
+    script = """
+from rtshm import bpf
+for name in ("safe",):
+    program, file = bpf.ready_made(name)
+    print(program[:4], file.removeprefix("/build/client/rtshm/"))
+"""
+    assert inside(script) == "b'\\x7fELF' tasks/safe.bpf.c\n"
 
 
 def test_source_is_compiled_with_the_header_of_its_region() -> None:
@@ -83,8 +103,11 @@ def test_refusal_of_the_compiler_has_its_words_with_the_line() -> None:
 
 def test_without_a_compiler_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(rtshm.ProgramError, match="there is no clang to compile it: apt-get"):
+    words = "there is no clang to compile it: apt-get"
+    with pytest.raises(rtshm.ProgramError, match=words):
         bpf.compiled(Path("a.bpf.c"), "")
+    with pytest.raises(rtshm.ProgramError, match=f"tasks/safe.bpf.c: {words}"):
+        bpf.ready_made("safe")
 
 
 def test_program_without_a_path_needs_a_name() -> None:

@@ -29,6 +29,7 @@ LAYERS = (
     "control",
     "bpf devmem region samples",
     "task",
+    "safe",
     "recording testing",
     "lateness",
     "doctor",

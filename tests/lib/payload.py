@@ -92,10 +92,10 @@ TASKS = [
         path.with_suffix(".o").name,
         path.name,
         TASK,
-        (TASK_HEADER, "tests/module/tasks/*.h"),
+        (TASK_HEADER, "client/rtshm/tasks/record.h", "tests/module/tasks/*.h"),
         root=TASK_ROOT,
     )
-    for folder in ("client/examples", "tests/module/tasks")
+    for folder in ("client/examples", "client/rtshm/tasks", "tests/module/tasks")
     for path in sorted((CHECKOUT / folder).glob("*.bpf.c"))
 ]
 

@@ -42,7 +42,7 @@ def get(name: str, fields: tuple[str, ...], as_json: bool) -> None:
     """
     from rtshm.cli.values import find, plain_value, value_text
 
-    with rtshm.open(name, readonly=True) as region, _usage():
+    with rtshm.open(name, readonly=True) as region, usage():
         known = region.layout.fields
         places = [find(known, field) for field in fields]
         values = region.read()
@@ -70,17 +70,13 @@ def put(name: str, assignments: tuple[str, ...], announce: bool) -> None:
     """
     from rtshm.cli.values import find, parse_value
 
-    with rtshm.open(name) as region, _usage():
+    with rtshm.open(name) as region, usage():
         known = region.layout.fields
         values: dict[str, Any] = {}
         given: list[Place] = []
         record: dict[str, Any] = {}
         for assignment in assignments:
-            field, equals, text = assignment.partition("=")
-            if not equals:
-                raise click.UsageError(
-                    f"{assignment!r}: expected FIELD=VALUE, for example speed=3.0"
-                )
+            field, text = assigned(assignment)
             place = find(known, field)
             if any(_overlap(place, other) for other in given):
                 raise click.UsageError(f"{field}: given twice")
@@ -91,6 +87,14 @@ def put(name: str, assignments: tuple[str, ...], announce: bool) -> None:
                 values.setdefault(place.name, record[place.name])
             place.put(values, value)
         region.update(announce=announce, **values)
+
+
+def assigned(assignment: str) -> tuple[str, str]:
+    """Return the field and the text of FIELD=VALUE."""
+    field, equals, text = assignment.partition("=")
+    if not equals:
+        raise click.UsageError(f"{assignment!r}: expected FIELD=VALUE, for example speed=3.0")
+    return field, text
 
 
 def _overlap(one: Place, other: Place) -> bool:
@@ -107,7 +111,7 @@ def header(name: str, bpf: bool) -> None:
 
     As struct region_NAME, which begins right after struct rtshm_word.
     """
-    with _usage():
+    with usage():
         layout = _stored(name)
     click.echo(layout.declaration(f"region_{name.replace('-', '_')}", bpf=bpf), nl=False)
 
@@ -119,11 +123,11 @@ def _stored(name: str) -> rtshm.Layout:
 
 
 @contextmanager
-def _usage() -> Iterator[None]:
+def usage() -> Iterator[None]:
     """What was typed is not a value of its field, or no name: a usage error."""
     try:
         yield
-    except rtshm.LayoutError:
+    except (rtshm.LayoutError, rtshm.ProgramError):
         raise
     except (ValueError, OverflowError, TypeError) as error:
         raise click.UsageError(str(error)) from error

@@ -10,8 +10,9 @@ from click.shell_completion import CompletionItem
 
 from rtshm.cli import render
 from rtshm.cli.opened import opened, told
-from rtshm.cli.parameters import json_option, region_names
+from rtshm.cli.parameters import json_option, parsed, region_names
 from rtshm.cli.screen import terminal_width
+from rtshm.cli.units import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +111,62 @@ def remove(region: str, tasks: tuple[str, ...]) -> None:
     with opened() as control:
         for name in tasks:
             control.remove_task(region, name)
+
+
+@task.command()
+@region_argument
+@click.argument("assignments", metavar="FIELD=VALUE...", nargs=-1, required=True)
+@click.option("--after", metavar="TIME", required=True, callback=parsed(parse_time),
+              help="How long the writer may be silent, for example 50ms.")  # fmt: skip
+@click.option("--mark", metavar="FIELD", default="safe", show_default=True,
+              help="An i32: it has n during the nth time, and -n afterwards.")  # fmt: skip
+@click.option("--alive", metavar="FIELD",
+              help="A number that the writer changes, if it does not announce.")  # fmt: skip
+@click.option("--age", metavar="FIELD",
+              help="A u64 for the time since the writer's last sign of life, in ns.")  # fmt: skip
+@click.option("--name", metavar="TASK", default="safe", show_default=True, help="Its name.")
+def safe(
+    region: str,
+    assignments: tuple[str, ...],
+    after: int,
+    mark: str,
+    alive: str | None,
+    age: str | None,
+    name: str,
+) -> None:
+    """Store safe values when the writer is silent.
+
+    From the first tick that is due so long after the last announcement each tick
+    stores the values, until `rtshm task rearm`. A VALUE is as get prints it. It
+    runs after the tasks that the region has: add it before those that use the values.
+    """
+    import rtshm
+    from rtshm.cli.fields import assigned, usage
+    from rtshm.cli.values import find, parse_value
+
+    with rtshm.open(region, readonly=True) as opened:
+        fields = opened.layout.fields
+    with usage():
+        values = {}
+        for assignment in assignments:
+            field, text = assigned(assignment)
+            place = find(fields, field)
+            if place.steps:
+                raise click.UsageError(f"{field}: give the whole field {place.name}")
+            values[field] = parse_value(place.field, text)
+        rtshm.SafeValues(region, after=after, mark=mark, alive=alive, age=age, name=name, **values)
+
+
+@task.command()
+@region_argument
+@click.option("--mark", metavar="FIELD", default="safe", show_default=True,
+              help="The field that `rtshm task safe` was given.")  # fmt: skip
+def rearm(region: str, mark: str) -> None:
+    """Let the writer's values stand again after safe values."""
+    from rtshm.safe import rearm
+
+    if not rearm(region, mark):
+        raise click.ClickException(f"{region}: the safe values are not in place")
 
 
 @task.command("list")
