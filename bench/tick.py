@@ -10,6 +10,7 @@ import time
 import timeit
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
@@ -102,17 +103,25 @@ def of_rtshm(
     readers: int = 0,
     task: bool = False,
     program: Path | None = None,
+    ready_made: Callable[[], object] | None = None,
     lead: timedelta | None = None,
 ) -> Callable[[], AbstractContextManager[Callable[[], int]]]:
     @contextmanager
     def ticking() -> Iterator[Callable[[], int]]:
         control.create(
-            "loop", period=TICK, record_depth=depth, record_bytes=RECORD_BYTES, lead=lead
+            "loop",
+            period=TICK,
+            record_depth=depth,
+            record_bytes=RECORD_BYTES,
+            lead=lead,
+            layout="setpoint:i32 safe:i32",
         )
         if task:
             PROBE.write_text("add 9 loop")
         if program:
             rtshm.Task("loop", program)
+        if ready_made:
+            ready_made()
         files = [rtshm.Samples("loop") for _ in range(readers)]
         try:
             yield lambda: control.get("loop").counters.ticks
@@ -195,6 +204,10 @@ def measure(figures: Figures) -> None:
         program = add("a tick with an empty BPF task", of_rtshm(control, program=PROGRAM))
         add("a tick with the PI controller in C", of_controller(control))
         add("a tick with the PI controller in BPF", of_rtshm(control, program=CONTROLLER))
+        guard = partial(rtshm.SafeValues, "loop", after="1h", setpoint=0)
+        add("a tick with safe values, not in place", of_rtshm(control, ready_made=guard))
+        queue = partial(rtshm.Queue, "loop", "setpoint")
+        add("a tick with a queue that is empty", of_rtshm(control, ready_made=queue))
         add("a tick that is waited for 5 us", of_rtshm(control, lead=LEAD))
         (EVENT / "enable").write_text("1")
         add("a tick with the tracepoint on", of_rtshm(control))

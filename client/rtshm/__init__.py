@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from rtshm.layout.types import u16 as u16
     from rtshm.layout.types import u32 as u32
     from rtshm.layout.types import u64 as u64
+    from rtshm.queued import Queue as Queue
     from rtshm.recording import Recording as Recording
     from rtshm.recording import load as load
     from rtshm.recording.conditions import Conditions as Conditions
@@ -86,6 +87,7 @@ _HOMES = {
     ),
     "layout": "Layout struct",
     "layout.types": "Array bool8 f32 f64 i8 i16 i32 i64 q16 u8 u16 u32 u64",
+    "queued": "Queue",
     "recording": "Recording load",
     "recording.conditions": "Conditions",
     "recording.live": "Live",

@@ -118,6 +118,31 @@ def loaded(program: bytes, file: str, name: str, constants: bytes = b"") -> Iter
         lib.bpf_object__close(handle)
 
 
+def pusher(fd: int) -> Callable[[int], bool]:
+    """Return what puts a 64-bit number into a queue, a map; False if the queue is full."""
+    update = _libbpf().bpf_map_update_elem
+    number = ctypes.c_uint64()
+    place = ctypes.byref(number)
+
+    def push(value: int) -> bool:
+        number.value = value
+        error = -update(fd, None, place, 0)
+        if error in (0, errno.E2BIG):
+            return not error
+        raise OSError(error, os.strerror(error))
+
+    return push
+
+
+def map_value(fd: int, size: int) -> bytes:
+    """Return the first value of an array, a map."""
+    value = ctypes.create_string_buffer(size)
+    error = -_libbpf().bpf_map_lookup_elem(fd, ctypes.byref(ctypes.c_uint32()), value)
+    if error:
+        raise OSError(error, os.strerror(error))
+    return value.raw
+
+
 @contextmanager
 def descriptor(program: Any, name: str) -> Iterator[int]:
     """The descriptor of a program for the task `name`, in the context.
@@ -198,6 +223,8 @@ def _libbpf() -> Any:
         ("bpf_program__fd", ctypes.c_int, pointer),
         ("bpf_program__name", text, pointer),
         ("bpf_program__set_autoload", ctypes.c_int, pointer, ctypes.c_bool),
+        ("bpf_map_lookup_elem", ctypes.c_int, ctypes.c_int, pointer, pointer),
+        ("bpf_map_update_elem", ctypes.c_int, ctypes.c_int, pointer, pointer, ctypes.c_uint64),
         ("bpf_obj_get", ctypes.c_int, text),
         ("libbpf_set_print", pointer, pointer),
     ):

@@ -46,7 +46,7 @@ def test_package_has_the_command_and_its_manual_page(tmp_path: Path) -> None:
         {package.parent: "/mnt", tmp_path: "/build"},
     ).splitlines()
     assert "usr/bin/rtshm" in found
-    for name in ("_publish.abi3.so", "tasks/safe.bpf.o"):
+    for name in ("_publish.abi3.so", "tasks/safe.bpf.o", "tasks/queue.bpf.o"):
         assert f"usr/lib/python3/dist-packages/rtshm/{name}" in found
     assert page in found
     assert ".Dt RTSHM 1" in found

@@ -68,11 +68,11 @@ def test_header_of_the_ready_made_programs_is_that_of_a_layout() -> None:
 def test_ready_made_programs_are_compiled_where_they_were_not_built() -> None:
     script = """
 from rtshm import bpf
-for name in ("safe",):
+for name in "safe", "queue":
     program, file = bpf.ready_made(name)
     print(program[:4], file.removeprefix("/build/client/rtshm/"))
 """
-    assert inside(script) == "b'\\x7fELF' tasks/safe.bpf.c\n"
+    assert inside(script) == ("b'\\x7fELF' tasks/safe.bpf.c\nb'\\x7fELF' tasks/queue.bpf.c\n")
 
 
 def test_source_is_compiled_with_the_header_of_its_region() -> None:

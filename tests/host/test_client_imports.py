@@ -29,7 +29,7 @@ LAYERS = (
     "control",
     "bpf devmem region samples",
     "task",
-    "safe",
+    "queued safe",
     "recording testing",
     "lateness",
     "doctor",

@@ -19,6 +19,7 @@ from rtshm.cli.fields import get, header, put
 from rtshm.cli.log import log
 from rtshm.cli.play import play
 from rtshm.cli.plot import plot
+from rtshm.cli.queue import queue
 from rtshm.cli.record import record, recover
 from rtshm.cli.regions import create, delete, events, list_, set_, show
 from rtshm.cli.save import load, save
@@ -65,7 +66,7 @@ for command in (
     *(list_, show, top, scope, stream, events),
     *(record, recover, play, plot),
     *(create, set_, delete),
-    task,
+    *(task, queue),
     *(save, load),
     *(log, doctor, completion),
 ):
