@@ -16,7 +16,7 @@ GUIDE = DOCS / "guide.md"
 
 HOST = ("formats", "layout-grammar", "pandas", "unit-tests")
 """Pages that need no kernel module: tests/host/test_pages.py types all of each."""
-GUEST = ("guide", "getting-started", "groups", "containers", "tuning", "layouts")
+GUEST = ("guide", "getting-started", "groups", "containers", "tuning", "layouts", "safe-values")
 """Pages whose lines for root and for Python tests/client/test_guide.py types."""
 ELSEWHERE = {
     "bpf": "tests/module/test_bpf_tasks.py: the guest has no clang",
