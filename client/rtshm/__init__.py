@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rtshm.control import PrintMode as PrintMode
     from rtshm.control import RegionInfo as RegionInfo
     from rtshm.control import TaskInfo as TaskInfo
+    from rtshm.culprit import LateTick as LateTick
     from rtshm.devmem import DevMem as DevMem
     from rtshm.devmem import open_devmem as open_devmem
     from rtshm.errors import AccessError as AccessError
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from rtshm.errors import RegionExistsError as RegionExistsError
     from rtshm.errors import RegionNotFoundError as RegionNotFoundError
     from rtshm.errors import RtshmError as RtshmError
+    from rtshm.late import blame as blame
     from rtshm.layout import Layout as Layout
     from rtshm.layout import struct as struct
     from rtshm.layout.types import Array as Array
@@ -79,12 +81,14 @@ _HOMES = {
     "control": (
         "Changed Clock Control Counters Created Deleted Overrun PrintMode RegionInfo TaskInfo"
     ),
+    "culprit": "LateTick",
     "devmem": "DevMem open_devmem",
     "errors": (
         "AccessError ClosedError ExtraError IncompatibleError LayoutError ModuleNotLoadedError "
         "ProgramError RefusedError RegionDeletedError RegionExistsError RegionNotFoundError "
         "RtshmError"
     ),
+    "late": "blame",
     "layout": "Layout struct",
     "layout.types": "Array bool8 f32 f64 i8 i16 i32 i64 q16 u8 u16 u32 u64",
     "queued": "Queue",

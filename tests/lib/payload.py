@@ -39,6 +39,7 @@ SPACE = kernels.UserSpace(
         "python3-tomli-w",
         "python3-yaml",
         "sparse",
+        "trace-cmd",
     ),
     # mcap needs lz4 and zstandard.
     wheels="""\

@@ -5,6 +5,7 @@
  *
  *     add N REGION     remove N     many COUNT REGION
  *     large BYTES REGION     nameless REGION     kick N COUNT     interrupt COUNT
+ *     off NS     work NS: keeps interrupts off, in the call or in a worker of this cpu
  *
  * And it is a driver that holds memory, for tests/module/test_raw_memory.py: that
  * at "hold", which is of "hold_bytes".
@@ -20,6 +21,7 @@
 #include <linux/ktime.h>
 #include <linux/module.h>
 #include <linux/string.h>
+#include <linux/workqueue.h>
 #include <rtshm_task.h>
 
 #include "compat.h"
@@ -233,6 +235,28 @@ static int probe_kicks(struct rtshm_task *task, unsigned int count)
 	return kicked;
 }
 
+static noinline void probe_interrupts_off(ulong ns)
+{
+	unsigned long flags;
+	ktime_t until;
+
+	local_irq_save(flags);
+	until = ktime_get() + ns;
+	while (ktime_get() < until)
+		cpu_relax();
+	local_irq_restore(flags);
+	/* Not the end: an interrupt that waited would come in the caller. */
+	WRITE_ONCE(ran, ran + 1);
+}
+
+static ulong work_ns;
+
+static void probe_work(struct work_struct *work)
+{
+	probe_interrupts_off(work_ns);
+}
+static DECLARE_WORK(worker, probe_work);
+
 static int probe_run(const char *value, const struct kernel_param *kp)
 {
 	char region[40] = "";
@@ -259,6 +283,15 @@ static int probe_run(const char *value, const struct kernel_param *kp)
 		struct rtshm_task nameless = { .tick = probe_tick };
 
 		return rtshm_task_add(region, &nameless) ?: -EUCLEAN;
+	}
+	if (sscanf(value, "off %u", &number) == 1) {
+		probe_interrupts_off(number);
+		return 0;
+	}
+	if (sscanf(value, "work %u", &number) == 1) {
+		work_ns = number;
+		schedule_work_on(raw_smp_processor_id(), &worker);
+		return 0;
 	}
 	if (sscanf(value, "remove %u", &number) == 1 && number < TASKS) {
 		rtshm_task_remove(&tasks[number]);
@@ -296,6 +329,7 @@ static void __exit probe_exit(void)
 {
 	unsigned int i;
 
+	cancel_work_sync(&worker);
 	for (i = 0; i < TASKS; i++)
 		rtshm_task_remove(&tasks[i]);
 	if (held) {

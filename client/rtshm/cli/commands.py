@@ -13,6 +13,7 @@ import sys
 import click
 
 from rtshm._version import __version__
+from rtshm.cli.blame import blame
 from rtshm.cli.completion import completion
 from rtshm.cli.doctor import doctor
 from rtshm.cli.fields import get, header, put
@@ -68,7 +69,7 @@ for command in (
     *(create, set_, delete),
     *(task, queue),
     *(save, load),
-    *(log, doctor, completion),
+    *(blame, log, doctor, completion),
 ):
     rtshm.add_command(command)
 

@@ -1,4 +1,4 @@
-"""Raw memory before and after the kernel is locked down: `python3 -m tests.boots.guest.lockdown`.
+"""What a kernel refuses that is locked down: `python3 -m tests.boots.guest.lockdown`.
 
 Only a boot leads back, so tests/boots/test_lockdown.py gives it a machine of its own.
 """
@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 import rtshm
+from rtshm.tracing import INSTANCES
 
 from tests.lib import module, raw
 from tests.lib.libc import PAGE
@@ -42,6 +43,12 @@ def main() -> None:
             memory.some_int = 6
             assert region.some_int == 6
             control.create("b")
+        LOCKDOWN.write_text("confidentiality")
+        with pytest.raises(rtshm.AccessError) as refused:
+            rtshm.blame("b", "1h")
+        assert refused.value.errno == errno.EPERM
+        assert refused.value.remedy.startswith("the kernel is locked down: boot with ")
+        assert not list(INSTANCES.iterdir())
     module.unload()
     print("lockdown: passed")
 

@@ -1,0 +1,23 @@
+"""Who made a tick late, where time counts instructions and nothing else makes it so late."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from tests.boots.program import Program
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        *("6.12", "6.12-rt"),
+        *(pytest.param(each, marks=pytest.mark.more) for each in ("6.1", "7.2", "7.3-rc")),
+    ],
+)
+def test_function_that_keeps_interrupts_off_is_named_each_time(
+    guest_program: Program, kernel: str
+) -> None:
+    guest_program("blame", kernel=kernel, icount=True)
