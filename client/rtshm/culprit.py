@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field, replace
+from itertools import dropwhile, takewhile
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 BEFORE_NS = 10_000_000
-"""How much of the past a timeline has."""
+"""What a timeline has of the time before the tick was due."""
 
 _EVENT = re.compile(r"\s*(.+)-(\d+) +\[(\d+)\] +\S+ +(\d+)\.(\d{6}): (\w+): (.*)")
 _FRAME = re.compile(r"([^+ ]+)\S*( \[\w+\])?")
 # What the interrupt of the tick was entered by: what it interrupted follows in a stack.
-_ENTRY = re.compile(r"asm_\w+|el1h_64_irq\w*|handle_exception")
+_ENTRY = re.compile(r"asm_\w+|el[01][ht]_64_irq(?!_)|handle_exception")
 # Functions that enable interrupts for their callers.
 _ENABLES = re.compile(r"_raw_(?:spin|read|write)_unlock\w*|rt_spin_unlock|__local_bh_enable_ip")
 _CALL = re.compile(r"(?:__(?:x64|ia32|arm64|riscv)_(?:compat_)?|__do_|__se_|k)sys_(\w+)")
@@ -61,7 +62,7 @@ class LateTick:
     stack: tuple[str, ...] = field(repr=False)
     """The functions that the interrupt of the tick interrupted, the innermost first."""
     timeline: tuple[Span, ...] = field(repr=False)
-    """What the cpu did in the 10 ms before, in the order of the beginning."""
+    """What the cpu did, from 10 ms before the tick was due, in the order of the beginning."""
 
 
 class _Event(NamedTuple):
@@ -98,32 +99,32 @@ class _Event(NamedTuple):
         return f"{process} ({pid})" if int(pid) else "idle"
 
 
-def _events(text: str) -> list[_Event]:
-    found = []
-    for match in filter(None, map(_EVENT.match, text.splitlines())):
+def _backwards(text: str) -> Iterator[_Event]:
+    """The events of a trace, the last first."""
+    for match in filter(None, map(_EVENT.match, reversed(text.splitlines()))):
         process, pid, cpu, whole, micro, name, rest = match.groups()
-        found.append(_Event(process, int(pid), int(cpu), int(whole + micro) * 1000, name, rest))
-    return found
+        yield _Event(process, int(pid), int(cpu), int(whole + micro) * 1000, name, rest)
 
 
-def late_tick(stacks: str, trace: Callable[[int], str], region: str, lead_ns: int) -> LateTick:
+def late_tick(stacks: str, trace: Callable[[int], str], lead_ns: int) -> LateTick:
     """Read the kernel's text of two traces, the second by the number of a cpu.
 
-    The second ends with the late tick. The first has its stack, and maybe those of others.
+    The first has late ticks with their stacks, the second all events around the first of them.
     """
-    events = _events(trace(_events(stacks)[-1].cpu))
-    while (tick := events.pop()).name != "rtshm_tick" or tick.word("region") != region:
-        pass
-    number, late_ns = tick.word("tick"), int(tick.word("lateness_ns"))
-    _, _, after = stacks.partition(f" tick={number} ")
-    lines = after.splitlines()[2:]
-    frames = [line.removeprefix(" => ") for line in lines[: _first(lines, r"(?! => )")]]
-    stack = frames[_first(frames, _ENTRY) + 1 :]
-    timeline = _timeline(events, tick.time_ns)
+    *_, tick = _backwards(stacks)
+    late_ns = int(tick.word("lateness_ns"))
+    since_ns = tick.time_ns - late_ns - lead_ns - BEFORE_NS
+    events = dropwhile(lambda event: event.text != tick.text, _backwards(trace(tick.cpu)))
+    before = [*takewhile(lambda event: event.time_ns > since_ns, events)][:0:-1]
+    timeline = _timeline(before, tick.time_ns)
+    _, _, after = stacks.partition("<stack trace>\n")
+    frames = takewhile(lambda line: line.startswith(" => "), after.splitlines())
+    entered = dropwhile(lambda frame: not _ENTRY.match(frame), (frame[4:] for frame in frames))
+    stack = [*entered][1:]
     kind, by = _who(timeline, stack, late_ns + lead_ns)
     return LateTick(
-        region=region,
-        number=int(number),
+        region=tick.word("region"),
+        number=int(tick.word("tick")),
         lateness_ns=late_ns,
         cpu=tick.cpu,
         kind=kind,
@@ -135,11 +136,6 @@ def late_tick(stacks: str, trace: Callable[[int], str], region: str, lead_ns: in
         stack=tuple(stack),
         timeline=tuple(timeline),
     )
-
-
-def _first(lines: Sequence[str], pattern: str | re.Pattern[str]) -> int:
-    """The index of the first line that matches, or the number of lines."""
-    return next((n for n, line in enumerate(lines) if re.match(pattern, line)), len(lines))
 
 
 def _who(timeline: Sequence[Span], stack: Sequence[str], blocked_ns: int) -> tuple[str, str]:
@@ -197,5 +193,5 @@ def _timeline(events: Iterable[_Event], tick_ns: int) -> list[Span]:
     return [
         replace(span, begin_ns=span.begin_ns - zero_ns, end_ns=span.end_ns - zero_ns)
         for span in sorted(done, key=lambda span: (span.begin_ns, span.depth))
-        if span.begin_ns < zero_ns and span.end_ns > zero_ns - BEFORE_NS
+        if span.begin_ns < zero_ns
     ]

@@ -1,7 +1,8 @@
-"""Who made a tick late: the kernel's own tracing, which the first late tick stops."""
+"""Who made a tick late: the kernel's own tracing, stopped after the first late tick."""
 
 from __future__ import annotations
 
+import select
 import shutil
 import subprocess
 import time
@@ -50,7 +51,7 @@ def blame(
 
         late = rtshm.blame("motor", "20us", timeout=60)
 
-    `files` get the trace of all cpus up to the tick: a name that ends in .dat as
+    `files` get the trace of all cpus around the tick: a name that ends in .dat as
     trace-cmd writes it, for KernelShark; any other as the kernel's text, for Perfetto.
     Returns None if `timeout` passed, or `stopped()` returned true, before a tick was
     late. It traces in instances of its own, which it removes. Raises OSError without
@@ -67,25 +68,27 @@ def blame(
                 f"{path}: there is no trace-cmd to write it: apt-get install trace-cmd; "
                 "a name without .dat gets the kernel's text"
             )
+        # Or nobody could write it after a day of waiting.
+        path.touch()
     with Control() as control:
         info = control.get(region)
     late = f'region == "{info.name}" && lateness_ns > {nanoseconds(above)}'
     with ExitStack() as stack:
-        # Apart: what stops a trace leaves no stack in it.
+        # The first has late ticks only, with their stacks; the second has all events.
         stacks = stack.enter_context(tracing.instance("stacks"))
         trace = stack.enter_context(tracing.instance("trace"))
         _arm(stacks, trace, late)
         until = None if limit is None else time.monotonic() + limit
-        while (trace / "tracing_on").read_text() == "1\n":
-            if stopped() or (until is not None and time.monotonic() >= until):
-                return None
-            if not (CLASS / info.name).exists():
-                raise deleted(region, "no tick was that late")
-            time.sleep(_LOOK_SECONDS)
+        with (stacks / "trace_pipe").open("rb", buffering=0) as pipe:
+            while not select.select([pipe], [], [], _LOOK_SECONDS)[0]:
+                if stopped() or (until is not None and time.monotonic() >= until):
+                    return None
+                if not (CLASS / info.name).exists():
+                    raise deleted(region, "no tick was that late")
+        tracing.put(trace / "tracing_on", "0")
         found = late_tick(
             (stacks / "trace").read_text(),
             lambda cpu: (trace / f"per_cpu/cpu{cpu}/trace").read_text(),
-            info.name,
             info.lead_ns,
         )
         # trace-cmd takes the events out of the buffers.
@@ -95,6 +98,7 @@ def blame(
 
 
 def _arm(stacks: Path, trace: Path, late: str) -> None:
+    """Record, without triggers: the kernel warns if a module is unloaded under a trigger."""
     for each, kib in ((stacks, 64), (trace, BUFFER_KIB)):
         tracing.put(each / "trace_clock", "mono")
         tracing.put(each / "buffer_size_kb", str(kib))
@@ -103,13 +107,13 @@ def _arm(stacks: Path, trace: Path, late: str) -> None:
     for event in WHERE_THERE:
         if (trace / "events" / event).exists():
             tracing.enable(trace, event)
-    tracing.put(stacks / "options/sym-offset", "1")
-    tracing.put(stacks / "events" / TICK / "filter", late)
-    tracing.put(stacks / "events" / TICK / "trigger", f"stacktrace if {late}")
+    for option in ("stacktrace", "sym-offset"):
+        tracing.put(stacks / "options" / option, "1")
+    tracing.put(stacks / "events" / TICK / "filter", "lateness_ns < 0")
     tracing.enable(stacks, TICK)
     # Enabling events makes ticks late by itself, and the timeline is to be full.
     time.sleep(2 * BEFORE_NS / 1e9)
-    tracing.put(trace / "events" / TICK / "trigger", f"traceoff if {late}")
+    tracing.put(stacks / "events" / TICK / "filter", late)
 
 
 def _for_trace_cmd(path: Path) -> bool:

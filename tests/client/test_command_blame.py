@@ -67,10 +67,10 @@ def again() -> None:
         time.sleep(0.1)
 
 
-def armed() -> bool:
-    """Whether a `blame` waits for a late tick."""
-    triggers = tracing.INSTANCES.glob("*/events/rtshm/rtshm_tick/trigger")
-    return any("traceoff" in trigger.read_text() for trigger in triggers)
+def armed(pid: int) -> bool:
+    """Whether this `blame` waits for a late tick."""
+    filtered = tracing.INSTANCES / f"rtshm-blame-stacks-{pid}/events/rtshm/rtshm_tick/filter"
+    return filtered.exists() and "motor" in filtered.read_text()
 
 
 def test_function_call_and_process_are_printed_and_the_trace_is_saved(
@@ -91,7 +91,7 @@ def test_function_call_and_process_are_printed_and_the_trace_is_saved(
         ["trace-cmd", "report", "-i", dat], capture_output=True, text=True, check=True
     ).stdout
     for saved in (text.read_text(), report):
-        assert f"region=motor tick={lines[0].split()[2]} " in saved.splitlines()[-1]
+        assert f"region=motor tick={lines[0].split()[2]} " in saved
         assert "sched_switch" in saved
 
 
@@ -120,7 +120,7 @@ def test_tick_of_another_region_is_named(motor: rtshm.Control) -> None:
 def waiting() -> Iterator[subprocess.Popen[str]]:
     process = command.begun("blame", "motor", "--above", "1h", stderr=subprocess.PIPE)
     try:
-        wait_until(armed, "it waits for a tick")
+        wait_until(lambda: armed(process.pid), "it waits for a tick")
         yield process
     finally:
         process.kill()
@@ -180,6 +180,22 @@ def test_next_run_removes_what_a_killed_one_left_and_nothing_else(motor: rtshm.C
         other.rmdir()
 
 
+def test_module_is_unloaded_under_it_and_under_what_a_killed_one_left(load: Load) -> None:
+    before = set(tracing.INSTANCES.iterdir())
+    load(print=0)
+    with rtshm.Control() as control:
+        control.create("motor", period=1_000_000)
+    with waiting() as alive, waiting() as process:
+        process.kill()
+        process.wait()
+        module.unload()
+        _, said = alive.communicate(timeout=module.PATIENCE)
+        assert (alive.returncode, "the region was deleted" in said) == (1, True)
+    load(print=0)
+    assert command.run("blame", "default", "--above", "1h", "--duration", "1ms").returncode == 1
+    assert set(tracing.INSTANCES.iterdir()) == before
+
+
 def test_refusal_has_a_remedy(motor: rtshm.Control, monkeypatch: pytest.MonkeyPatch) -> None:
     before = state()
     done = command.run("blame", "motor", "--above", "1ms", user=65534)
@@ -200,6 +216,11 @@ def test_refusal_has_a_remedy(motor: rtshm.Control, monkeypatch: pytest.MonkeyPa
     done = command.run("blame", "pump", "--above", "1ms")
     assert (done.returncode, done.stderr.count("\n")) == (1, 2)
     assert "there is no such region" in done.stderr
+    done = command.run("blame", "motor", "--above", "1ms", "-o", "/none/late.txt")
+    assert (done.returncode, done.stderr) == (
+        1,
+        "rtshm: /none/late.txt: No such file or directory (ENOENT, 2)\n",
+    )
     monkeypatch.setattr(late, "NEEDED", ("irq/none",))
     with pytest.raises(rtshm.RefusedError) as caught:
         rtshm.blame("motor", "1ms")

@@ -11,6 +11,8 @@ from rtshm.cli.blame import LINES, page
 from rtshm.culprit import late_tick
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rtshm import LateTick
 
 HEAD = "# tracer: nop\n#\n#           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCTION\n"
@@ -29,17 +31,16 @@ def read(events: str, stack: str = "", late: int = 50_000, lead_ns: int = 0) -> 
     tick = line(f"103 {TICK.format(late=late)}")
     frames = ["rtshm_tick+0x1/0x2 [rtshm]", "asm_sysvec_apic_timer_interrupt+0x1a/0x20"]
     frames += stack.split("\n") if stack else []
-    stacks = (
-        HEAD
-        + line("1 rtshm_tick: region=motor tick=6 value=0 lateness_ns=1 ready=0")
-        + line("1 <stack trace>")
-        + " => wrong\n"
-        + tick
-        + line("103 <stack trace>")
-        + "".join(f" => {frame}\n" for frame in frames)
-    )
-    trace = HEAD + "".join([*map(line, filter(str.strip, events.splitlines())), *own, tick])
-    return late_tick(stacks, lambda cpu: {0: trace}[cpu], "motor", lead_ns)
+    later = [
+        line("150 rtshm_tick: region=motor tick=8 value=0 lateness_ns=60000 ready=0"),
+        line("150 <stack trace>"),
+        " => asm_sysvec_apic_timer_interrupt+0x1a/0x20\n => wrong+0x1/0x2\n",
+    ]
+    traced = [line("103 <stack trace>"), *(f" => {frame}\n" for frame in frames)]
+    events_ = map(line, filter(str.strip, events.splitlines()))
+    stacks = HEAD + "".join([tick, *traced, *later])
+    trace = HEAD + "".join([*events_, *own, tick, line("104 local_timer_exit: v=1"), later[0]])
+    return late_tick(stacks, lambda cpu: {0: trace}[cpu], lead_ns)
 
 
 WRITE = """\
@@ -168,8 +169,11 @@ def test_page_has_the_last_lines_of_a_long_time_line() -> None:
     assert len(printed) == 1 + 2 + 1 + 1 + LINES + 1
 
 
-def test_file_for_trace_cmd_is_refused_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_for_trace_cmd_is_refused_without_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.setenv("PATH", "")
+    monkeypatch.chdir(tmp_path)
     words = "late.dat: there is no trace-cmd to write it: apt-get install trace-cmd; "
     with pytest.raises(rtshm.ProgramError, match=re.escape(words)):
         rtshm.blame("motor", "20us", files=["late.txt", "late.dat"])

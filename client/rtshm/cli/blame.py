@@ -45,9 +45,9 @@ def blame(
 
     It waits for the first tick that is too late, stops tracing, and prints who
     kept its interrupt away: the function, interrupt or timer, the system call
-    and the process, and what the cpu did in the 10 ms before. Tracing takes
+    and the process, and what the cpu did since 10 ms before. Tracing takes
     root. It uses tracing instances of its own and removes them. The status is
-    1 if no tick was late until the duration, Control-C or SIGTERM.
+    1 if no tick was late before the duration or SIGTERM, 130 on Control-C.
     """
     from rtshm.late import blame as wait
 
