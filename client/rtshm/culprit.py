@@ -18,7 +18,9 @@ _FRAME = re.compile(r"([^+ ]+)\S*( \[\w+\])?")
 # What the interrupt of the tick was entered by: what it interrupted follows in a stack.
 _ENTRY = re.compile(r"asm_\w+|el[01][ht]_64_irq(?!_)|handle_exception")
 # Functions that enable interrupts for their callers.
-_ENABLES = re.compile(r"_raw_(?:spin|read|write)_unlock\w*|rt_spin_unlock|__local_bh_enable_ip")
+_ENABLES = re.compile(
+    r"_raw_(?:spin|read|write)_unlock\w*|rt_spin_unlock|__local_bh_enable_ip|finish_task_switch\S*"
+)
 _CALL = re.compile(r"(?:__(?:x64|ia32|arm64|riscv)_(?:compat_)?|__do_|__se_|k)sys_(\w+)")
 _FAULT = re.compile(r"(?:asm_)?exc_page_fault|do_page_fault|do_mem_abort")
 # The state of a cpu that has left its idle state.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import os
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +42,8 @@ def instance(name: str) -> Iterator[Path]:
     try:
         yield path
     finally:
-        with _with_remedy():
+        # trace-cmd may have removed it.
+        with _with_remedy(), suppress(FileNotFoundError):
             path.rmdir()
         lock.__exit__(None, None, None)
 

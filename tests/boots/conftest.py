@@ -25,7 +25,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def guest_program() -> Program:
     def run(name: str, *arguments: object, kernel: str = "", **options: Any) -> None:
         command = shlex.join(["python3", "-m", f"tests.boots.guest.{name}", *map(str, arguments)])
-        done = payload.run(command, kernel=kernel, deadline=120, **options)
+        done = payload.run(command, kernel=kernel, **{"deadline": 120, **options})
         assert done.outcome.lost is None, f"machine lost: {done.outcome.lost}"
         assert done.outcome.splats() == []
         said = (done.stdout + done.stderr).decode(errors="replace")

@@ -20,4 +20,4 @@ if TYPE_CHECKING:
 def test_function_that_keeps_interrupts_off_is_named_each_time(
     guest_program: Program, kernel: str
 ) -> None:
-    guest_program("blame", kernel=kernel, icount=True)
+    guest_program("blame", kernel=kernel, icount=True, deadline=400)

@@ -140,7 +140,7 @@ def test_tracing_is_as_before_after_a_signal(
         _, said = process.communicate(timeout=module.PATIENCE)
         assert (process.returncode, said) == (
             status,
-            f"rtshm: motor: no tick later than 1h; {why}\n",
+            f"rtshm: motor: no tick later than 3600s; {why}\n",
         )
         assert state() == before
 
@@ -170,7 +170,7 @@ def test_next_run_removes_what_a_killed_one_left_and_nothing_else(motor: rtshm.C
             done = command.run("blame", "motor", "--above", "1h", "--duration", "10ms")
             assert (done.returncode, done.stderr) == (
                 1,
-                "rtshm: motor: no tick later than 1h; 10ms\n",
+                "rtshm: motor: no tick later than 3600s; 10ms\n",
             )
             assert len(list(tracing.INSTANCES.iterdir())) == 3
             alive.send_signal(signal.SIGTERM)
@@ -214,8 +214,7 @@ def test_refusal_has_a_remedy(motor: rtshm.Control, monkeypatch: pytest.MonkeyPa
         "a kernel without CONFIG_TRACING has none\n",
     )
     done = command.run("blame", "pump", "--above", "1ms")
-    assert (done.returncode, done.stderr.count("\n")) == (1, 2)
-    assert "there is no such region" in done.stderr
+    assert (done.returncode, done.stderr[:13]) == (1, "rtshm: pump: ")
     done = command.run("blame", "motor", "--above", "1ms", "-o", "/none/late.txt")
     assert (done.returncode, done.stderr) == (
         1,

@@ -65,6 +65,10 @@ def test_function_is_the_one_that_kept_interrupts_off_and_its_call_is_named() ->
     assert interrupt == ()
 
 
+def test_function_that_enables_interrupts_for_its_caller_is_not_to_blame() -> None:
+    assert read("", "finish_task_switch.isra.0+0x9/0xf\n__schedule+0x4/0xb").by == "__schedule"
+
+
 def test_page_fault_is_named_and_a_call_around_it_first() -> None:
     fault = "clear_page+0x1/0x2\nexc_page_fault+0x1/0x2\nasm_exc_page_fault+0x1/0x2"
     assert read("", fault).call == "page fault"
