@@ -1,4 +1,4 @@
-"""Who made a tick late: the kernel's own tracing, stopped after the first late tick."""
+"""Find who made a tick late: the kernel's own tracing, stopped after the first late tick."""
 
 from __future__ import annotations
 

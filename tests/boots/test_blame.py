@@ -1,4 +1,4 @@
-"""Who made a tick late, where time counts instructions and nothing else makes it so late."""
+"""Find who made a tick late, where time counts instructions and nothing else makes it so late."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
         *(pytest.param(each, marks=pytest.mark.more) for each in ("6.1", "7.2", "7.3-rc")),
     ],
 )
+@pytest.mark.promise("blame: A function or a tick that keeps interrupts off is named")
 def test_function_that_keeps_interrupts_off_is_named_each_time(
     guest_program: Program, kernel: str
 ) -> None:

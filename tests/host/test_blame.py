@@ -109,7 +109,7 @@ def test_page_fault_is_named_and_a_call_around_it_first() -> None:
         ("10 call_function_entry: v=1\n50 call_function_exit: v=1", "unknown", ""),
     ],
 )
-def test_who_used_up_the_delay_is_to_blame(events: str, kind: str, by: str) -> None:
+def test_cause_is_what_used_up_the_delay(events: str, kind: str, by: str) -> None:
     late = read(events)
     assert (late.kind, late.by) == (kind, by)
 

@@ -19,6 +19,7 @@ HOST = ("formats", "layout-grammar", "pandas", "unit-tests")
 GUEST = ("guide", "getting-started", "groups", "containers", "tuning", "layouts", "safe-values")
 """Pages whose lines for root and for Python tests/client/test_guide.py types."""
 ELSEWHERE = {
+    "blame": "tests/client/test_command_blame.py",
     "bpf": "tests/module/test_bpf_tasks.py: the guest has no clang",
     "control": "tests/client/test_command_regions.py",
     "history": "tests/client/test_command_scope.py",

@@ -1,4 +1,4 @@
-"""Who kept interrupts off, 20 times: `python3 -m tests.boots.guest.blame`.
+"""Name who kept interrupts off, 20 times: `python3 -m tests.boots.guest.blame`.
 
 A program, and no test of this suite: it takes time that counts instructions, see
 tests/boots/test_blame.py.
