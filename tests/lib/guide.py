@@ -19,6 +19,7 @@ HOST = ("formats", "layout-grammar", "pandas", "unit-tests")
 GUEST = ("guide", "getting-started", "groups", "containers", "tuning", "layouts", "safe-values")
 """Pages whose lines for root and for Python tests/client/test_guide.py types."""
 ELSEWHERE = {
+    "at-boot": "tests/boots/test_at_boot.py",
     "blame": "tests/client/test_command_blame.py",
     "bpf": "tests/module/test_bpf_tasks.py: the guest has no clang",
     "control": "tests/client/test_command_regions.py",
@@ -27,6 +28,7 @@ ELSEWHERE = {
     "kicks": "tests/module/test_kicks.py",
     "notebook": "tests/host/test_notebook.py, in JupyterLab",
     "performance": "tests/boots and bench/tests",
+    "raspberry-pi": "docs/raspberry-pi.md: on a board, which no test has",
     "raw-memory": "tests/module/test_raw_memory.py",
     "recording": "tests/client/test_command_record.py",
     "vagrant": "tests/vagrant/test_up.py",

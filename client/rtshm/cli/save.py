@@ -39,7 +39,7 @@ def load(files: tuple[str, ...]) -> None:
     """Create the regions that files describe, with their tasks.
 
     FILE is as save wrote it, - for standard input. Without FILE, load reads
-    /etc/rtshm/regions.toml and /etc/rtshm/regions.d/*.toml, as at boot. A region
+    /etc/rtshm/regions.toml and the files of /etc/rtshm/regions.d, as at boot. A region
     that exists is set to what can be set, which set --help lists, and the values
     of its fields are stored. If anything else differs, nothing is done at all.
     Regions that no file describes stay as they are. If the kernel refuses a
