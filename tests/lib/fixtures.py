@@ -8,7 +8,6 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import pexpect
 import pytest
 import rtshm
 from rtshm.kmsg import KernelLog
@@ -47,6 +46,9 @@ def load(tainted: None) -> Iterator[Load]:
     try:
         module.unload()
     except BlockingIOError:
+        # Not at the top: the guest of tests/install has no pexpect.
+        import pexpect
+
         # A failed test may have left its regions open, held by its traceback, and commands
         # on terminals, which would fail all tests to come.
         # type(), because a weak proxy to what is gone cannot be asked for its class.
