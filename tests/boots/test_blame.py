@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from tests.boots.program import Program
 
 
+@pytest.mark.promise("blame: What keeps interrupts off for 50 us is named 20 times of 20")
 @pytest.mark.parametrize(
     "kernel",
     [

@@ -106,7 +106,7 @@ def test_json_has_the_timeline_up_to_the_tick(motor: rtshm.Control) -> None:
     assert last["begin-ns"] < -found["lateness-ns"]
 
 
-@pytest.mark.promise("blame: A function or a tick that keeps interrupts off is named")
+@pytest.mark.promise("blame: A tick of another region that was in the way is named")
 def test_tick_of_another_region_is_named(motor: rtshm.Control) -> None:
     (RUN.parent / "spin_ns").write_text(str(OFF_NS))
     motor.create("slow", period=10**9, cpu=0)
@@ -128,11 +128,11 @@ def waiting() -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+@pytest.mark.promise("blame: Tracing is as before, however it ends")
 @pytest.mark.parametrize(
     ("number", "status", "why"),
     [(signal.SIGINT, 130, "Control-C"), (signal.SIGTERM, 1, "SIGTERM")],
 )
-@pytest.mark.promise("blame: Tracing is as before, however it ends")
 def test_tracing_is_as_before_after_a_signal(
     motor: rtshm.Control, number: int, status: int, why: str
 ) -> None:
@@ -147,7 +147,6 @@ def test_tracing_is_as_before_after_a_signal(
         assert state() == before
 
 
-@pytest.mark.promise("blame: Tracing is as before, however it ends")
 def test_deleted_region_ends_it(motor: rtshm.Control) -> None:
     before = state()
     with waiting() as process:
@@ -184,7 +183,7 @@ def test_next_run_removes_what_a_killed_one_left_and_nothing_else(motor: rtshm.C
         other.rmdir()
 
 
-@pytest.mark.promise("blame: The module can be unloaded meanwhile")
+@pytest.mark.promise("blame: The module can be unloaded meanwhile, and after a SIGKILL")
 def test_module_is_unloaded_under_it_and_under_what_a_killed_one_left(load: Load) -> None:
     before = set(tracing.INSTANCES.iterdir())
     load(print=0)
