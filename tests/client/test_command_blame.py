@@ -239,6 +239,9 @@ def test_page_does_what_it_shows(
     load(print=0, period_ns=3_600_000_000_000)
     monkeypatch.chdir(tmp_path)
     for each in guide.read(PAGE.read_text()):
+        if each.where == "python":
+            exec(each.text, {})
+            continue
         assert each.where == "#"
         printed = subprocess.run(
             each.text, shell=True, check=True, stdout=subprocess.PIPE, text=True
