@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from rtshm.errors import RtshmError
+from rtshm.errors import ProgramError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ def opened() -> Iterator[Control]:
     with Control() as control:
         try:
             yield control
-        except RtshmError:
+        except ProgramError:
             raise
         except ValueError as error:
             raise click.UsageError(str(error)) from error
