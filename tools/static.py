@@ -39,7 +39,8 @@ CROSS = {
 }
 CROSS_PACKAGES = (
     *(f"gcc-{prefix.rstrip('-')}" for _, prefix, _ in CROSS.values()),
-    *("libc6-dev", "make", "pahole"),
+    # kernel-doc, which W=1 runs, is Perl.
+    *("libc6-dev", "make", "pahole", "perl"),
 )
 
 # Their headers, with the programs of kbuild for this machine's processor. The compilers that the
