@@ -255,6 +255,7 @@ static void probe_work(struct work_struct *work)
 {
 	probe_interrupts_off(work_ns);
 }
+
 static DECLARE_WORK(worker, probe_work);
 
 static int probe_run(const char *value, const struct kernel_param *kp)
