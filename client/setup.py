@@ -29,6 +29,8 @@ PUBLISH = Extension(
 
 # As rtshm/bpf.py does it when a program is used that was not built here, for lack of clang.
 CLANG = ["clang", "-O2", "-g", "-Wall", "-target", "bpf", "-mcpu=v3", "-I", "rtshm/tasks"]
+# What the debugging information says of the sources is the same wherever they are built.
+CLANG += [f"-ffile-prefix-map={Path.cwd()}=."]
 HEADERS = ["-idirafter", f"/usr/include/{sysconfig.get_config_var('MULTIARCH') or ''}"]
 
 
