@@ -124,7 +124,7 @@ void *rtshm_member_memory_get(struct rtshm_member *member, u64 bytes, int node,
 	return memory;
 }
 
-/* Returns NULL without memory. */
+/* @memory may be NULL. */
 void rtshm_member_memory_put(struct rtshm_member *member, void *memory, u64 bytes)
 {
 	if (!memory)

@@ -99,7 +99,7 @@ void *rtshm_memory_get(u64 bytes, int node)
 	return memory;
 }
 
-/* Returns NULL without memory. */
+/* @memory may be NULL. */
 void rtshm_memory_put(void *memory, u64 bytes)
 {
 	if (!memory)

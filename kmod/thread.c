@@ -81,8 +81,8 @@ static void rtshm_line_withhold(struct rtshm_region *region)
 }
 
 /*
- * A tick, region->lock held. Has the thread print the value, if this mode of printing has a line
- * for this tick. Returns whether a line is due, of this tick or of one before that
+ * A tick, region->lock held. Has the thread print the value, if this mode of printing
+ * has a line for this tick. Returns whether a line is due, of this tick or of one before that
  * the limit made wait. A line that is not printed by the next one is withheld.
  */
 bool rtshm_line_set(struct rtshm_region *region, u32 print, s32 value)

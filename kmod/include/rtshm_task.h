@@ -77,9 +77,9 @@ struct rtshm_tick {
  * @name: As a region's name. Each task of a region has another one.
  * @layout_bytes: Bytes that it uses of the region behind its first eight.
  * @tick: Called in each tick, in hard interrupt context, on PREEMPT_RT too, or where
- *	the region is kicked, with interrupts off. It must
- *	not sleep, allocate, wake or take a lock that is not raw, and takes a time
- *	far below the period. What it stores is in this tick's sample.
+ *	the region is kicked, with interrupts off. It must not sleep, allocate, wake
+ *	or take a lock that is not raw, and takes a time far below the period. What
+ *	it stores is in this tick's sample.
  * @gone: Called, if it is not NULL, when the region is deleted, in process context.
  *	tick() is not called any more, and the task may be added again, but not
  *	from within gone().
