@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 Duration = timedelta | str
 """How long something takes."""
@@ -54,25 +58,21 @@ def time_text(ns: int) -> str:
     return f"{whole}.{rest:0{digits}}".rstrip("0").rstrip(".") + unit if rest else f"{whole}{unit}"
 
 
-def parse_period(text: str) -> int:
-    """Return a period in ns, 0 for none. Raise ValueError as parse_time()."""
-    return period_nanoseconds(text)
-
-
 def period_nanoseconds(period: timedelta | str | int) -> int:
     """Return a period in nanoseconds, as nanoseconds() does; "none" is 0."""
     return 0 if period == "none" else nanoseconds(period)
 
 
 def period_text(ns: int) -> str:
-    """Return a period as parse_period() takes it."""
+    """Return a period as period_nanoseconds() takes it."""
     return time_text(ns) if ns else "none"
 
 
-def rate_text(period_ns: int) -> str:
-    """Return a period, and how many ticks a second it makes."""
-    rate = f" ({1e9 / period_ns:.6g} ticks/s)" if period_ns else ""
-    return period_text(period_ns) + rate
+def rate_text(period_ns: int, text: Callable[[int], str] = time_text) -> str:
+    """Return a period, as `text` has times, and how many ticks a second it makes."""
+    if not period_ns:
+        return period_text(period_ns)
+    return f"{text(period_ns)} ({1e9 / period_ns:.6g} ticks/s)"
 
 
 def nanoseconds(duration: timedelta | str | int) -> int:

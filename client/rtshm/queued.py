@@ -15,7 +15,7 @@ from rtshm.errors import LayoutError
 from rtshm.handle import deadline
 from rtshm.layout.codec import field_codec
 from rtshm.layout.fields import Kind
-from rtshm.task import Task
+from rtshm.task import Task, region_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -64,7 +64,7 @@ class Queue(Task):
     __slots__ = ("_bytes", "_counts", "_given", "_values")
 
     def __init__(self, region: Region[Any] | str, field: str, /, *, name: str = "queue") -> None:
-        self._region = region if isinstance(region, str) else region.name
+        self._region = region_name(region)
         self._name = name
         place = _number(self._layout().fields, field)
         self._bytes: Callable[[Any], bytes] = field_codec(place, {})

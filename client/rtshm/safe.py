@@ -14,7 +14,7 @@ from rtshm.handle import deadline
 from rtshm.layout.fields import Kind
 from rtshm.region import open as open_region
 from rtshm.samples import Samples
-from rtshm.task import Task
+from rtshm.task import Task, region_name
 
 if TYPE_CHECKING:
     from rtshm.durations import Duration, Timeout
@@ -69,7 +69,7 @@ class SafeValues(Task):
         name: str = "safe",
         **values: Any,
     ) -> None:
-        self._region = region if isinstance(region, str) else region.name
+        self._region = region_name(region)
         self._name = name
         self._mark = mark
         constants = _constants(self._layout(), nanoseconds(after), mark, alive, age, values)

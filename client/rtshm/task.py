@@ -56,7 +56,7 @@ class Task:
         name: str | None = None,
         unbounded: bool = False,
     ) -> None:
-        self._region = region if isinstance(region, str) else region.name
+        self._region = region_name(region)
         self._name = file_name(program if source is None else source) if name is None else name
         with self._descriptor(program, source) as fd:
             self._add(fd, unbounded=unbounded)
@@ -65,7 +65,7 @@ class Task:
     def of(cls, region: Region[Any] | str, name: str) -> Self:
         """Return a BPF task that is there, by its name; nothing is asked before it is used."""
         found = cls.__new__(cls)
-        found._region = region if isinstance(region, str) else region.name
+        found._region = region_name(region)
         found._name = name
         return found
 
@@ -153,6 +153,11 @@ class Task:
         if not stored:
             raise no_layout(self._region)
         return Layout(stored)
+
+
+def region_name(region: Region[Any] | str) -> str:
+    """Return the name of a Region, or of one that is given by its name."""
+    return region if isinstance(region, str) else region.name
 
 
 def file_name(file: Any) -> str:

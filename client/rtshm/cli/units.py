@@ -7,8 +7,8 @@ import pwd
 import re
 
 from rtshm.durations import U64_MAX
-from rtshm.durations import parse_period as parse_period
 from rtshm.durations import parse_time as parse_time
+from rtshm.durations import period_nanoseconds as period_nanoseconds
 from rtshm.durations import period_text as period_text
 from rtshm.durations import rate_text as rate_text
 from rtshm.durations import time_text as time_text

@@ -417,7 +417,7 @@ class Control(_Linked):
             Command.REGION_NEW,
             name,
             size=size,
-            period_ns=None if period is None else period_nanoseconds(period),
+            period_ns=_nanoseconds(period, period_nanoseconds),
             print=print,
             record_depth=record_depth,
             record_bytes=record_bytes,
@@ -482,7 +482,7 @@ class Control(_Linked):
         after = self._one(
             Command.REGION_SET,
             name,
-            period_ns=None if period is None else period_nanoseconds(period),
+            period_ns=_nanoseconds(period, period_nanoseconds),
             print=print,
             record_depth=record_depth,
             record_bytes=record_bytes,
@@ -798,5 +798,7 @@ def _known(kind: type[T], value: Any) -> T | str:
         return str(value)
 
 
-def _nanoseconds(duration: Duration | int | None) -> int | None:
-    return None if duration is None else nanoseconds(duration)
+def _nanoseconds(
+    duration: Duration | int | None, convert: Callable[[Duration | int], int] = nanoseconds
+) -> int | None:
+    return None if duration is None else convert(duration)

@@ -14,6 +14,7 @@ from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+from rtshm.durations import rate_text
 from rtshm.errors import need
 from rtshm.samples import HEADER_NAMES
 
@@ -418,17 +419,13 @@ def time_text(ns: float) -> str:
     return f"{ns:.3g} ns"
 
 
-def _period(ns: int) -> str:
-    return f"{time_text(ns)} ({1e9 / ns:.6g} ticks/s)" if ns else "none"
-
-
 def _facts(conditions: Conditions) -> dict[str, str]:
     """The conditions, for people."""
     started = datetime.fromtimestamp(conditions.started_ns / 1e9, UTC)
     return {
         "region": conditions.region,
         "started": f"{started:%Y-%m-%d %H:%M:%S} UTC",
-        "period": _period(conditions.period_ns),
+        "period": rate_text(conditions.period_ns, time_text),
         "samples": f"{conditions.samples:,}",
         "lost": f"{conditions.lost:,}",
         "periods missed": f"{conditions.missed:,}",
