@@ -21,11 +21,15 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copies.make(tmp_path_factory.mktemp("check out"))
 
 
+# Of a program that takes a minute at most: on a machine that is busy or slow, too.
+DEADLINE_SECONDS = 600.0
+
+
 @pytest.fixture
 def guest_program() -> Program:
     def run(name: str, *arguments: object, kernel: str = "", **options: Any) -> None:
         command = shlex.join(["python3", "-m", f"tests.boots.guest.{name}", *map(str, arguments)])
-        done = payload.run(command, kernel=kernel, **{"deadline": 120, **options})
+        done = payload.run(command, kernel=kernel, deadline=DEADLINE_SECONDS, **options)
         assert done.outcome.lost is None, f"machine lost: {done.outcome.lost}"
         assert done.outcome.splats() == []
         said = (done.stdout + done.stderr).decode(errors="replace")

@@ -21,15 +21,11 @@ EXAMPLE = Path("kmod/examples/pi")
 SESSION = r"""
 insmod rtshm.ko period_ns=10000000
 tried() { "$@"; echo "status $?"; }
-tried rtshm write 42
-tried timeout 20 grep -q -m1 'shared mem=42$' /dev/kmsg
-tried rtshm read
 echo 43 >value; tried rtshm write <value
+tried timeout 20 grep -q -m1 'shared mem=43$' /dev/kmsg
 tried rtshm write nonsense
 tried sh -c 'rtshm read >/dev/full'
 tried setpriv --reuid=65534 --clear-groups rtshm read
-tried sh -c 'cd /tmp && rtshm create motor --layout speed:f64 && rtshm put motor speed=2.5'
-tried env COLUMNS=60 rtshm get motor
 rtshm list | cut -d ' ' -f 1
 for closed in '>&-' '<&- >&-' '>&- 2>&-'; do
 	tried sh -c "rtshm list $closed"
@@ -49,7 +45,7 @@ def test_command_has_the_same_results_from_a_snapshot_and_booted() -> None:
     assert warm.stdout == cold.stdout
     assert warm.stderr == cold.stderr
     assert warm.outcome.status == cold.outcome.status == 0
-    assert warm.stdout.count(b"status 0\n") == 7
+    assert warm.stdout.count(b"status 0\n") == 3
     assert warm.stderr.count(b"rtshm: standard output: Bad file descriptor (EBADF, 9)\n") == 2
 
 

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
+pytestmark = pytest.mark.same_on_rt
+
 BTF = Path("/sys/kernel/btf/rtshm")
 
 # Debian's headers of 6.1 have no vmlinux: modules built with them carry no BTF. Nor do

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
-pytestmark = [pytest.mark.stock, pytest.mark.needs("bpf")]
+pytestmark = [pytest.mark.same_on_rt, pytest.mark.stock, pytest.mark.needs("bpf")]
 
 LAYOUT = "setpoint:i32 small:i8 wide:f64 gain:q16 on:bool axes:i16[2]"
 PERIOD_NS = 1_000_000

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
-pytestmark = [pytest.mark.stock, pytest.mark.needs("bpf")]
+pytestmark = [pytest.mark.same_on_rt, pytest.mark.stock, pytest.mark.needs("bpf")]
 
 COUNT = module.CHECKOUT / "tests/module/tasks/count.bpf.o"
 LAYOUT = "setpoint:i32 safe:i32 beat:u16 age:u64 gain:f32 axes:i16[3]"

@@ -17,6 +17,8 @@ from tests.lib.libc import PAGE
 if TYPE_CHECKING:
     import rtshm
 
+pytestmark = pytest.mark.same_on_rt
+
 HOUR_NS = 3_600_000_000_000
 # struct rtshm_info, and _IOR('r', 0x81, struct rtshm_info).
 INFO = struct.Struct("=32sIIQQ1024s")

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
+pytestmark = pytest.mark.same_on_rt
+
 PERIOD_NS = 10_000_000
 HOUR_NS = 3_600_000_000_000
 PHASE_NS = 3_000_000

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
+pytestmark = pytest.mark.same_on_rt
+
 PERIODS = "give 100000 (module parameter period_min_ns) to 3600000000000"
 SIZES = "size: give 4096 to 1073741824 bytes, a multiple of 4096"
 RECORDS = "record-bytes: give a multiple of 8, at most 4096 and the size"

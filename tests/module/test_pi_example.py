@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
+pytestmark = pytest.mark.same_on_rt
+
 PI = module.CHECKOUT / "kmod/examples/pi/rtshm_pi.ko"
 EXAMPLE = module.CHECKOUT / "client/examples/pi.py"
 LAYOUT = "setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32"

@@ -5,11 +5,15 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING
 
+import pytest
+
 from tests.lib import genl
 from tests.lib.genl import NLMSG_ERROR, NUMBERS, Genl, attrs
 
 if TYPE_CHECKING:
     from tests.lib.fixtures import Load
+
+pytestmark = pytest.mark.same_on_rt
 
 NETLINK_ADD_MEMBERSHIP = 1
 CTRL_ATTR_MCAST_GROUPS, CTRL_ATTR_MCAST_GRP_NAME, CTRL_ATTR_MCAST_GRP_ID = 7, 1, 2

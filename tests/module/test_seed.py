@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
+pytestmark = pytest.mark.same_on_rt
+
 
 @pytest.fixture(scope="session")
 def seed(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     # What a request came to: 0 and "", or the errno and the words of the refusal.
     Outcome = tuple[int, str]
 
+pytestmark = pytest.mark.same_on_rt
+
 GROUP, STRANGERS = 4242, 4243
 USER, OTHER, OUTSIDER = 1001, 1002, 1003
 HOUR_NS, SECOND_NS = 3_600_000_000_000, 1_000_000_000

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from vm.host import kernels
 
-# Of each suite one: the tools are the same, the headers differ.
-HEADERS = [TABLE.of_suite(suite)[0] for suite in static.SUITES]
-
 # Debian's that can; with others the headers are the kernel's own.
 UNUSED = [
     kernel
@@ -120,19 +117,6 @@ def test_touching_region_memory_past_its_accessors_is_an_error(
 @pytest.mark.promise(
     "robustness: Static analysis finds each seeded violation and nothing in the module"
 )
-@pytest.mark.parametrize("kernel", HEADERS, ids=lambda kernel: kernel.name)
-def test_clang_and_sparse_have_nothing_to_say(kernel: kernels.Kernel) -> None:
-    payload.modules(
-        CHECKOUT,
-        kernel,
-        variables=[*lint.SPARSE, *static.CLANG],
-        files=static.headers(kernel),
-    )
-
-
-@pytest.mark.promise(
-    "robustness: Static analysis finds each seeded violation and nothing in the module"
-)
 def test_warning_of_clang_only_fails_the_build(copy: Path) -> None:
     path = copy / "kmod/ring.c"
     old = "\treturn min(behind, ring->depth - begin);\n"
@@ -160,13 +144,6 @@ def test_trace_event_that_nobody_emits_fails_the_build(copy: Path, kernel: kerne
     path.write_text(text.replace(call, ""))
     with pytest.raises(HarnessError, match="unused tracepoints"):
         payload.modules(copy, kernel, variables=variables, files=files)
-
-
-@pytest.mark.promise(
-    "robustness: Static analysis finds each seeded violation and nothing in the module"
-)
-def test_coccinelle_finds_nothing() -> None:
-    assert static.coccinelle(CHECKOUT) == []
 
 
 def test_coccinelle_understands_the_source() -> None:

@@ -28,12 +28,6 @@ def replace(path: Path, old: str, new: str) -> None:
     path.write_text(text.replace(old, new))
 
 
-def test_generated_files_of_this_checkout_are_those_of_the_spec(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    assert ynl.check(CHECKOUT), capsys.readouterr().out
-
-
 def test_a_changed_attribute_is_shown_until_the_c_is_generated_again(
     tree: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
