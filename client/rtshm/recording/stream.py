@@ -85,18 +85,27 @@ class Foxglove:
     def __init__(self, host: str, port: int, regions: Sequence[Region]) -> None:
         need("foxglove", "a server for Foxglove", "foxglove")
         import foxglove
-        from foxglove.websocket import Capability
+        from foxglove.websocket import Capability, ServerListener
 
-        self._regions = {region.path.name: region for region in regions}
+        self._regions = {region.name: region for region in regions}
         self._channels: dict[str, Any] = {}
         self._context = foxglove.Context()
+        # The server calls a method for each event, and prints a line for each that is missing.
+        listener = type(
+            "Listener",
+            (ServerListener,),
+            {
+                "on_get_parameters": self.on_get_parameters,
+                "on_set_parameters": self.on_set_parameters,
+            },
+        )
         try:
             self._server = foxglove.start_server(
                 name="rtshm",
                 host=host,
                 port=port,
                 capabilities=[Capability.Parameters] if regions else [],
-                server_listener=self,  # type: ignore[arg-type]  # what it does not have is optional
+                server_listener=listener(),
                 context=self._context,
             )
         except RuntimeError as error:
