@@ -27,6 +27,12 @@ project = "rtshm"
 version = release = rtshm.__version__
 html_title = f"{project} {version}"
 html_theme = "furo"
+html_theme_options = {
+    variant: {"code-font-size": "0.78rem"}
+    for variant in ("light_css_variables", "dark_css_variables")
+}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_copy_source = False
 html_show_sphinx = False
 copyright = "2026, the rtshm maintainers. Licence: GPL-2.0-only"
@@ -119,8 +125,14 @@ def without_constructor(_app: Sphinx, what: str, name: str, *_: object) -> tuple
     return ("", None) if what == "class" and name not in CONSTRUCTED else None
 
 
+def without_argument(_app: Sphinx, _context: object, lines: list[str]) -> None:
+    """Leave out the list of arguments, which the usage has."""
+    lines.clear()
+
+
 def setup(app: Sphinx) -> None:
     app.add_directive("netlink", Netlink)
     app.add_directive("promises", Promises)
+    app.connect("sphinx-click-process-arguments", without_argument)
     app.connect("autodoc-process-docstring", want_docstring)
     app.connect("autodoc-process-signature", without_constructor)
