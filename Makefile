@@ -173,11 +173,14 @@ man: $(VENV)/stamp
 	@$(PYTHON) docs/man.py >docs/_build/rtshm.1
 	@echo "docs/_build/rtshm.1"
 
-# Those of the pages that show the demonstration.
+# Those of the pages, of the demonstration and of Foxglove.
 pictures: demo-task
 	@cp step.png docs/step.png
 	@$(PYTHON) docs/pictures.py step.npz
-	@echo "docs/step.png, docs/terminal.svg, docs/word.svg"
+	@npm install --silent --no-save --prefix docs/_build/npm \
+		@foxglove/studio-base@1.48.0 react@17.0.2 react-dom@17.0.2
+	@$(PYTHON) docs/studio.py docs/_build/npm/node_modules
+	@echo "docs/step.png, docs/terminal.svg, docs/word.svg, docs/performance.svg, docs/foxglove.png"
 
 # The kernels that have tests, as JSON.
 kernels:
@@ -190,7 +193,7 @@ bench: $(VENV)/stamp
 
 $(VENV)/stamp: tests/requirements.txt client/pyproject.toml client/setup.py client/rtshm/_publish.c
 	@$(SETUP) tools
-	@echo "setting up the Python tools in $(VENV) (about 30 s)" >&2
+	@echo "setting up the Python tools in $(VENV) (one to three minutes)" >&2
 	@python3 -m venv --clear $(VENV)
 	@$(PYTHON) -m pip install -qq -r tests/requirements.txt -e client
 	@touch $@
@@ -220,7 +223,7 @@ help:
 	@echo "make coverage   which lines of the module the tests run"
 	@echo "make lint       compiler warnings, sparse, checkpatch, shellcheck, ruff, mypy and so on"
 	@echo "make docs       the documents as a site; make man: rtshm(1)"
-	@echo "make pictures   those of the documents that show make demo-task"
+	@echo "make pictures   those of the documents; takes npm and chromium"
 	@echo "make ynl        generate the netlink family's C from kmod/netlink/rtshm.yaml"
 	@echo "make bench      what it costs, compared with alternatives, into bench/build;"
 	@echo "                ONLY='publish tick' takes some of the figures"
@@ -234,6 +237,7 @@ help:
 	@echo "    ICOUNT=1         virtual time is instructions executed: timing is repeatable"
 	@echo "    COLD=1           a whole boot in place of the snapshot of one"
 	@echo "    GDB=1            serve gdb: prints the command that attaches it"
+	@echo "    PACKAGES=clang   further Debian packages in the guest; a new guest takes minutes"
 	@echo "    DEADLINE=60      seconds until the machine counts as lost; 600 if not given,"
 	@echo "                     none for a shell"
 	@echo "  make fails with its own status 2; vm/run 'CMD' has the command's, 255 for a"
