@@ -125,7 +125,7 @@ def write(facts: dict[str, str], runs: Sequence[Run], path: Path = BUILD) -> Non
     path.mkdir(exist_ok=True)
     (path / "results.json").write_text(json.dumps(results, indent=1) + "\n")
     (path / "results.md").write_text(f"{text}\n\n## Figures\n\n{table.markdown(runs)}\n")
-    (path / "performance.svg").write_text(summary.picture(runs))
+    (path / "performance.svg").write_text(summary.picture(summary.table(runs)))
     print(f"\n{path}: results.json, results.md, performance.svg")
 
 

@@ -197,14 +197,29 @@ def table(runs: Sequence[Run]) -> str:
 
 
 WIDTH, MARGIN, LINE = 440, 12, 24
-NAMES, LONGEST = 138, 210
+NAMES, LONGEST = 160, 190
 OURS, OTHERS = "#d95f02", "#7f8fa6"
 
 
-def picture(runs: Sequence[Run]) -> str:
-    """Draw the rows marked `drawn` as an SVG, two in a line."""
-    panels = [(row, list(bars(row, runs))) for row in ROWS if row.drawn]
-    panels = [(row, found) for row, found in panels if found]
+def read(text: str) -> Iterator[tuple[Row, list[Bar]]]:
+    """Yield the rows of a table, also of a page that has one, with their bars."""
+    rows = {row.title: row for row in ROWS}
+    for line in text.splitlines():
+        title, *cells = (cell.strip() for cell in line.strip("|").split("|"))
+        if title in rows:
+            _unit, ours, others = cells
+            yield rows[title], [*of_cell(ours, True), *of_cell(others, False)]
+
+
+def of_cell(text: str, ours: bool) -> Iterator[Bar]:
+    for part in filter(None, text.split("; ")):
+        name, _, value = part.rpartition(" ")
+        yield Bar(name, float(value.replace(",", "")), ours)
+
+
+def picture(text: str) -> str:
+    """Draw the rows of a table that are marked `drawn` as an SVG, two in a line."""
+    panels = [(row, found) for row, found in read(text) if row.drawn]
     height = max((len(found) for _, found in panels), default=0) * LINE + 60
     drawn = [
         panel(row, found, number % 2 * WIDTH, number // 2 * height)

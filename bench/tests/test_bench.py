@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
@@ -12,8 +12,7 @@ from bench import __main__ as command
 from bench import summary, table
 from bench.figures import Figure, Figures, Run, plain
 
-if TYPE_CHECKING:
-    from pathlib import Path
+CHECKOUT = Path(__file__).resolve().parents[2]
 
 
 def run_of(*figures: Figure, accelerator: str = "icount") -> Run:
@@ -127,7 +126,7 @@ def test_summary_has_the_rows_whose_figures_were_taken() -> None:
 
 
 def test_picture_draws_bars_to_one_scale() -> None:
-    svg = ElementTree.fromstring(summary.picture([published()]))
+    svg = ElementTree.fromstring(summary.picture(summary.table([published()])))
     bars = [
         (rect.get("fill"), int(rect.attrib["width"]))
         for rect in svg.iterfind(".//{*}rect")
@@ -137,6 +136,11 @@ def test_picture_draws_bars_to_one_scale() -> None:
     texts = [text.text for text in svg.iterfind(".//{*}text")]
     assert texts[:2] == ["Store a value from Python", "instructions: less is better"]
     assert "10,669" in texts
+
+
+def test_picture_of_the_page_is_that_of_its_table() -> None:
+    page = CHECKOUT / "docs/performance.md"
+    assert page.with_suffix(".svg").read_text() == summary.picture(page.read_text())
 
 
 def test_run_leaves_its_results_for_programs_and_people(tmp_path: Path) -> None:
