@@ -1,7 +1,8 @@
 """The pictures of these pages that no other program makes: python3 docs/pictures.py
 
-word.svg       the word, and who stores and loads it
-terminal.svg   what `rtshm scope` draws of the step in step.npz, which `make demo-task` records
+word.svg         the word, and who stores and loads it
+performance.svg  bars of the figures that performance.md has in its table
+terminal.svg     what `rtshm scope` draws of the step in step.npz, which `make demo-task` records
 """
 
 from __future__ import annotations
@@ -16,13 +17,17 @@ from pathlib import Path
 from rtshm.recording.conditions import Conditions
 
 HERE = Path(__file__).parent
+sys.path.append(str(HERE.parent))
+
+from bench import summary  # noqa: E402
+
 CELL = 70
 TOP = 80
 SIZE = (100, 28)
 # Of a recording that begins as the samples of the step do.
 STEP = Conditions(
     region="pi",
-    layout="setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32",
+    layout="setpoint:q16 kp:q16 ki:q16 output:q16 error:q16 drive:q16",
     record_bytes=32,
     period_ns=1_000_000,
     started_ns=0,
@@ -89,15 +94,15 @@ def terminal(step: Path) -> str:
 
     samples = numpy.load(step)["samples"]
     curves = [chosen([STEP], [name])[0][0] for name in ("drive", "setpoint", "output")]
-    at = Trigger(lambda rows: curves[2].column.of(rows).astype("f8"), 32768, Edge("rising"))
+    at = Trigger(lambda rows: curves[2].column.of(rows).astype("f8"), 0.5, Edge("rising"))
     sweeps = Sweeps(Sweeper(400, 100, at, Mode.NORMAL), 0, [dtype_of(STEP)], 10**10)
-    (sweep,) = _saved([samples], [STEP], sweeps, 0, 32768)
+    (sweep,) = _saved([samples], [STEP], sweeps, 0, 0.5)
     # plotext draws no larger than the terminal that it believes to have.
     os.environ.update(COLUMNS=str(SIZE[0]), LINES=str(SIZE[1]))
     console = Console(width=SIZE[0], record=True, file=io.StringIO(), force_terminal=True)
-    view = View([STEP], 0, curves, 32768, None)
+    view = View([STEP], 0, curves, 0.5, None)
     console.print(view.draw(sweep, " normal triggered  sweeps 1  lost 0   q leaves ", *SIZE))
-    made = console.export_svg(title="rtshm scope pi drive setpoint output --level 32768")
+    made = console.export_svg(title="rtshm scope pi drive setpoint output --level 0.5")
     # Without what rich has a browser load from the network, its font, and the link to its home.
     made = re.sub(r"@font-face \{.*?\}\s*|<!--.*?-->\s*", "", made, flags=re.DOTALL)
     return re.sub(
@@ -115,5 +120,6 @@ def placed(text: re.Match[str]) -> str:
 
 if __name__ == "__main__":
     (HERE / "word.svg").write_text(word())
+    (HERE / "performance.svg").write_text(summary.picture((HERE / "performance.md").read_text()))
     if sys.argv[1:]:
         (HERE / "terminal.svg").write_text(terminal(Path(sys.argv[1])))

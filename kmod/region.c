@@ -112,7 +112,7 @@ static int rtshm_refuse_memory(struct netlink_ext_ack *extack, const char *attri
 {
 	if (err == -ENOSPC)
 		rtshm_refuse(extack, err,
-			     "%s: all regions may have %llu bytes (module parameter bytes_max)",
+			     "%s: all regions may have %llu bytes (parameter bytes_max)",
 			     attribute, rtshm_limits.bytes_max);
 	else if (err == -ENOMEM)
 		rtshm_refuse(extack, err, "%s: not enough free memory", attribute);

@@ -70,7 +70,7 @@ static int rtshm_rates_reserve(struct rtshm_region *region, const struct rtshm_s
 
 	if (rtshm_rate_hz + rtshm_rate_of(set) > rtshm_limits.rate_max_hz)
 		return rtshm_refuse(extack, -ENOSPC,
-				    "period-ns: all regions: at most %llu ticks/s (module parameter rate_max_hz)",
+				    "period-ns: all regions: at most %llu ticks/s (parameter rate_max_hz)",
 				    rtshm_limits.rate_max_hz);
 	if (rtshm_leads_ns + rtshm_leads_of(set) > RTSHM_LEADS_MAX_NS)
 		return rtshm_refuse(extack, -ENOSPC,

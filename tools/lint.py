@@ -1,4 +1,4 @@
-"""Check the module by compilers, sparse, coccinelle, checkpatch and YNL, and all files' words."""
+"""Check the module by compilers and by tools that read it, and the words of all files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from tests.lib import payload, suites
 from tests.lib.payload import TABLE
-from tools import static, words, ynl
+from tools import refusals, static, words, ynl
 from vm.host import linux_source
 from vm.host.errors import HarnessError
 from vm.host.progress import say
@@ -50,6 +50,7 @@ def run(source: Path) -> int:
     bad += not checkpatch(source)
     bad += not ynl.check(source)
     bad += not words.check(source)
+    bad += not refusals.check(source)
     return 1 if bad else 0
 
 

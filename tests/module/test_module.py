@@ -167,8 +167,8 @@ def test_bad_parameter_fails_the_load(log: KernelLog, load: Load) -> None:
 
 PERIOD = "period-ns: give 100000 (module parameter period_min_ns) to 3600000000000"
 SIZE = "size: give 4096 to 1073741824 bytes, a multiple of 4096"
-BYTES = "size: all regions may have 4096 bytes (module parameter bytes_max)"
-RATE = "period-ns: all regions: at most 9 ticks/s (module parameter rate_max_hz)"
+BYTES = "size: all regions may have 4096 bytes (parameter bytes_max)"
+RATE = "period-ns: all regions: at most 9 ticks/s (parameter rate_max_hz)"
 
 
 BEYOND = [

@@ -143,12 +143,12 @@ LIMITS = {
     ),
     "bytes_max": (
         {"bytes_max": 3 * PAGE},
-        "size: all regions may have 12288 bytes (module parameter bytes_max)",
+        "size: all regions may have 12288 bytes (parameter bytes_max)",
     ),
     "rate_max_hz": (
         # The default region's 2, and 2 of each other one.
         {"rate_max_hz": 7},
-        "period-ns: all regions: at most 7 ticks/s (module parameter rate_max_hz)",
+        "period-ns: all regions: at most 7 ticks/s (parameter rate_max_hz)",
     ),
 }
 
