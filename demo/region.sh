@@ -8,5 +8,5 @@ show() {
 }
 
 show insmod rtshm.ko print=0
-show rtshm create pi --period 1ms --depth 4096 --record-bytes 32 \
-	--layout "setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32"
+show rtshm create pi --period 1ms --depth 4096 \
+	--layout "setpoint:q16 kp:q16 ki:q16 output:q16 error:q16 drive:q16"

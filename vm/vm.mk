@@ -3,7 +3,7 @@
 # As typed: make would expand the dollars in it.
 export VM_CMD := $(value CMD)
 unexport CMD
-export KERNEL ICOUNT COLD DEADLINE GDB
+export KERNEL ICOUNT COLD DEADLINE GDB PACKAGES
 
 .PHONY: vm
 vm:

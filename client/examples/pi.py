@@ -4,8 +4,8 @@ The controller runs in the kernel, at 1 kHz, on a plant with a time constant of
 100 ms. Setpoint and gains go in by one write, output and error come back with
 the region's history:
 
-    rtshm create pi --period 1ms --depth 4096 --record-bytes 32 --layout \
-        'setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32'
+    rtshm create pi --period 1ms --depth 4096 --layout \
+        'setpoint:q16 kp:q16 ki:q16 output:q16 error:q16 drive:q16'
     insmod rtshm_pi.ko
     python3 pi.py step.png        # or step.npz; --from step.npz draws it later
 
@@ -23,7 +23,6 @@ from pathlib import Path
 import numpy
 import rtshm
 
-ONE = 65536  # fixed point of the record: 1.0
 TAU_S = 0.1  # of the plant
 KP = 2.0
 KI = KP / TAU_S  # the controller's zero on the plant's pole
@@ -32,13 +31,12 @@ LOOP_TAU_S = TAU_S / KP  # what is left: 1 - exp(-t / LOOP_TAU_S)
 
 def step(ticks=2000, before=100):
     """What the ticks saw of a step from 0 to 1: an array, `before` ticks of it at 0."""
-    gains = {"kp": round(KP * ONE), "ki": round(KI * ONE)}
     with rtshm.open("pi") as region, rtshm.Samples("pi", watermark=100) as samples:
-        region.write({"setpoint": 0, "output": 0, "error": 0, "drive": 0, **gains})
-        while abs(samples.read_array(before)["output"]).max() > ONE / 1000:
+        region.write({"setpoint": 0, "kp": KP, "ki": KI, "output": 0, "error": 0, "drive": 0})
+        while abs(samples.read_array(before)["output"]).max() > 1e-3:
             pass  # until it is at rest
         found = [samples.read_array(before)]
-        region.update(setpoint=ONE)
+        region.update(setpoint=1)
         while sum(map(len, found)) < before + ticks:
             found.append(samples.read_array(before + ticks - sum(map(len, found))))
         if samples.lost:
@@ -56,7 +54,7 @@ def controller(program):
 def settled_s(samples, within=0.01):
     """Seconds from the step until the output stays within this fraction of the setpoint."""
     first = numpy.flatnonzero(samples["setpoint"])[0]
-    outside = numpy.flatnonzero(abs(samples["output"][first:] - ONE) > within * ONE)
+    outside = numpy.flatnonzero(abs(samples["output"][first:] - 1) > within)
     return (samples["time_ns"][first + outside[-1] + 1] - samples["time_ns"][first]) / 1e9
 
 
@@ -71,7 +69,7 @@ def draw(samples, path):
 
     shown = ms < 600
     for name, style in (("drive", "C1"), ("setpoint", "k"), ("output", "C0")):
-        response.plot(ms[shown], samples[name][shown] / ONE, style, label=name)
+        response.plot(ms[shown], samples[name][shown], style, label=name)
     response.plot(ms[shown], theory[shown], "C3:", label="theory")
     settled = settled_s(samples) * 1e3
     response.axvline(settled, color="0.7", zorder=0)

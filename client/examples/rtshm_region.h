@@ -1,5 +1,5 @@
 /* For BPF programs in the tick of a region, whose record, after its first 8 bytes, is:
- * setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32
+ * setpoint:q16 kp:q16 ki:q16 output:q16 error:q16 drive:q16
  */
 #ifndef _REGION_PI_BPF_H
 #define _REGION_PI_BPF_H
@@ -20,13 +20,19 @@ typedef unsigned long long __u64;
 #define offsetof(type, member) __builtin_offsetof(type, member)
 #endif
 
+/* A q16 has 16 bits behind the point. Of a constant: RTSHM_Q16(0.5) is 32768. */
+#ifndef RTSHM_Q16
+#define RTSHM_Q16(value) ((__s32)((value) * 65536.0 + ((value) < 0 ? -0.5 : 0.5)))
+#define RTSHM_Q16_MULTIPLY(a, b) ((__s32)((__s64)(a) * (b) >> 16))
+#endif
+
 struct region_pi {
-	__s32 setpoint;
-	__s32 kp;
-	__s32 ki;
-	__s32 output;
-	__s32 error;
-	__s32 drive;
+	__s32 setpoint;	/* q16: see RTSHM_Q16() */
+	__s32 kp;	/* q16: see RTSHM_Q16() */
+	__s32 ki;	/* q16: see RTSHM_Q16() */
+	__s32 output;	/* q16: see RTSHM_Q16() */
+	__s32 error;	/* q16: see RTSHM_Q16() */
+	__s32 drive;	/* q16: see RTSHM_Q16() */
 };
 static_assert(sizeof(struct region_pi) == 24, "sizeof(struct region_pi)");
 static_assert(offsetof(struct region_pi, setpoint) == 0, "offsetof(struct region_pi, setpoint)");

@@ -1,4 +1,7 @@
-"""docs/guide.md, what its reader types as a user: building, and installing the package."""
+"""What the reader of docs/guide.md types as a user: building, and installing the package.
+
+And docs/virtual-machine.md, all of it.
+"""
 
 from __future__ import annotations
 
@@ -35,3 +38,13 @@ def test_guide_builds_the_modules_and_installs_the_command(copy: Path, tmp_path:
     # With what the guide goes on to use.
     using = "import matplotlib, numpy, plotext, rich"
     subprocess.run([tmp_path / "rtshm/bin/python", "-c", using], check=True)
+
+
+def test_virtual_machine_takes_files_and_returns_results(copy: Path) -> None:
+    for each in guide.page("virtual-machine"):
+        if each.text.startswith("make vm"):
+            continue
+        done = subprocess.run(
+            ["sh", "-c", each.text], cwd=copy, stdout=subprocess.PIPE, text=True, check=True
+        )
+        assert guide.agrees(each.shown, done.stdout), f"$ {each.text}\n{done.stdout}"

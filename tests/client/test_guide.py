@@ -6,6 +6,7 @@ What is the user's, before that, builds what is in the guest already: tests/boot
 from __future__ import annotations
 
 import importlib
+import re
 import shlex
 import subprocess
 import time
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
 # A process that imports and draws takes so long on a busy emulated machine.
 PATIENCE = 300
-MADE = ("run.csv", "run.csv.json", "run.png", "step.npz", "step.png")
+MADE = ("mine.bpf.c", "run.csv", "run.csv.json", "run.png", "step.npz", "step.png")
 END = "end of the command, status "
 
 
@@ -83,6 +84,11 @@ def scope(text: str) -> None:
     assert command.leave(terminal) == 0
 
 
+def compiled(text: str) -> str:
+    """The command with the object for the source, which clang compiled on the host."""
+    return re.sub(r"\S+\.bpf\.c\b", "client/examples/pi.bpf.o", text)
+
+
 def in_fork(text: str) -> str:
     """What a program in Python prints, run by a fork of this process: imports take it a minute."""
     program, *arguments = shlex.split(text)
@@ -115,7 +121,8 @@ def test_page_does_what_it_shows(page: str, shell: Shell, load: Load) -> None:
             scope(each.text)
         else:
             in_python = each.text.startswith(("rtshm plot ", "python3 "))
-            printed = in_fork(each.text) if in_python else shell.run(each.text)
+            text = compiled(each.text) if each.text.startswith("rtshm task ") else each.text
+            printed = in_fork(text) if in_python else shell.run(text)
             # The loop settles in a second, which a person takes to type the next line.
             deadline = time.monotonic() + PATIENCE
             while each.text.startswith("rtshm get ") and not guide.agrees(each.shown, printed):

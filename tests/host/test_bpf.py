@@ -14,7 +14,7 @@ from tests.lib.payload import CHECKOUT, TASK_ROOT
 from vm.host import debian, image
 
 EXAMPLES = CHECKOUT / "client/examples"
-PI = "setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32"
+PI = "setpoint:q16 kp:q16 ki:q16 output:q16 error:q16 drive:q16"
 EVERY_KIND = (
     "on:bool mode:u8{OFF=0,ON=1} small:i16 word:u32 wide:i64 half:f32 whole:f64 axes:i32[3] "
     "raw:bytes[8] pos(x:i32 y:i32)"

@@ -58,7 +58,7 @@ def test_pictures_are_those_that_their_program_draws(tmp_path: Path) -> None:
     samples = numpy.zeros(1000, dtype_of(pictures["STEP"]))
     samples["tick"] = numpy.arange(1000)
     samples["time_ns"] = samples["tick"] * 1_000_000
-    samples["output"][500:] = 65536
+    samples["output"][500:] = 1
     numpy.savez(tmp_path / "step.npz", samples=samples)
     drawn = pictures["terminal"](tmp_path / "step.npz")
     # It loads nothing from the network.

@@ -32,6 +32,7 @@ ELSEWHERE = {
     "raw-memory": "tests/module/test_raw_memory.py",
     "recording": "tests/client/test_command_record.py",
     "vagrant": "tests/vagrant/test_up.py",
+    "virtual-machine": "tests/boots/test_guide.py",
 }
 """Pages whose commands have no such test, and the tests of what they show."""
 

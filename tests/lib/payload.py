@@ -5,6 +5,7 @@ The machine (vm/) carries a Payload and knows no more; what is in it is decided 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +41,8 @@ SPACE = kernels.UserSpace(
         "python3-yaml",
         "sparse",
         "trace-cmd",
+        # As `make vm PACKAGES=clang` asks for.
+        *os.environ.get("PACKAGES", "").split(),
     ),
     # mcap needs lz4 and zstandard.
     wheels="""\

@@ -3,7 +3,7 @@
  * A PI controller in the tick of a region, with a plant to control: copy this
  * directory, replace plant() and drive() by your own.
  *
- *     rtshm create pi --period 1ms --layout "setpoint:s32 ..."
+ *     rtshm create pi --period 1ms --layout "setpoint:q16 ..."
  *     insmod rtshm_pi.ko
  *
  * The plant is simulated: first order, gain 1, time constant TAU_MS. With

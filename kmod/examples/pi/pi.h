@@ -6,8 +6,8 @@
 #include <linux/types.h>
 
 /*
- * Numbers are fixed point, 1.0 is 65536: the kernel does not compute with
- * floating point in an interrupt.
+ * Numbers are fixed point, 1.0 is 65536, as q16 in the layout: the kernel does not
+ * compute with floating point in an interrupt.
  */
 struct pi {
 	__s32	setpoint;	/* written by user space */
