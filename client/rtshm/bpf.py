@@ -77,7 +77,11 @@ def compiled(source: Path, header: str) -> bytes:
             command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise ProgramError(f"{source}: clang refuses it:\n{done.stderr.strip()}")
+            said = done.stderr.strip()
+            if "signed division" in said:
+                # A page of LLVM's own state follows.
+                said = f"{said.splitlines()[0]}\nshift, or divide as client/examples/pi.bpf.c does"
+            raise ProgramError(f"{source}: clang refuses it:\n{said}")
         return made.read_bytes()
 
 

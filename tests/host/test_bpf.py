@@ -101,6 +101,21 @@ def test_refusal_of_the_compiler_has_its_words_with_the_line() -> None:
     assert said.startswith("/tmp/program.bpf.c: clang refuses it:\n/tmp/program.bpf.c:2:9: error:")
 
 
+def test_signed_division_is_refused_with_what_to_write_instead() -> None:
+    source = """
+        #include <rtshm_region.h>
+        RTSHM_TASK int program(struct rtshm_tick *tick)
+        {
+            RECORD(tick)->output += (RECORD(tick)->setpoint - RECORD(tick)->output) / 33;
+            return 0;
+        }
+    """
+    found = compiled(source, PI).splitlines()
+    assert found[0] == "/tmp/program.bpf.c: clang refuses it:"
+    assert "igned division" in found[1]
+    assert found[2:] == ["shift, or divide as client/examples/pi.bpf.c does"]
+
+
 def test_without_a_compiler_the_message_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "")
     words = "there is no clang to compile it: apt-get"
