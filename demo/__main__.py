@@ -53,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     print(f"ticks        {ticks[0] if ticks else 'unknown'}")
     print(f"time         {outcome.seconds:.1f} s, {outcome.boot_seconds:.1f} s of it the boot")
     print(f"log          {outcome.dmesg}")
+    print("next         make demo-task: a control loop; make vm: a shell in this machine")
     return status
 
 

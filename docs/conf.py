@@ -116,8 +116,9 @@ class Netlink(Generated):
 
 
 def row(*cells: Any) -> str:
-    """A row of a table in Markdown."""
-    return "| " + " | ".join(" ".join(str(cell or "").split()) for cell in cells) + " |"
+    """A row of a table in Markdown, without HTML."""
+    texts = (" ".join(str(cell or "").split()).replace("<", "&lt;") for cell in cells)
+    return "| " + " | ".join(texts) + " |"
 
 
 def without_constructor(_app: Sphinx, what: str, name: str, *_: object) -> tuple[str, None] | None:

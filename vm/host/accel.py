@@ -40,7 +40,7 @@ def choose(boot: Boot) -> tuple[str, str]:
         partial.rename(result)
     if result.read_text() == "kvm":
         return "kvm", "a probe booted"
-    return "tcg", "/dev/kvm is there but ran no guest"
+    return "tcg", "KVM runs no guest here: the processor is emulated"
 
 
 def probe(boot: Boot) -> bool:

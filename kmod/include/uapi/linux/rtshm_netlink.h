@@ -23,13 +23,13 @@
 #define RTSHM_LEAD_MAX_NS	100000
 
 /**
- * enum rtshm_clock - the clock that a region's ticks are on
+ * enum rtshm_clock - clock of a region's deadlines
  * @RTSHM_CLOCK_MONOTONIC: CLOCK_MONOTONIC
- * @RTSHM_CLOCK_REALTIME: CLOCK_REALTIME. Set ahead, or run on in suspend, the
- *   periods between are missed; set back, the next tick comes within a period.
- *   Neither counts as lateness.
- * @RTSHM_CLOCK_TAI: CLOCK_TAI, which is set as realtime is, but by no leap
- *   second
+ * @RTSHM_CLOCK_REALTIME: CLOCK_REALTIME. If it is set ahead, or runs on during
+ *   suspend, the periods in between are missed. If it is set back, the next
+ *   tick comes within a period. Neither counts as lateness.
+ * @RTSHM_CLOCK_TAI: CLOCK_TAI, which is set together with CLOCK_REALTIME, but
+ *   by no leap second
  */
 enum rtshm_clock {
 	RTSHM_CLOCK_MONOTONIC,
@@ -42,8 +42,8 @@ enum rtshm_clock {
  *   log
  * @RTSHM_PRINT_MODE_OFF: never
  * @RTSHM_PRINT_MODE_EVERY_TICK: at every tick
- * @RTSHM_PRINT_MODE_CHANGES: at the first tick and at each that finds another
- *   value than was printed
+ * @RTSHM_PRINT_MODE_CHANGES: at the first tick, and at each tick with another
+ *   value than the last one printed
  */
 enum rtshm_print_mode {
 	RTSHM_PRINT_MODE_OFF,
