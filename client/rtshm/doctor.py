@@ -33,7 +33,6 @@ KEYS = Path("/proc/keys")
 GROUP = "rtshm"
 NETLINK_FAMILY = "rtshm"
 
-_DOCS = "see docs/installing.md"
 _DKMS = f"dkms install rtshm/{__version__}"
 _OPENERS: dict[str, Callable[[Path], bytes]] = {
     ".ko": Path.read_bytes,
@@ -90,7 +89,7 @@ def _module(module: _Module) -> Finding:
     if module.file and module.file.is_file():
         return Finding("module", Level.OK, str(module.file))
     if module.named:
-        return Finding("module", Level.ERROR, f"{module.file} is not there", "make")
+        return Finding("module", Level.ERROR, f"{module.file} does not exist", "make")
     elsewhere = sorted(
         path.relative_to("/lib/modules").parts[0]
         for path in Path("/lib/modules").glob("*/updates/dkms/rtshm.ko*")
@@ -114,7 +113,7 @@ def _loaded(module: _Module) -> Finding:
         text = f"the module is {state or 'on its way'}"
         return Finding("loaded", Level.ERROR, text, "wait, then look at: sudo dmesg")
     if module.file and _is_loaded(module.file) is False:
-        text = f"the module is loaded, and is not {module.file}"
+        text = f"the loaded module is not {module.file}"
         remedy = "when nobody uses it: sudo modprobe -r rtshm && sudo modprobe rtshm"
         return Finding("loaded", Level.WARNING, text, remedy)
     return Finding("loaded", Level.OK, "the module is loaded")
@@ -139,12 +138,12 @@ def _built(module: _Module) -> Finding:
         return Finding("built", Level.ERROR, f"{module.file} is not a kernel module", "make")
     release = magic.split()[0]
     if release == module.release:
-        return Finding("built", Level.OK, f"for {release}, which runs")
-    text = f"for {release}, and {module.release} runs"
+        return Finding("built", Level.OK, f"for the running kernel, {release}")
+    text = f"for {release}, but {module.release} runs"
     remedy = "make" if module.named else f"sudo {_DKMS} -k {module.release} --force"
     # Then the kernel does not compare releases, but the versions of what it is linked with.
     if "modversions" in magic.split():
-        return Finding("built", Level.WARNING, f"{text}, which may take it all the same", remedy)
+        return Finding("built", Level.WARNING, f"{text}, which may accept it nevertheless", remedy)
     return Finding("built", Level.ERROR, text, remedy)
 
 
@@ -159,19 +158,20 @@ def _signed(module: _Module) -> Finding:
         return Finding("signed", Level.OK, f"{by}; this kernel takes modules that are not")
     if module.loaded:
         return Finding("signed", Level.OK, f"{by}; {who}, and the module is loaded")
-    remedy = f"sudo mokutil --import /var/lib/dkms/mok.pub, reboot, enrol the key; {_DOCS}"
+    enrol = "sudo mokutil --import /var/lib/dkms/mok.pub, reboot, enrol the key"
+    remedy = f"{enrol}; see docs/secure-boot.md"
     if not signer:
         text = f"not signed, and refused: {who}"
         return Finding("signed", Level.ERROR, text, f"install it through DKMS, then: {remedy}")
     keys = file_text(KEYS)
     if "asymmetri" not in keys:
-        text = f"{by}; whether the kernel knows the key only root can see: {who}"
+        text = f"{by}; only root can see whether the kernel knows the key: {who}"
         return Finding("signed", Level.UNKNOWN, text)
     if signer not in keys:
         return Finding(
             "signed", Level.ERROR, f"{by}, a key the kernel does not know: {who}", remedy
         )
-    return Finding("signed", Level.OK, f"{by}, whom the kernel knows")
+    return Finding("signed", Level.OK, f"{by}, a key that the kernel knows")
 
 
 def _enforcer() -> str:
@@ -194,7 +194,7 @@ def _secure_boot() -> bool:
 
 def _device(module: _Module) -> Finding:
     if not module.loaded:
-        return Finding("device", Level.UNKNOWN, "there is none before the module is loaded")
+        return Finding("device", Level.UNKNOWN, "no device before the module is loaded")
     # The samples of a region are a device of their own, with a dot in its name.
     regions = sorted(entry.name for entry in CLASS.glob("*") if "." not in entry.name)
     if not regions:
@@ -204,7 +204,7 @@ def _device(module: _Module) -> Finding:
         node = DEVICES / region
         if not node.is_char_device():
             remedy = f"outside of containers: sudo rtshm delete {region}, and create it again"
-            text = f"{node} is not there, and the kernel has the region"
+            text = f"the kernel has the region, but its node {node} does not exist"
             return Finding("device", Level.ERROR, text, remedy)
     closed = [name for name in regions if not os.access(DEVICES / name, os.R_OK | os.W_OK)]
     if len(closed) == len(regions):
@@ -252,14 +252,14 @@ def _delegated(module: _Module) -> Finding:
         return Finding("delegated", Level.UNKNOWN, "nothing before the module is loaded")
     gid = delegated_group()
     if gid is None:
-        text = "only root makes regions"
-        remedy = "" if os.geteuid() == 0 else f"to let a group make its own: {_DOCS}"
+        text = "only root creates regions"
+        remedy = "" if os.geteuid() == 0 else "to let a group create its own: see docs/groups.md"
         return Finding("delegated", Level.OK, text, remedy)
     quotas = ", ".join(
         f"{name}={file_text(MODULE / 'parameters' / name)}"
         for name in ("group_regions", "group_bytes", "group_ticks_hz")
     )
-    text = f"each member of {group_name(gid)} makes regions of their own: {quotas}"
+    text = f"each member of {group_name(gid)} creates regions of their own: {quotas}"
     if os.geteuid() == 0 or gid in (os.getegid(), *os.getgroups()):
         return Finding("delegated", Level.OK, text)
     remedy = f"sudo usermod -aG {group_name(gid)} USER, then log in again"
@@ -270,7 +270,7 @@ def _headers(module: _Module) -> Finding:
     build = Path("/lib/modules", module.release, "build")
     if (build / "include").is_dir():
         return Finding("headers", Level.OK, str(build))
-    text = f"none of {module.release}: no module can be built for it here"
+    text = f"no headers of {module.release}, so no module can be built for it here"
     remedy = f"sudo apt-get install linux-headers-{module.release}"
     return Finding("headers", Level.WARNING, text, remedy)
 

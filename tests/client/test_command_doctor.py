@@ -92,7 +92,7 @@ def test_all_is_well_with_what_is_installed_and_loaded(installed: Path, load: Lo
     found = examine()
     assert found["module"] == ("ok", str(installed), "")
     assert found["loaded"] == ("ok", "the module is loaded", "")
-    assert found["built"] == ("ok", f"for {os.uname().release}, which runs", "")
+    assert found["built"] == ("ok", f"for the running kernel, {os.uname().release}", "")
     assert found["signed"] == ("ok", "not signed; this kernel takes modules that are not", "")
     assert found["device"] == ("ok", "/dev/rtshm/default", "")
     level, text, _ = found["netlink"]
@@ -180,7 +180,7 @@ def test_module_that_was_replaced_since_it_was_loaded(installed: Path, load: Loa
     assert note in data
     installed.write_bytes(data.replace(note, note[:-1] + bytes([note[-1] ^ 1])))
     level, text, remedy = examine()["loaded"]
-    assert (level, text) == ("warning", f"the module is loaded, and is not {installed}")
+    assert (level, text) == ("warning", f"the loaded module is not {installed}")
     assert "modprobe -r rtshm" in remedy
 
 
@@ -208,8 +208,8 @@ def test_module_that_was_built_for_another_kernel(installed: Path) -> None:
     )
 
     installed.write_bytes(data)
-    text = f"for {other}, and {release} runs"
-    assert examine()["built"] == ("warning", f"{text}, which may take it all the same", remedy)
+    text = f"for {other}, but {release} runs"
+    assert examine()["built"] == ("warning", f"{text}, which may accept it nevertheless", remedy)
     assert examine(installed)["built"][2] == "make"
     module.insert(installed, print=0)
     module.unload()
@@ -223,7 +223,7 @@ def test_module_that_was_built_for_another_kernel(installed: Path) -> None:
 
 def test_file_that_is_not_a_module(tmp_path: Path) -> None:
     file = tmp_path / "rtshm.ko"
-    assert examine(file)["module"][:2] == ("error", f"{file} is not there")
+    assert examine(file)["module"][:2] == ("error", f"{file} does not exist")
     file.write_text("no module\n")
     assert examine(file)["built"][:2] == ("error", f"{file} is not a kernel module")
 
@@ -233,7 +233,10 @@ def test_device_that_is_not_there(load: Load) -> None:
     node = module.DEVICE
     node.unlink()
     level, text, remedy = examine()["device"]
-    assert (level, text) == ("error", f"{node} is not there, and the kernel has the region")
+    assert (level, text) == (
+        "error",
+        f"the kernel has the region, but its node {node} does not exist",
+    )
     assert remedy == "outside of containers: sudo rtshm delete default, and create it again"
     with rtshm.Control() as control:
         control.delete("default")

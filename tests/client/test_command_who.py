@@ -88,7 +88,7 @@ def test_refusals_name_the_group_the_quota_and_the_remedy() -> None:
 @pytest.mark.usefixtures("delegated")
 def test_doctor_says_who_may_make_regions() -> None:
     quotas = "group_regions=1, group_bytes=16777216, group_ticks_hz=4000"
-    text = f"each member of {GROUP} makes regions of their own: {quotas}"
+    text = f"each member of {GROUP} creates regions of their own: {quotas}"
     found = {
         user: next(row for row in json.loads(output) if row["check"] == "delegated")
         for user, output in (
@@ -110,8 +110,8 @@ def test_doctor_says_that_only_root_makes_regions(load: Load) -> None:
     load(print=0)
     rows = json.loads(run("doctor", "--json", user=USER).stdout)
     (found,) = (row for row in rows if row["check"] == "delegated")
-    assert (found["level"], found["text"]) == ("ok", "only root makes regions")
-    assert "docs/installing.md" in found["remedy"]
+    assert (found["level"], found["text"]) == ("ok", "only root creates regions")
+    assert "docs/groups.md" in found["remedy"]
 
 
 def test_reader_of_the_node_sees_the_details(control: rtshm.Control) -> None:

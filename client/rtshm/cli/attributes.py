@@ -125,7 +125,7 @@ CHOICES = {PRINT: PRINT_MODES, CLOCK: CLOCKS}
 ATTRIBUTES = (
     Attribute(
         *("size", "size", SIZE),
-        help="4096, 64K, 1M, 1G: a multiple of the page size; default: one page.",
+        help="Bytes, a multiple of the page size: 4096, 64K, 1M; default: one page.",
     ),
     Attribute(
         *("period", "period_ns", PERIOD),
@@ -139,12 +139,12 @@ ATTRIBUTES = (
     ),
     Attribute(
         *("depth", "record_depth", NUMBER),
-        help="Samples kept of the history; 0 for none.",
+        help="Samples that the history keeps; 0: no history.",
         settable=True,
     ),
     Attribute(
         *("record-bytes", "record_bytes", NUMBER),
-        help="Bytes from the beginning that a sample keeps, a multiple of 8.",
+        help="Bytes of the region in a sample, a multiple of 8; default: word and layout.",
         settable=True,
     ),
     Attribute(
@@ -153,7 +153,7 @@ ATTRIBUTES = (
     ),
     Attribute(
         *("mode", "mode", MODE),
-        help="Access mode of the device node, as 0660; default: 0600.",
+        help="Access mode of the device node, for example 0660; default: 0600.",
         settable=True,
     ),
     Attribute(
@@ -201,11 +201,11 @@ ATTRIBUTES = (
     ),
     Attribute(
         *("keep", "keep", FLAG),
-        help="Keep what the raw memory has; default: zero it.",
+        help="Keep the content of the raw memory; default: fill it with zeroes.",
     ),
     Attribute(
         *("task-budget", "task_budget_ns", TIME),
-        help="A task that takes longer in a tick has an overrun.",
+        help="Count an overrun when a task takes longer in a tick.",
         settable=True,
     ),
     Attribute(

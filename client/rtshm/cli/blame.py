@@ -43,8 +43,8 @@ def blame(
 ) -> None:
     """Say who makes the ticks of a region late.
 
-    It waits for the first tick that is too late, stops tracing, and prints who
-    kept its interrupt away: the function, interrupt or timer, the system call
+    It waits for the first tick that is too late, stops tracing, and prints what
+    delayed its interrupt: the function, interrupt or timer, the system call
     and the process, and what the cpu did since 10 ms before. Tracing takes
     root. It uses tracing instances of its own and removes them. The status is
     1 if no tick was late before the duration or SIGTERM, 130 on Control-C.

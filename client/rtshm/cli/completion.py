@@ -12,12 +12,13 @@ from click.shell_completion import ShellComplete, get_completion_class
 def completion(context: click.Context, shell: str) -> None:
     """Print the script for completion in a shell.
 
-    It completes commands, options and names of regions. To have it always:
+    It completes commands, options and names of regions. To install it for bash,
+    for zsh (into a directory of $fpath) or for fish:
 
     \b
-    bash  rtshm completion bash > ~/.local/share/bash-completion/completions/rtshm
-    zsh   rtshm completion zsh > a directory of $fpath, as _rtshm
-    fish  rtshm completion fish > ~/.config/fish/completions/rtshm.fish
+    rtshm completion bash > ~/.local/share/bash-completion/completions/rtshm
+    rtshm completion zsh > ~/.zfunc/_rtshm
+    rtshm completion fish > ~/.config/fish/completions/rtshm.fish
     """
     root = context.find_root()
     shell_complete = get_completion_class(shell)

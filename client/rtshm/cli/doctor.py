@@ -17,7 +17,7 @@ STATUSES = {"error": 4, "warning": 3}
 @click.option(
     "--module",
     type=click.Path(path_type=Path),
-    help="Judge this file, as rtshm.ko, and not the module that is installed.",
+    help="Check this file, for example rtshm.ko, instead of the installed module.",
 )
 @json_option("A list of objects: check, level, text and remedy.")
 def doctor(module: Path | None, as_json: bool) -> int:

@@ -63,7 +63,7 @@ def get(name: str, fields: tuple[str, ...], as_json: bool) -> None:
 def put(name: str, assignments: tuple[str, ...], announce: bool) -> None:
     """Store fields of a region.
 
-    All at once: no tick sees only some of them. A VALUE is as get prints it:
+    They are stored at once: no tick sees only some of them. A VALUE is as get prints it:
     speed=3.0 mode=on flags='run|fault' axes='[1, 2]' axes[1]=2. Numbers may be
     written as .5, 1e-3 or 0x10; infinity is inf. To store a part of a field, the
     field is read and written back.
@@ -109,7 +109,7 @@ def _overlap(one: Place, other: Place) -> bool:
 def header(name: str, bpf: bool) -> None:
     """Print a C header that declares the fields of a region.
 
-    As struct region_NAME, which begins right after struct rtshm_word.
+    The struct is region_NAME and begins right after struct rtshm_word.
     """
     with usage():
         layout = _stored(name)

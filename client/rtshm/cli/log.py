@@ -12,7 +12,7 @@ from rtshm.kmsg import KernelLog
 def log(new: bool) -> None:
     """Follow the module's lines in the kernel log.
 
-    Those that are kept first, then new ones as they come.
+    It prints the lines that the log has, then new ones as they come.
     """
     with KernelLog(new_only=new) as kernel_log:
         for line in kernel_log.lines():

@@ -120,8 +120,8 @@ def record(
 def recover(file: str, output: str, force: bool) -> None:
     """Copy a recording that was cut off, or into another format.
 
-    A recording that was cut off is read by rtshm up to there; the copy is a
-    whole file for other programs. FILE stays as it is.
+    rtshm itself reads a recording that was cut off. The copy is complete, for
+    other programs. FILE is not changed.
     """
     from rtshm.recording.recorder import Recorder
 

@@ -62,9 +62,9 @@ def show(name: str, as_json: bool) -> None:
 def events(as_json: bool) -> None:
     """Print what happens to regions.
 
-    A line for each event as it comes: created, changed, deleted; or overrun:
-    there were more events than could be kept, some are lost, and the line has
-    the regions that are there now.
+    It prints a line for each event as it comes: created, changed or deleted. The
+    event overrun means that events came too fast and some are lost; its line has
+    the regions as they are now.
     """
     with opened() as control, control.watch() as watch:
         for event in watch:
@@ -86,8 +86,8 @@ def events(as_json: bool) -> None:
 def create(name: str, **settings: Any) -> None:
     """Create a region.
 
-    Options you leave out get the module's defaults. A layout is padded as C
-    does it, and printed if padding was put in.
+    An option that is left out has the module's default. A layout is padded as C
+    pads a struct; if padding was added, the layout is printed.
     """
     with opened() as control:
         made = control.create(name, **settings)
@@ -120,10 +120,10 @@ def set_(name: str, **settings: Any) -> None:
 @click.command()
 @click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=region_names)
 def delete(names: tuple[str, ...]) -> None:
-    """Remove regions.
+    """Delete regions.
 
-    In this order, up to the first that is refused. A program that
-    has one open or mapped keeps its memory.
+    They are deleted in this order, until one is refused. A program that has a
+    region open or mapped keeps its memory.
     """
     with opened() as control:
         for name in names:

@@ -106,7 +106,7 @@ def replace(region: str, program: str, name: str | None, unbounded: bool) -> Non
 def remove(region: str, tasks: tuple[str, ...]) -> None:
     """Remove tasks.
 
-    In this order, up to the first that is refused.
+    They are removed in this order, until one is refused.
     """
     with opened() as control:
         for name in tasks:
@@ -136,9 +136,9 @@ def safe(
 ) -> None:
     """Store safe values when the writer is silent.
 
-    From the first tick that is due so long after the last announcement each tick
-    stores the values, until `rtshm task rearm`. A VALUE is as get prints it. It
-    runs after the tasks that the region has: add it before those that use the values.
+    When the last announcement is older than the time of --after, each tick stores
+    the values, until `rtshm task rearm`. A VALUE is as get prints it. The task runs
+    after the tasks that the region has: add it before those that use the values.
     """
     import rtshm
     from rtshm.cli.fields import assigned, usage
