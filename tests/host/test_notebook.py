@@ -82,6 +82,8 @@ def test_cell_of_jupyterlab_draws_the_samples_as_they_come(tmp_path: Path) -> No
     with lab(tmp_path) as url, browser.tab() as tab:
         page = tab.page
         page.set_default_timeout(PATIENCE * 1000)
+        # The whole cell is in the picture.
+        page.set_viewport_size({"width": 1200, "height": 1300})
         page.goto(f"{url}lab/tree/live.ipynb")
         session = "window.jupyterapp?.shell.currentWidget?.sessionContext"
         page.wait_for_function(f"{session}?.session?.kernel?.status == 'idle'")
@@ -97,9 +99,11 @@ def test_cell_of_jupyterlab_draws_the_samples_as_they_come(tmp_path: Path) -> No
         page.wait_for_function(f"{data}[0].y[0] != {first[0]}")
         seconds = page.evaluate(f"[...{data}[0].x]")
         assert -2 <= seconds[0] < seconds[-1] == 0
+        axis = "document.querySelector('.js-plotly-plot .x3title').textContent"
+        assert page.evaluate(axis) == "time, s; 0 is the newest sample"
         assert page.evaluate(f"{data}.length") == 4
         assert tab.foreign == []
-        page.locator(".jp-OutputArea-output").first.screenshot(path=tmp_path / "live.png")
+        page.locator(".jp-Cell").first.screenshot(path=tmp_path / "live.png")
 
 
 def test_plot_ends_with_the_region_or_when_it_is_stopped() -> None:

@@ -70,6 +70,8 @@ class Live:
         self.figure = FigureWidget(zoomable(none, "scatter"))
         """The plotly.graph_objects.FigureWidget."""
         self.figure.update_xaxes(range=[-seconds, 0])
+        last = {"title_text": "time, s; 0 is the newest sample", "row": len(self._fields) + 1}
+        self.figure.update_xaxes(**last)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
         self._thread.start()
