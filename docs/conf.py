@@ -15,6 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 CHECKOUT = Path(__file__).parents[1]
 sys.path.append(str(CHECKOUT))
 
+from tests.lib import guide  # noqa: E402
 from tools import promises  # noqa: E402
 
 if TYPE_CHECKING:
@@ -90,6 +91,20 @@ class Promises(Generated):
         return promises.markdown(CHECKOUT)
 
 
+class Typed(Generated):
+    """The pages, each with the test that types it."""
+
+    def lines(self) -> Iterator[str]:
+        yield "| page | typed by |\n|---|---|"
+        typed = {
+            **dict.fromkeys(guide.HOST, "`tests/host/test_pages.py`: all of it"),
+            **dict.fromkeys(guide.GUEST, "`tests/client/test_guide.py`: root's lines and Python"),
+            **guide.ELSEWHERE,
+        }
+        for name, by in sorted(typed.items()):
+            yield row(f"[{name}]({name}.md)", by)
+
+
 class Netlink(Generated):
     """The operations and attributes of a netlink family, from its description."""
 
@@ -134,6 +149,7 @@ def without_argument(_app: Sphinx, _context: object, lines: list[str]) -> None:
 def setup(app: Sphinx) -> None:
     app.add_directive("netlink", Netlink)
     app.add_directive("promises", Promises)
+    app.add_directive("typed", Typed)
     app.connect("sphinx-click-process-arguments", without_argument)
     app.connect("autodoc-process-docstring", want_docstring)
     app.connect("autodoc-process-signature", without_constructor)

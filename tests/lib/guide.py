@@ -16,16 +16,17 @@ GUIDE = DOCS / "guide.md"
 
 HOST = ("formats", "layout-grammar", "pandas", "unit-tests")
 """Pages that need no kernel module: tests/host/test_pages.py types all of each."""
-GUEST = ("guide", "getting-started", "groups", "containers", "tuning", "layouts", "safe-values")
+GUEST = (
+    *("guide", "getting-started", "groups", "containers", "tuning", "layouts", "safe-values"),
+    *("control", "kicks"),
+)
 """Pages whose lines for root and for Python tests/client/test_guide.py types."""
 ELSEWHERE = {
     "at-boot": "tests/boots/test_at_boot.py",
     "blame": "tests/client/test_command_blame.py",
-    "bpf": "tests/module/test_bpf_tasks.py: the guest has no clang",
-    "control": "tests/client/test_command_regions.py",
+    "bpf": "tests/module/test_bpf_tasks.py, with compiled programs: the guest has no clang",
     "history": "tests/client/test_command_scope.py",
     "installing": "tests/install/test_packages.py",
-    "kicks": "tests/module/test_kicks.py",
     "notebook": "tests/host/test_notebook.py, in JupyterLab",
     "performance": "tests/boots and bench/tests",
     "raspberry-pi": "docs/raspberry-pi.md: on a board, which no test has",
