@@ -76,7 +76,7 @@ int rtshm_settings_check(const struct rtshm_config *config, struct netlink_ext_a
 	if (!set->period_ns && (set->lead_ns || set->cpu_latency_ns ||
 				set->phase_ns != RTSHM_NONE || config->start_ns != RTSHM_NONE))
 		return rtshm_refuse(extack, -EINVAL,
-				    "period-ns: lead, phase, start and cpu-latency are of a period");
+				    "period-ns: lead, phase, start and cpu-latency need a period");
 	if (set->lead_ns > min_t(u64, RTSHM_LEAD_MAX_NS, set->period_ns / 4))
 		return rtshm_refuse(extack, -ERANGE,
 				    "lead-ns: give at most %u, and a quarter of period-ns",

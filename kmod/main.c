@@ -36,22 +36,22 @@ MODULE_PARM_DESC(print, "When a tick of the default region prints its value: 0 n
 module_param_named(period_min_ns, rtshm_limits.period_min_ns, ullong, 0444);
 MODULE_PARM_DESC(period_min_ns, "Shortest period of a region in ns, 10000 or more (default 100000)");
 module_param_named(rate_max_hz, rtshm_limits.rate_max_hz, ullong, 0444);
-MODULE_PARM_DESC(rate_max_hz, "Most ticks of all regions in a second, 1 to 10000000 (default 125000)");
+MODULE_PARM_DESC(rate_max_hz, "Maximum ticks per second of all regions, 1 to 10000000 (default 125000)");
 module_param_named(bytes_max, rtshm_limits.bytes_max, ullong, 0444);
-MODULE_PARM_DESC(bytes_max, "Most bytes of all regions, 1 TiB at most (default 4 GiB)");
+MODULE_PARM_DESC(bytes_max, "Maximum bytes of all regions, up to 1 TiB (default 4 GiB)");
 module_param_named(regions_max, rtshm_limits.regions_max, ullong, 0444);
-MODULE_PARM_DESC(regions_max, "Most regions, 1 to 4096 (default 256)");
+MODULE_PARM_DESC(regions_max, "Maximum number of regions, 1 to 4096 (default 256)");
 module_param_named(depth_max, rtshm_limits.depth_max, ullong, 0444);
-MODULE_PARM_DESC(depth_max, "Most samples that a region may keep, 1048576 at most (default 65536)");
+MODULE_PARM_DESC(depth_max, "Maximum samples that a region keeps, up to 1048576 (default 65536)");
 
 module_param_named(group, rtshm_limits.group, ullong, 0444);
-MODULE_PARM_DESC(group, "Id of the group whose members may make regions of their own (default 4294967295: nobody)");
+MODULE_PARM_DESC(group, "Id of the group whose members may create regions of their own (default 4294967295: nobody)");
 module_param_named(group_regions, rtshm_limits.group_regions, ullong, 0444);
-MODULE_PARM_DESC(group_regions, "Most regions of each member of the group, 4096 at most (default 8)");
+MODULE_PARM_DESC(group_regions, "Maximum number of regions of each member of the group, up to 4096 (default 8)");
 module_param_named(group_bytes, rtshm_limits.group_bytes, ullong, 0444);
-MODULE_PARM_DESC(group_bytes, "Most bytes of each member's regions and samples, 1 TiB at most (default 16 MiB)");
+MODULE_PARM_DESC(group_bytes, "Maximum bytes of each member's regions and samples, up to 1 TiB (default 16 MiB)");
 module_param_named(group_ticks_hz, rtshm_limits.group_ticks_hz, ullong, 0444);
-MODULE_PARM_DESC(group_ticks_hz, "Most ticks of each member's regions in a second, 10000000 at most (default 4000)");
+MODULE_PARM_DESC(group_ticks_hz, "Maximum ticks per second of each member's regions, up to 10000000 (default 4000)");
 
 /* Checks the parameters that are limits; those of the default region are a region's. */
 static int __init rtshm_limits_check(void)

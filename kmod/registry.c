@@ -236,7 +236,7 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 		return err;
 	if (!after->period_ns != !before.period_ns)
 		return rtshm_refuse(extack, -EINVAL,
-				    "period-ns: a region is made with a period or without one, and stays so");
+				    "period-ns: a region cannot gain or lose its period");
 	/* Its cpu may be offline meanwhile; another one has to be online. */
 	if (after->cpu != before.cpu) {
 		err = rtshm_cpu_check(after->cpu, extack);

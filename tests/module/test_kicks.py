@@ -159,7 +159,7 @@ def test_kick_without_permission_is_refused(control: rtshm.Control) -> None:
 def test_setting_of_a_period_is_refused_without_one(
     control: rtshm.Control, settings: dict[str, Any]
 ) -> None:
-    words = "period-ns: lead, phase, start and cpu-latency are of a period"
+    words = "period-ns: lead, phase, start and cpu-latency need a period"
     with pytest.raises(OSError, match=words) as caught:
         control.create("s", period=0, **settings)
     assert caught.value.errno == errno.EINVAL
@@ -171,7 +171,7 @@ def test_setting_of_a_period_is_refused_without_one(
 
 def test_region_stays_with_a_period_or_without_one(control: rtshm.Control) -> None:
     control.create("s", period="1s")
-    words = "period-ns: a region is made with a period or without one, and stays so"
+    words = "period-ns: a region cannot gain or lose its period"
     for name, period in (("r", "1ms"), ("s", "none")):
         before = control.get(name).period_ns
         with pytest.raises(OSError, match=words) as caught:
