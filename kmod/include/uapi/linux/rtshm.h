@@ -2,8 +2,8 @@
 /*
  * Memory shared with the periodic task of the rtshm module.
  *
- * /dev/rtshm/<name> behaves as a file of the region's size. Its use from C
- * (without error handling):
+ * /dev/rtshm/<name> behaves like a file of the region's size. From C, without error
+ * handling:
  *
  *     fd = open("/dev/rtshm/default", O_RDWR);
  *     word = mmap(NULL, sizeof(*word), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -40,18 +40,17 @@ struct rtshm_word {
 
 /**
  * struct rtshm_sample - what a tick saw of a region
- * @tick: Number of the tick, from 1. A reader that was too slow finds the next
- *	number higher than the one before by more than 1.
+ * @tick: Number of the tick, from 1. A gap in the numbers means that samples were lost.
  * @time_ns: CLOCK_MONOTONIC when the tick ran.
  * @lateness_ns: From when the tick was due until it ran.
  * @flags: RTSHM_SAMPLE_ANNOUNCED or 0.
- * @missed: Periods without a tick of their own since the tick before, 0xffffffff
- *	for that many and more.
+ * @missed: Periods without a tick of their own since the tick before, at most
+ *	0xffffffff.
  * @record: The first bytes of the region; their number is the region's
  *	record-bytes, a multiple of 8.
  *
- * /dev/rtshm/<name>.samples gives these one after another, the region's
- * sample-bytes each: the header may grow, the record stays at the end.
+ * read(2) of /dev/rtshm/<name>.samples returns whole samples. Each has the region's
+ * sample-bytes: the header may grow, the record stays at the end.
  */
 struct rtshm_sample {
 	__u64	tick;
@@ -64,13 +63,13 @@ struct rtshm_sample {
 
 /**
  * struct rtshm_watermark - when a reader of samples is woken
- * @samples: When there are so many, 1 to half the depth.
+ * @samples: The number of unread samples at which it is woken, 1 to half the depth.
  * @reserved: 0.
- * @wait_ns: Or at the first tick that comes so long after the last read(2) of
- *	samples, lseek(2) or RTSHM_IOC_WATERMARK; 0: however long it takes.
+ * @wait_ns: It is also woken by the first tick that comes this long after the last
+ *	read(2) of samples, lseek(2) or RTSHM_IOC_WATERMARK; 0: never.
  *
- * A reader has samples = 1 until it sets another. It holds for poll(2) and for
- * a read(2) that waits, which asks for no more than it has room for.
+ * The default is samples = 1 and wait_ns = 0. The watermark applies to poll(2), and to
+ * a read(2) that waits; a buffer with room for fewer samples lowers it for that read.
  */
 struct rtshm_watermark {
 	__u32	samples;
@@ -104,8 +103,9 @@ struct rtshm_info {
 #define RTSHM_IOC_INFO		_IOR('r', 0x81, struct rtshm_info)
 
 /*
- * Has a region without a period tick once, before the call returns, whose cpu does it.
- * For a descriptor of the region, not of its samples, that is open for writing.
+ * Makes a region without a period tick once, on the cpu of the caller; the tick is over
+ * when the call returns. Takes a descriptor of the region, not of its samples, that is
+ * open for writing.
  */
 #define RTSHM_IOC_KICK		_IO('r', 0x82)
 
