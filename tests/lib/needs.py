@@ -5,6 +5,7 @@ The guest of vm/ has all of it.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from pathlib import Path
@@ -36,6 +37,10 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
             and (module.CHECKOUT / "client/examples/pi.bpf.o").exists()
         ),
         "there is no bpftool, or no programs that were compiled for `make vm`",
+    ),
+    "ebpfcat": (
+        lambda: importlib.util.find_spec("ebpfcat") is not None,
+        "there is no ebpfcat: pip install ebpfcat",
     ),
     "disk": (Path("/dev/vda").exists, "there is no /dev/vda"),
     # Others on this machine rely on these.

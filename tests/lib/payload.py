@@ -44,8 +44,10 @@ SPACE = kernels.UserSpace(
         # As `make vm PACKAGES=clang` asks for.
         *os.environ.get("PACKAGES", "").split(),
     ),
-    # mcap needs lz4 and zstandard.
+    # ebpfcat is for an example, client/examples/follow.py; mcap needs lz4 and zstandard.
     wheels="""\
+ebpfcat==1.0.0 \
+    --hash=sha256:03dcfd605e176d6571e05e70668f5e4f2eefc283b6138262a4833e91b10e12ba
 lz4==4.4.5 \\
     --hash=sha256:451039b609b9a88a934800b5fc6ee401c89ad9c175abf2f4d9f8b2e4ef1afc64
 mcap==1.6.0 \\
