@@ -39,6 +39,28 @@ _Print = ctypes.CFUNCTYPE(ctypes.c_int, ctypes.c_int, ctypes.c_char_p, ctypes.c_
 _printing = threading.Lock()
 
 
+class _ProgInfo(ctypes.Structure):
+    """struct bpf_prog_info of <linux/bpf.h>, as far as it is read."""
+
+    _fields_ = (
+        ("before", ctypes.c_uint32 * 13),
+        ("maps_count", ctypes.c_uint32),
+        ("maps", ctypes.c_uint64),
+    )
+
+
+class _MapInfo(ctypes.Structure):
+    """struct bpf_map_info of it."""
+
+    _fields_ = (
+        ("before", ctypes.c_uint32 * 3),
+        ("value_size", ctypes.c_uint32),
+        ("entries", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("name", ctypes.c_char * 16),
+    )
+
+
 class Loaded(NamedTuple):
     """A program that the kernel has, while the context of loaded() lasts."""
 
@@ -147,6 +169,46 @@ def map_value(fd: int, size: int) -> bytes:
     return value.raw
 
 
+def sections(prog_id: int) -> dict[str, bytes]:
+    """Return the variables of a loaded program, by the names of their sections: .bss, .rodata.
+
+    Raises OSError(EPERM) without CAP_SYS_ADMIN, OSError(ENOENT) if it is gone.
+    """
+    lib = _libbpf()
+    ids = (ctypes.c_uint32 * 64)()
+    info = _ProgInfo(maps_count=len(ids), maps=ctypes.addressof(ids))
+    with _by_id(lib.bpf_prog_get_fd_by_id, prog_id) as fd:
+        _describe(fd, info)
+    found = {}
+    for map_id in ids[: min(info.maps_count, len(ids))]:
+        with _by_id(lib.bpf_map_get_fd_by_id, map_id) as fd:
+            about = _MapInfo()
+            _describe(fd, about)
+            _, dot, name = about.name.decode().partition(".")
+            # libbpf calls the map of a section PROGRAM.SECTION.
+            if dot:
+                found[dot + name] = map_value(fd, about.value_size)
+    return found
+
+
+@contextmanager
+def _by_id(get: Callable[[int], int], number: int) -> Iterator[int]:
+    fd = get(number)
+    if fd < 0:
+        raise OSError(-fd, os.strerror(-fd))
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _describe(fd: int, info: ctypes.Structure) -> None:
+    size = ctypes.c_uint32(ctypes.sizeof(info))
+    error = -_libbpf().bpf_obj_get_info_by_fd(fd, ctypes.byref(info), ctypes.byref(size))
+    if error:
+        raise OSError(error, os.strerror(error))
+
+
 @contextmanager
 def descriptor(program: Any, name: str) -> Iterator[int]:
     """The descriptor of a program for the task `name`, in the context.
@@ -230,6 +292,9 @@ def _libbpf() -> Any:
         ("bpf_map_lookup_elem", ctypes.c_int, ctypes.c_int, pointer, pointer),
         ("bpf_map_update_elem", ctypes.c_int, ctypes.c_int, pointer, pointer, ctypes.c_uint64),
         ("bpf_obj_get", ctypes.c_int, text),
+        ("bpf_obj_get_info_by_fd", ctypes.c_int, ctypes.c_int, pointer, pointer),
+        ("bpf_map_get_fd_by_id", ctypes.c_int, ctypes.c_uint32),
+        ("bpf_prog_get_fd_by_id", ctypes.c_int, ctypes.c_uint32),
         ("libbpf_set_print", pointer, pointer),
     ):
         getattr(lib, function).restype = result

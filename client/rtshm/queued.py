@@ -11,17 +11,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtshm import bpf
 from rtshm.durations import seconds
-from rtshm.errors import LayoutError
 from rtshm.handle import deadline
 from rtshm.layout.codec import field_codec
-from rtshm.layout.fields import Kind
-from rtshm.task import Task, region_name
+from rtshm.task import Task, number_field, region_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from rtshm.durations import Timeout
-    from rtshm.layout import Field
     from rtshm.region import Region
 
 DEPTH = 1 << 16
@@ -66,7 +63,7 @@ class Queue(Task):
     def __init__(self, region: Region[Any] | str, field: str, /, *, name: str = "queue") -> None:
         self._region = region_name(region)
         self._name = name
-        place = _number(self._layout().fields, field)
+        place = number_field(self._layout(), field)
         self._bytes: Callable[[Any], bytes] = field_codec(place, {})
         self._given = 0
         given = _GIVEN.pack(place.offset, place.element)
@@ -114,16 +111,3 @@ class Queue(Task):
         """Wait a little. Raises OSError if there is no task any more that could take a value."""
         time.sleep(_LOOK)
         assert self.info
-
-
-def _number(fields: tuple[Field, ...], name: str) -> Field:
-    numbers = {
-        field.name: field
-        for field in fields
-        if not field.shape and field.kind not in (Kind.BYTES, Kind.STRUCT)
-    }
-    if name not in numbers:
-        raise LayoutError(
-            f"{name!r} is not a field with one number; there are: {', '.join(numbers) or 'none'}"
-        )
-    return numbers[name]

@@ -5,30 +5,46 @@ from __future__ import annotations
 import struct
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from rtshm import bpf
 from rtshm.durations import U64_MAX, nanoseconds, seconds
-from rtshm.errors import LayoutError, deleted
+from rtshm.errors import LayoutError, ProgramError, deleted
 from rtshm.handle import deadline
 from rtshm.layout.fields import Kind
 from rtshm.region import open as open_region
 from rtshm.samples import Samples
-from rtshm.task import Task, region_name
+from rtshm.task import Task, number_field, region_name
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from rtshm.control import TaskInfo
     from rtshm.durations import Duration, Timeout
-    from rtshm.layout import Field, Layout
+    from rtshm.layout import Layout
     from rtshm.region import Region
     from rtshm.samples import Sample
 
 MARK = "safe"
 
-# `given` of tasks/safe.bpf.c.
+# `given` and `state` of tasks/safe.bpf.c.
 _HEAD = struct.Struct("=QIIIIIIQ")
 _STORE = struct.Struct("=IIQ")
 _STORES_MAX = 64
 _NOWHERE = (2**32 - 1, 0)
+_STATE = struct.Struct("=QQi??2x")
+
+
+class State(NamedTuple):
+    """What became of safe values, and of the writer that they stand in for."""
+
+    in_place: bool
+    """Whether the safe values are in place."""
+    times: int
+    """How often they were put in place."""
+    silent_ns: int
+    """Time since the tick with the writer's last sign of life."""
 
 
 class SafeValues(Task):
@@ -76,6 +92,22 @@ class SafeValues(Task):
         with bpf.loaded(*bpf.ready_made("safe"), "safe", constants) as loaded:
             self._add(loaded.fd)
 
+    @classmethod
+    def of(cls, region: Region[Any] | str, name: str = "safe", mark: str = MARK) -> Self:
+        """Return safe values that are there, by the name of their task and their mark."""
+        found = super().of(region, name)
+        found._mark = mark
+        return found
+
+    @property
+    def state(self) -> State:
+        """What the program in the tick knows: it needs no field `age`, but CAP_SYS_ADMIN.
+
+        Raises OSError(EPERM) without it, OSError(ESRCH) if the task was removed, and
+        LookupError if it has not run yet, or is no such program.
+        """
+        return _state(self.info)
+
     @property
     def in_place(self) -> bool:
         """Whether the safe values are in place, as of the last tick."""
@@ -109,11 +141,36 @@ class SafeValues(Task):
 def rearm(region: str, mark: str = MARK) -> bool:
     """Let the values of a region's writer stand again: see SafeValues.rearm()."""
     with open_region(region) as opened:
-        _place(opened.layout, mark, (Kind.I32,), "mark")
+        _place(opened.layout, mark, Kind.I32, "mark")
         times = getattr(opened.view, mark)
         if times > 0:
             opened.update(**{mark: -times})
         return bool(times > 0)
+
+
+def states(tasks: Iterable[TaskInfo]) -> dict[str, State]:
+    """Return the state of those of the tasks that are safe values, by the task's name.
+
+    It is empty for a caller without CAP_SYS_ADMIN, and without libbpf.
+    """
+    found = {}
+    for task in tasks:
+        with suppress(LookupError, OSError, ProgramError):
+            found[task.name] = _state(task)
+    return found
+
+
+def _state(task: TaskInfo) -> State:
+    if task.prog_id is None:
+        raise LookupError(f"{task.name}: not a BPF program")
+    sections = bpf.sections(task.prog_id)
+    sizes = {name: len(value) for name, value in sections.items()}
+    if sizes != {".rodata": _HEAD.size + _STORES_MAX * _STORE.size, ".bss": _STATE.size}:
+        raise LookupError(f"{task.name}: not safe values")
+    alive_ns, _, times, begun, tripped = _STATE.unpack(sections[".bss"])
+    if not begun:
+        raise LookupError(f"{task.name}: no tick has run it yet")
+    return State(tripped, times, max(0, time.monotonic_ns() - alive_ns))
 
 
 def _constants(
@@ -128,11 +185,10 @@ def _constants(
         raise ValueError(f"after: {after_ns} ns; give more than 0")
     if not values:
         raise ValueError("no safe values; give at least one, for example setpoint=0")
-    numbers = tuple(kind for kind in Kind if kind not in (Kind.BYTES, Kind.STRUCT))
     places = (
-        _place(layout, mark, (Kind.I32,), "mark"),
-        _place(layout, alive, numbers, "alive"),
-        _place(layout, age, (Kind.U64,), "age"),
+        _place(layout, mark, Kind.I32, "mark"),
+        _place(layout, alive, None, "alive"),
+        _place(layout, age, Kind.U64, "age"),
     )
     if taken := values.keys() & {mark, alive, age}:
         raise ValueError(f"{taken.pop()}: the field has another use here; it has no safe value")
@@ -149,20 +205,15 @@ def _constants(
     return head + b"".join(stores).ljust(_STORE.size * _STORES_MAX, b"\0")
 
 
-def _place(layout: Layout, name: str | None, kinds: tuple[Kind, ...], use: str) -> tuple[int, int]:
-    """Return where a field of one of these kinds is, and its bytes."""
+def _place(layout: Layout, name: str | None, kind: Kind | None, use: str) -> tuple[int, int]:
+    """Return where a field is, and its bytes."""
     if name is None:
         return _NOWHERE
-    found: dict[str, Field] = {field.name: field for field in layout.fields}
-    wanted = kinds[0] if len(kinds) == 1 else "number"
-    if name not in found:
-        raise LayoutError(
-            f"{use}: there is no field {name!r}; give the region a layout with one, for "
-            f"example {name}:{kinds[0]}, or name another"
-        )
-    field = found[name]
-    if field.kind not in kinds or field.shape or (field.enum and len(kinds) == 1):
-        raise LayoutError(f"{use}: the field {name!r} has to be one {wanted}")
+    try:
+        field = number_field(layout, name, kind)
+    except LayoutError as error:
+        remedy = f"give the region a layout with one, for example {use}:{kind or Kind.U32}"
+        raise LayoutError(f"{use}: {error}; {remedy}") from None
     return field.offset, field.element
 
 

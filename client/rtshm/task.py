@@ -9,13 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from rtshm import bpf
-from rtshm.errors import RefusedError, no_layout
+from rtshm.errors import LayoutError, RefusedError, no_layout
 from rtshm.layout import Layout
+from rtshm.layout.fields import NUMBERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from rtshm.control import TaskInfo
+    from rtshm.layout import Field
+    from rtshm.layout.fields import Kind
     from rtshm.region import Region
 
 _GONE = (errno.ENOENT, errno.ESRCH)
@@ -165,3 +168,19 @@ def file_name(file: Any) -> str:
     if not isinstance(file, (str, os.PathLike)):
         raise TypeError("a program without a path needs a name")
     return Path(file).name.partition(".")[0]
+
+
+def number_field(layout: Layout, name: str, kind: Kind | None = None) -> Field:
+    """Return a field for a ready-made program: one number, of this kind if one is given."""
+    numbers = {
+        field.name: field
+        for field in layout.fields
+        if not field.shape and field.kind in NUMBERS
+        if not kind or (field.kind == kind and not field.enum)
+    }
+    if name not in numbers:
+        raise LayoutError(
+            f"{name!r} is not a field with one {kind or 'number'}; "
+            f"there are: {', '.join(numbers) or 'none'}"
+        )
+    return numbers[name]

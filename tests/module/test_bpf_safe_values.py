@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import errno
+import re
 import subprocess
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy
 import pytest
 import rtshm
+from rtshm import safe
 
 from tests.lib import command, module
 from tests.lib.programs import compiled
@@ -26,6 +29,7 @@ COUNT = module.CHECKOUT / "tests/module/tasks/count.bpf.o"
 LAYOUT = "setpoint:i32 safe:i32 beat:u16 age:u64 gain:f32 axes:i16[3]"
 PERIOD_NS = 1_000_000
 SAFE = -7
+NOBODY = 65534
 KILLED = 2_000
 
 
@@ -151,6 +155,44 @@ def test_writer_is_alive_by_a_field_that_it_changes(control: rtshm.Control) -> N
     assert_promised(samples, 10 * PERIOD_NS, changed.astype("i8"))
 
 
+@pytest.mark.promise("safe values: `show` has the age of the last sign of life")
+def test_state_has_the_age_of_the_last_sign_of_life(control: rtshm.Control) -> None:
+    """Without a field for it. Root sees it, and whether the safe values are in place."""
+    with rtshm.open("r") as region, rtshm.SafeValues(region, after="1h", setpoint=SAFE) as guard:
+        wait_until(lambda: guard.info.ticks > 0, "a tick")
+        region.update(setpoint=1, announce=True)
+        before = time.monotonic_ns()
+        wait_until(lambda: not region.ready, "the tick that takes it")
+        with rtshm.Samples("r", oldest=True) as samples:
+            seen = samples.read_array(1 << 16, wait=False)
+        (taken,) = seen[(seen["flags"] & 1) == 1]
+        due_ns = int(taken["time_ns"] - taken["lateness_ns"])
+        state = guard.state
+        now = time.monotonic_ns()
+        assert (state.in_place, state.times) == (False, 0)
+        assert before - due_ns < state.silent_ns <= now - due_ns
+    with rtshm.SafeValues("r", after="5ms", setpoint=SAFE) as guard:
+        guard.wait(timeout=60)
+        again = rtshm.SafeValues.of("r")
+        assert again.in_place
+        state = again.state
+        assert (state.in_place, state.times) == (True, 1)
+        assert state.silent_ns >= 5 * PERIOD_NS
+        words = r"safe values in place, 1 so far; writer silent for \d+(\.\d)? \w+$"
+        for shown in (command.done("show", "r"), command.done("task", "show", "r", "safe")):
+            assert re.search(words, shown, re.MULTILINE), shown
+        Path("/dev/rtshm/r").chmod(0o604)
+        theirs = command.run("show", "r", user=NOBODY)
+        assert (theirs.returncode, theirs.stderr) == (0, "")
+        assert re.search(r"^ +safe +\d", theirs.stdout, re.MULTILINE)
+        assert "safe values" not in theirs.stdout
+        with rtshm.Task("r", COUNT, name="count") as other:
+            assert safe.states([other.info]) == {}
+    with pytest.raises(OSError) as caught:
+        assert guard.state
+    assert caught.value.errno == errno.ESRCH
+
+
 def test_all_kinds_of_fields_have_safe_values(control: rtshm.Control) -> None:
     with rtshm.open("r") as region:
         region.write({name: [9, 9, 9] if name == "axes" else 9 for name in region.read()})
@@ -207,22 +249,23 @@ REFUSED: tuple[tuple[dict[str, Any], type[Exception], str], ...] = (
     (
         {"after": "5ms", "mark": "lost", "setpoint": 1},
         rtshm.LayoutError,
-        "mark: there is no field 'lost'; give the region a layout with one, for example lost:i32",
+        "mark: 'lost' is not a field with one i32; there are: setpoint, safe; "
+        "give the region a layout with one, for example mark:i32",
     ),
     (
         {"after": "5ms", "mark": "axes", "setpoint": 1},
         rtshm.LayoutError,
-        "mark: the field 'axes' has to be one i32",
+        "mark: 'axes' is not a field with one i32; there are: setpoint, safe",
     ),
     (
         {"after": "5ms", "alive": "axes", "setpoint": 1},
         rtshm.LayoutError,
-        "alive: the field 'axes' has to be one number",
+        "alive: 'axes' is not a field with one number; there are: setpoint, safe, beat, age, gain",
     ),
     (
         {"after": "5ms", "age": "beat", "setpoint": 1},
         rtshm.LayoutError,
-        "age: the field 'beat' has to be one u64",
+        "age: 'beat' is not a field with one u64; there are: age",
     ),
 )
 

@@ -54,7 +54,12 @@ def show(name: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(render.region_json(region), indent=2))
     else:
-        click.echo("\n".join(render.region_page(region, terminal_width())))
+        safe = {}
+        if region.tasks:
+            from rtshm.safe import states
+
+            safe = states(region.tasks)
+        click.echo("\n".join(render.region_page(region, terminal_width(), safe)))
 
 
 @click.command()

@@ -19,9 +19,10 @@ from rtshm.cli.units import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rtshm.control import Event, RegionInfo, TaskInfo
+    from rtshm.safe import State
 
 # A bar is never narrower: a line too long is easier to read than no bar.
 BAR_MIN = 10
@@ -127,7 +128,9 @@ def _counted(region: RegionInfo) -> list[str]:
     return [str(counters.ticks), str(counters.missed), lateness]
 
 
-def region_page(region: RegionInfo, width: int | None = None) -> list[str]:
+def region_page(
+    region: RegionInfo, width: int | None = None, safe: Mapping[str, State] | None = None
+) -> list[str]:
     """All that is known of a region, in lines of `width` columns at most."""
     facts = {
         "id": region.id,
@@ -153,6 +156,8 @@ def region_page(region: RegionInfo, width: int | None = None) -> list[str]:
     counters = region.counters
     if region.tasks:
         lines += ["", *(f"  {line}" for line in task_list(region, width and width - 2))]
+    for name, state in (safe or {}).items():
+        lines += _folded(f"  {name + ':':<14}", safe_text(state), width)
     if counters.ticks:
         lines += [
             "",
@@ -249,12 +254,23 @@ def _most(task: TaskInfo) -> str:
     return "no bound" if task.insns_max is None else f"{task.insns_max} instructions"
 
 
-def task_page(region: RegionInfo, task: TaskInfo) -> list[str]:
+def safe_text(state: State) -> str:
+    """Whether safe values are in place, and since when the writer has been silent."""
+    now = "in place" if state.in_place else "not in place"
+    silent = measured(state.silent_ns)
+    return f"safe values {now}, {state.times} so far; writer silent for {silent}"
+
+
+def task_page(
+    region: RegionInfo, task: TaskInfo, safe: Mapping[str, State] | None = None
+) -> list[str]:
     """All that is known of a task."""
     headings = (column[1:].lower() for column in TASK_COLUMNS)
     facts = dict(zip(headings, _task_cells(region, task), strict=True))
     facts["record"] = f"its first {task.record_bytes} bytes"
     facts["program"] = "of a module" if task.prog_id is None else f"BPF, id {task.prog_id}"
+    if safe and task.name in safe:
+        facts["writer"] = safe_text(safe[task.name])
     name = facts.pop("task")
     lines = [f"{region.name}: {name}", *(f"  {key:<14}{value}" for key, value in facts.items())]
     return lines

@@ -199,7 +199,9 @@ def show(region: str, task: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(render.task_json(found, shown), indent=2))
     else:
-        click.echo("\n".join(render.task_page(found, shown)))
+        from rtshm.safe import states
+
+        click.echo("\n".join(render.task_page(found, shown, states([shown]))))
 
 
 def _missing(region: RegionInfo, task: str) -> Any:

@@ -40,20 +40,23 @@ const volatile struct {
 	struct store stores[STORES_MAX];
 } given;
 
-/* The program's own. */
-static __u64 alive_ns, alive_value;
-static __s32 times;
-static _Bool begun, tripped;
+/* The program's own, which `rtshm show` reads: see State in rtshm/safe.py. */
+struct {
+	__u64 alive_ns;		/* when the tick with the last sign of life was due */
+	__u64 alive_value;
+	__s32 times;
+	_Bool begun, tripped;
+} state;
 
 /* Whether this tick has a sign of life of the writer. */
 static __attribute__((always_inline)) _Bool is_alive(struct rtshm_tick *tick)
 {
-	__u64 before = alive_value;
+	__u64 before = state.alive_value;
 
 	if (given.alive.offset == NOWHERE)
 		return tick->announced;
-	alive_value = load(tick, given.alive.offset, given.alive.bytes);
-	return alive_value != before;
+	state.alive_value = load(tick, given.alive.offset, given.alive.bytes);
+	return state.alive_value != before;
 }
 
 RTSHM_TASK int safe(struct rtshm_tick *tick)
@@ -63,28 +66,28 @@ RTSHM_TASK int safe(struct rtshm_tick *tick)
 	_Bool alive = is_alive(tick);
 	__s32 mark = AT(tick, __s32, given.mark.offset);
 
-	if (!begun) {
+	if (!state.begun) {
 		/* A program before this one has left its mark, and what it stored. */
-		begun = 1;
+		state.begun = 1;
 		alive = 1;
-		times = (mark < 0 ? 0U - mark : mark) & 0x7fffffff;
-		tripped = mark > 0;
+		state.times = (mark < 0 ? 0U - mark : mark) & 0x7fffffff;
+		state.tripped = mark > 0;
 	}
-	if (tripped && mark == -times) {
-		tripped = 0;
+	if (state.tripped && mark == -state.times) {
+		state.tripped = 0;
 		alive = 1;
 	}
 	if (alive)
-		alive_ns = due_ns;
-	if (!tripped && due_ns - alive_ns >= given.after_ns) {
-		tripped = 1;
-		times++;
+		state.alive_ns = due_ns;
+	if (!state.tripped && due_ns - state.alive_ns >= given.after_ns) {
+		state.tripped = 1;
+		state.times++;
 	}
 	if (given.age.offset != NOWHERE)
-		AT(tick, __u64, given.age.offset) = due_ns - alive_ns;
-	if (mark != (tripped ? times : -times))
-		AT(tick, __s32, given.mark.offset) = tripped ? times : -times;
-	if (!tripped)
+		AT(tick, __u64, given.age.offset) = due_ns - state.alive_ns;
+	if (mark != (state.tripped ? state.times : -state.times))
+		AT(tick, __s32, given.mark.offset) = state.tripped ? state.times : -state.times;
+	if (!state.tripped)
 		return 0;
 	for (__u32 i = 0; i < STORES_MAX; i++) {
 		if (i >= given.count)
