@@ -189,6 +189,7 @@ void rtshm_config_init(struct rtshm_config *config, const char *name)
 		.set.period_ns = RTSHM_PERIOD_DEFAULT_NS,
 		.set.phase_ns = RTSHM_NONE,
 		.set.record_bytes = sizeof(struct rtshm_word),
+		.set.task_long_max = RTSHM_TASK_LONG_DEFAULT,
 		.set.cpu = RTSHM_CPU_ANY,
 		.set.access.mode = RTSHM_MODE_DEFAULT,
 		.set.access.uid = GLOBAL_ROOT_UID,

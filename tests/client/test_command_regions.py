@@ -98,7 +98,7 @@ def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
         "phase-ns": None,
         "start-ns": None,
         "task-budget-ns": 0,
-        "task-long-max": 0,
+        "task-long-max": 100,
         "tasks": [],
         "phys": None,
         "keep": False,

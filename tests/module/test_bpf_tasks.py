@@ -208,6 +208,7 @@ def test_program_that_could_harm_is_refused_with_words(control: rtshm.Control) -
 @pytest.mark.promise("BPF: Budget and longest time apply as to any task")
 def test_unbounded_program_runs_where_long_tasks_are_stopped(control: rtshm.Control) -> None:
     words = "unbounded: the region needs a period, and a task-long-max that stops long tasks"
+    control.set("r", task_long_max=0)
     assert_refused(errno.EINVAL, words, REFUSED, "with_a_function", unbounded=True)
     control.set("r", task_long_max=3)
     with rtshm.Task("r", REFUSED, name="with_a_function", unbounded=True) as task:

@@ -177,7 +177,7 @@ def test_neither_module_goes_while_it_is_needed(control: rtshm.Control) -> None:
 def test_long_task_overruns_its_budget_and_is_stopped_when_asked(
     control: rtshm.Control, log: KernelLog
 ) -> None:
-    control.create("long", period=10_000_000, task_budget=1_000_000)
+    control.create("long", period=10_000_000, task_budget=1_000_000, task_long_max=0)
     run("add 0 long")
     run("add 1 long")
     (PARAMETERS / "spin_ns").write_text("6000000")
@@ -205,6 +205,17 @@ def test_long_task_overruns_its_budget_and_is_stopped_when_asked(
     run("remove 0")
     run("add 0 long")
     assert not control.get("long").tasks[1].stopped
+
+
+@pytest.mark.promise("tasks: A task that exceeds its budget is counted, and stopped if asked")
+def test_task_that_is_always_long_is_stopped_after_100_ticks(control: rtshm.Control) -> None:
+    """By default: a task that takes most of each period leaves nothing to the processes."""
+    assert control.create("long", period=PERIOD_NS).task_long_max == 100
+    (PARAMETERS / "spin_ns").write_text(str(PERIOD_NS * 6 // 10))
+    run("add 0 long")
+    wait_until(lambda: control.get("long").tasks[0].stopped, "the task's stop")
+    (PARAMETERS / "spin_ns").write_text("0")
+    assert control.get("long").tasks[0].ticks >= 100
 
 
 def test_reset_counters_are_those_of_tasks_too(control: rtshm.Control) -> None:

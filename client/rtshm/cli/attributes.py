@@ -210,7 +210,8 @@ ATTRIBUTES = (
     ),
     Attribute(
         *("task-long-max", "task_long_max", NUMBER),
-        help="Stop a task that takes longer than half the period in this many ticks in a row.",
+        help="Stop a task that takes longer than half the period in this many ticks in a row; "
+        "0: never; default: 100.",
         settable=True,
     ),
 )
