@@ -36,6 +36,7 @@ _TABLE: dict[str, tuple[int | None, ...]] = {
     "mappers":          (32,        16,        None,      16,        16,        16),
     "mappers-rounds":   (10,        2,         None,      2,         2,         2),
     "attack":           (50,        50,        None,      50,        50,        50),
+    "loaders":          (500,       500,       None,      100,       None,      100),
     "kills":            (2_000,     1_000,     None,      300,       1_000,     300),
     "hostile-seconds":  (30,        None,      20,        2,         10,        2),
     "records":          (None,      None,      None,      None,      None,      1_000_000),

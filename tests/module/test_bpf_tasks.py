@@ -5,12 +5,14 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
+import random
 import re
 import signal
 import subprocess
 import sys
 import threading
-from contextlib import ExitStack
+import time
+from contextlib import ExitStack, suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +23,8 @@ import rtshm
 from rtshm import bpf
 
 from tests.lib import command, module
+from tests.lib.child import killed
+from tests.lib.figures import figure
 from tests.lib.genl import NUMBERS, Genl, Refused, raw
 from tests.lib.waiting import wait_until
 
@@ -400,6 +404,34 @@ def test_killed_loader_leaves_its_task_which_goes_with_the_region(control: rtshm
         wait_until(lambda: programs() == 0, "the program's end")
         create(control)
         assert control.get("r").tasks == ()
+
+
+def load_until_killed() -> None:
+    while True:
+        # One that was killed may have left its task.
+        with suppress(FileExistsError):
+            rtshm.Task("r", COUNT)
+        task = rtshm.Task.of("r", "count")
+        task.replace(MAPS)
+        task.remove()
+
+
+@pytest.mark.promise("BPF: The loader may be killed, and the program is freed with its region")
+def test_loaders_killed_at_any_moment_leave_no_program_behind(control: rtshm.Control) -> None:
+    """While they load, add, replace or remove: each leaves a whole task or none."""
+    control.set("r", period=SHORTEST_NS)
+    moments = random.Random(1)
+    left = []
+    for _ in range(figure("loaders")):
+        with killed(load_until_killed):
+            time.sleep(moments.uniform(0, 0.1))
+        # Between the death of a process and the end of its descriptors nothing is promised.
+        left += [len(control.get("r").tasks)]
+    assert set(left) == {0, 1}
+    rtshm.Task.of("r", "count").remove()
+    wait_until(lambda: programs() == 0, "the end of all programs")
+    counted = control.get("r").counters.ticks
+    wait_until(lambda: control.get("r").counters.ticks > counted, "a tick")
 
 
 @pytest.mark.promise("BPF: rtshm.ko cannot be unloaded under a task")
