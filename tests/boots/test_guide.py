@@ -1,6 +1,6 @@
 """What the reader of docs/guide.md types as a user: building, and installing the package.
 
-And docs/virtual-machine.md, all of it.
+And docs/virtual-machine.md, all of it, and docs/bpf.md, which takes a compiler.
 """
 
 from __future__ import annotations
@@ -9,10 +9,16 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rtshm.layout import Layout
 
 from tests.lib import guide
-from tests.lib.payload import TABLE
-from vm.host import image
+from tests.lib.payload import TABLE, TASK_ROOT
+from vm.host import debian, image
+
+if TYPE_CHECKING:
+    from tests.boots.program import Program
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 
@@ -48,3 +54,28 @@ def test_virtual_machine_takes_files_and_returns_results(copy: Path) -> None:
             ["sh", "-c", each.text], cwd=copy, stdout=subprocess.PIPE, text=True, check=True
         )
         assert guide.agrees(each.shown, done.stdout), f"$ {each.text}\n{done.stdout}"
+
+
+COMPILE = """
+import sys
+from pathlib import Path
+from rtshm import bpf
+
+source = Path("/build/follow.bpf.c")
+source.with_suffix(".o").write_bytes(bpf.compiled(source, sys.argv[1]))
+"""
+
+
+def test_page_of_bpf_programs_does_what_it_shows(guest_program: Program, tmp_path: Path) -> None:
+    typed = guide.page("bpf")
+    (source,) = [each.shown for each in typed if each.text == "cat follow.bpf.c"]
+    (created,) = [each.text for each in typed if each.text.startswith("rtshm create")]
+    layout = created.partition("--layout ")[2].strip('"')
+    (tmp_path / "follow.bpf.c").write_text(source)
+    header = Layout(layout).declaration("region_motor", bpf=True)
+    root = image.plain_root("compilers", "trixie", TASK_ROOT)
+    command = ["env", "PYTHONPATH=/mnt", "python3", "-B", "-c", COMPILE, header]
+    binds = {tmp_path: "/build", CHECKOUT / "client": "/mnt"}
+    subprocess.run(debian.inside(root.tree, command, binds=binds), check=True)
+    made = (tmp_path / "follow.bpf.o").read_bytes()
+    guest_program("bpf_page", warm=True, extra={"follow.bpf.o": made})

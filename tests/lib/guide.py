@@ -24,7 +24,7 @@ GUEST = (
 ELSEWHERE = {
     "at-boot": "tests/boots/test_at_boot.py",
     "blame": "tests/client/test_command_blame.py",
-    "bpf": "tests/module/test_bpf_tasks.py, with compiled programs: the guest has no clang",
+    "bpf": "tests/boots/test_guide.py: the guest has no clang",
     "history": "tests/client/test_command_scope.py",
     "installing": "tests/install/test_packages.py",
     "notebook": "tests/host/test_notebook.py, in JupyterLab",
