@@ -43,6 +43,8 @@ def main() -> None:
             memory.some_int = 6
             assert region.some_int == 6
             control.create("b")
+            # Tracing goes on under this level.
+            assert rtshm.blame("b", "1h", timeout="10ms") is None
         LOCKDOWN.write_text("confidentiality")
         # EINVAL: the kernel makes no file of an instance, and says nothing of the reason.
         with pytest.raises(rtshm.RefusedError) as denied:
