@@ -37,11 +37,13 @@ def step(ticks=2000, before=100):
             pass  # until it is at rest
         found = [samples.read_array(before)]
         region.update(setpoint=1)
-        while sum(map(len, found)) < before + ticks:
-            found.append(samples.read_array(before + ticks - sum(map(len, found))))
+        # The history may be some seconds behind: what is not read yet is from before the step.
+        while numpy.count_nonzero((seen := numpy.concatenate(found))["setpoint"]) < ticks:
+            found.append(samples.read_array())
         if samples.lost:
             raise SystemExit(f"{samples.lost} samples were lost")
-    return numpy.concatenate(found)
+    first = numpy.flatnonzero(seen["setpoint"])[0]
+    return seen[first - before : first + ticks]
 
 
 def controller(program):
