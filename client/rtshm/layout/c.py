@@ -95,9 +95,9 @@ struct rtshm_tick {{
 	__u64 announced;	/* whether this tick took it */
 }};
 
-/* The record: RECORD(tick)->field loads or stores the field once. The verifier does not
- * know a pointer to it any more that the compiler has put on the stack: so it is loaded
- * anew each time. An index must be a constant.
+/* The record: RECORD(tick)->field is one load or one store of the field. It loads the
+ * pointer to the record each time, because the verifier forgets a pointer that the
+ * compiler keeps on the stack. An index must be a constant.
  */
 #define RECORD(tick) ((volatile struct {name} *)*(volatile __u64 *)&(tick)->record)
 
