@@ -23,6 +23,14 @@ FILES = """\
 The memory of a region.
 .It Pa /dev/rtshm/ Ns Ar NAME Ns Pa .samples
 Its history, if it keeps one.
+.It Pa /etc/rtshm/regions.toml , Pa /etc/rtshm/regions.d/
+What
+.Cm load
+reads without a
+.Ar FILE ,
+as
+.Pa rtshm.service
+does at boot.
 .El"""
 
 
@@ -98,7 +106,7 @@ def text(help: str) -> Iterator[str]:
     """Paragraphs as click has them: one that begins with \\b is kept line by line."""
     for number, paragraph in enumerate(cleandoc(help).split("\n\n")):
         if paragraph.startswith("\b\n"):
-            yield ".Bd -literal -offset indent"
+            yield ".Bd -literal -offset 2n"
             yield from map(escaped, paragraph.splitlines()[1:])
             yield ".Ed"
             continue
