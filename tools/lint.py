@@ -55,7 +55,7 @@ def run(source: Path) -> int:
 
 
 def clang(source: Path, kernel: Kernel) -> bool:
-    """Whether clang has nothing to say, and sparse of the newest suite beside it."""
+    """Whether clang, and sparse of the newest suite, have nothing to say."""
     variables = [*SPARSE, *static.CLANG]
     return builds(f"{kernel.name}: clang", source, kernel, variables, static.headers(kernel))
 

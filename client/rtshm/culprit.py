@@ -43,7 +43,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class LateTick:
-    """A tick that was late, and who kept its interrupt away."""
+    """A late tick, and what delayed its interrupt."""
 
     region: str
     number: int

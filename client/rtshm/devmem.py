@@ -23,14 +23,13 @@ _CAP_SYS_RAWIO = 17
 def open_devmem(where: str | int, size: int | None = None, *, readonly: bool = False) -> DevMem:
     """Map the raw memory of a region by /dev/mem: `where` is its name, or its physical address.
 
-    By its name the kernel is asked for the address and, without `size`, the
-    size; at an address the size is a page if not given. Prefer open() where
-    the region's device node will do: this takes CAP_SYS_RAWIO, and a mistake
-    in the address is a mistake in somebody else's memory.
+    With a name, the kernel is asked for the address and the size; with an address, the
+    default size is a page. Prefer open(), which uses the region's device node: this
+    function takes CAP_SYS_RAWIO, and a wrong address is the memory of something else.
 
-    Raises OSError as the kernel gave it, with a note that says which of
-    STRICT_DEVMEM, IO_STRICT_DEVMEM and lockdown forbids it, and what to do;
-    ValueError for a region that has memory of the kernel's, or less than `size`.
+    Raises OSError with the kernel's errno, and a note that names which of
+    STRICT_DEVMEM, IO_STRICT_DEVMEM and lockdown forbids it, and what to do. Raises
+    ValueError for a region that is not raw memory, or is smaller than `size`.
     """
     if isinstance(where, int):
         return DevMem(where, mmap.PAGESIZE if size is None else size, readonly=readonly)
@@ -55,9 +54,9 @@ def open_devmem(where: str | int, size: int | None = None, *, readonly: bool = F
 class DevMem(Mapped):
     """Memory at a physical address, with the word of a region at its beginning.
 
-    The mapping is the process's own: no region knows of it, and it stays when
-    the region or the module goes. Nothing tells here that a tick took a value
-    but `ready`, and no layout is known.
+    The mapping belongs to the process: no region knows of it, and it stays after the
+    region is deleted or the module unloaded. Only `ready` shows that a tick took a
+    value, and the mapping has no layout.
     """
 
     __slots__ = {"address": "Physical address of the memory."}

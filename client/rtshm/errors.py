@@ -53,7 +53,7 @@ class RegionNotFoundError(RefusedError, FileNotFoundError):
 
 
 class RegionExistsError(RefusedError, FileExistsError):
-    """There is a region of this name already."""
+    """A region of this name already exists."""
 
 
 class RegionDeletedError(RefusedError):
@@ -61,11 +61,11 @@ class RegionDeletedError(RefusedError):
 
 
 class AccessError(RefusedError, PermissionError):
-    """This process may not do that."""
+    """This process lacks the right to do that."""
 
 
 class IncompatibleError(RefusedError):
-    """This package does not fit the module that is loaded, this Python or this machine."""
+    """This package does not work with the loaded module, this Python or this machine."""
 
 
 class ClosedError(RtshmError, ValueError):
@@ -81,7 +81,7 @@ class ProgramError(RtshmError, ValueError):
 
 
 class ExtraError(RtshmError, ImportError):
-    """A library that one of the package's extras brings is missing; the message says which."""
+    """A library of one of the package's extras is missing; the message names the extra."""
 
 
 _CLASSES: dict[int, type[RefusedError]] = {

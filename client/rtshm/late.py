@@ -45,7 +45,7 @@ def blame(
     timeout: Timeout = None,
     stopped: Callable[[], object] = lambda: False,
 ) -> LateTick | None:
-    """Wait for the first tick of a region that is later than `above`, and return who made it late.
+    """Wait for the first tick of a region that is later than `above`; return what made it late.
 
     ::
 

@@ -98,7 +98,7 @@ class Queue(Task):
 
     @property
     def counts(self) -> Counts:
-        """What became of the values, as of now."""
+        """The numbers of values taken and of underruns so far."""
         return Counts(*_COUNTS.unpack(bpf.map_value(self._counts.fileno(), _COUNTS.size)))
 
     def remove(self) -> None:

@@ -111,18 +111,17 @@ def open(
     *,
     readonly: bool = False,
 ) -> Region[Any]:
-    """Map the region `name`, or the one whose device node is at a path with a slash in it.
+    """Open a region and map its memory. `name` is a region, or the path of its device node.
 
-    `layout` is a class with @rtshm.struct, a construct Struct, a numpy dtype, a
-    ctypes Structure or a layout text. Without it, the one that the kernel
-    stores with the region is used. One that is given must fit the region; by
-    name, it must also be the one that is stored, if there is one. A layout
-    that is given with a path takes precedence over the one that is stored.
+    `layout` is a class with @rtshm.struct, a construct Struct, a numpy dtype, a ctypes
+    Structure or a layout text; default: the one that the kernel stores with the region.
+    It must fit the region. With the name of a region it must also equal the stored
+    layout, if there is one. With a path it overrides the stored one.
 
-    Raises LayoutError for such a layout, and OSError as the kernel gave it:
-    ModuleNotLoadedError, RegionNotFoundError, PermissionError, ...
-    IncompatibleError: the module is older than this package, or Python has 32 bits,
-    or the machine is big-endian.
+    Raises LayoutError for another layout, and OSError with the kernel's errno:
+    ModuleNotLoadedError, RegionNotFoundError, PermissionError, ... Raises
+    IncompatibleError if the module is older than this package, Python has 32 bits, or
+    the machine is big-endian.
     """
     path = node_path(name)
     region: Region[Any] = Region(path, readonly=readonly)
@@ -164,17 +163,17 @@ def create(
     history: int | None = None,
     **settings: Unpack[Settings],
 ) -> Region[Any]:
-    """Make a region and open it.
+    """Create a region and open it.
 
-    The settings are those of Control.create(), with durations as text ("1ms")
-    or timedelta; `history` is the number of samples that are kept, its
-    record_depth. With `exist_ok`, a region of this name is opened as it is: its
-    layout must agree, and no setting of it is changed.
+    The settings are those of Control.create(), with durations as a text ("1ms") or a
+    timedelta; `history` is its record_depth, the number of samples to keep. With
+    `exist_ok`, an existing region of this name is opened unchanged; its layout must
+    agree.
 
-    A region that this call made `temporary` is deleted when the object is
-    closed or forgotten, or the interpreter ends. Others that have it open keep
-    its memory, without ticks. If a signal kills the process (SIGKILL, SIGTERM
-    without a handler), the region stays, as any other: `rtshm delete NAME`.
+    With `temporary`, a region that this call creates is deleted when the object is
+    closed or garbage-collected, or when the interpreter ends. Other programs that have
+    it open keep its memory, without ticks. If a signal kills the process (SIGKILL, or
+    SIGTERM without a handler), the region stays until `rtshm delete NAME`.
 
     Raises RegionExistsError, and what Control.create() and open() raise.
 
@@ -340,7 +339,7 @@ class Mapped(Handle):
 
 
 class Region(Mapped, Generic[T]):
-    """A region, by its device node: its live memory, its fields, and what becomes of them.
+    """An open region: its live memory, its fields and its word.
 
     It can be pickled and copied: the copy opens the region of the same name.
     """
@@ -394,9 +393,9 @@ class Region(Mapped, Generic[T]):
 
     @property
     def layout(self) -> Layout:
-        """What lies where after the word: as given to open(), or as the kernel stores it.
+        """The layout that was given to open(), or else the one that the kernel stores.
 
-        Raises LayoutError if neither is there.
+        Raises LayoutError if there is neither.
         """
         self._check_open()
         if self._layout is None:
@@ -469,27 +468,27 @@ class Region(Mapped, Generic[T]):
         return bool(poll.poll(0))
 
     def read(self) -> T:
-        """All fields as of one moment: no write() or update() is seen halfway.
+        """Return all fields as of one moment: no write() or update() is seen halfway.
 
-        An object of the class that was given to open(); without one a dict: a
-        struct is a dict, an array a list of its length, of more dimensions a
-        list of lists. Raises LayoutError if there is no layout, or one of more
-        than a page.
+        Returns an object of the class that was given to open(), or else a dict, in which
+        a struct is a dict and an array a list, nested for more dimensions. Raises
+        LayoutError if the region has no layout, or one of more than a page.
         """
         load, _, size = self._quick if self._is_open and self._quick else self._get_quick()
         return cast("T", load(_pread(self._descriptor(), size, LAYOUT_OFFSET)))
 
     def write(self, values: T | Mapping[str, Any], *, announce: bool = False) -> int | None:
-        """Store all fields at once: no tick and no read() sees some of them only.
+        """Store all fields at once: no tick and no read() sees only some of them.
 
-        Of an object of the class that was given to open(), or of a mapping.
-        Structs are mappings or objects, arrays sequences, enums members, names
-        or numbers. What a field does not take is TypeError, OverflowError or
-        ValueError, a layout of more than a page LayoutError, with nothing stored.
+        `values` is an object of the class that was given to open(), or a mapping. In it a
+        struct is a mapping or an object, an array a sequence, an enum a member, a name or
+        a number. Raises TypeError, OverflowError or ValueError for a value that its field
+        cannot hold, and LayoutError for a layout of more than a page; nothing is stored
+        then.
 
-        The word stays as it is. With `announce`, the same write announces the
-        record by its number, which is returned: one more than the value before.
-        The tick that takes it has the record, and its sample has the number as
+        Without `announce` the word does not change. With it, the same write announces the
+        record by a number, one more than the value before, and returns the number. The
+        tick that takes the announcement has the record, and its sample has the number as
         `some_int`.
         """
         if self._readonly or not self._is_open:
@@ -508,23 +507,23 @@ class Region(Mapped, Generic[T]):
         return self._quick
 
     def update(self, /, *, announce: bool = False, **values: Any) -> int | None:
-        """Store several fields at once, as write() does all.
+        """Store several fields at once, as write() stores all of them.
 
-        With `announce`, a second write announces the record by its number, as
-        write() does: a tick in between has the fields and no announcement.
+        With `announce`, a second write announces the record by its number, as write()
+        does: a tick in between sees the new fields without the announcement.
 
-        If other fields lie between those that are named, they are read and
-        written back as they were: what somebody else stores there in that
-        instant is lost. A field of the name `announce` is for write() and the view.
+        Fields that lie between the named ones are read and written back. A value that
+        another program stores there in that instant is lost. A field that is called
+        `announce` can be stored only by write() and the view.
         """
         self._check_writable()
         atomic.update(self._descriptor(), self.layout, values)
         return self._announce() if announce else None
 
     def kick(self) -> None:
-        """Have a region without a period tick once, on this cpu.
+        """Make a region without a period tick once, on this cpu.
 
-        When this returns, its tasks have run and its sample is kept. Raises
+        On return its tasks have run and its sample is in the history. Raises
         OSError: EINVAL if the region has a period, AccessError if it is open
         read-only, RegionDeletedError.
         """
@@ -548,7 +547,7 @@ class Region(Mapped, Generic[T]):
         return samples
 
     def wait_taken(self, timeout: Timeout = None) -> None:
-        """Wait until no announcement waits for a tick.
+        """Wait until a tick has taken the last announcement.
 
         `timeout` is in seconds, a timedelta or a text as "500ms"; None for ever.
         Raises TimeoutError when it has passed, RegionDeletedError when the
@@ -559,7 +558,7 @@ class Region(Mapped, Generic[T]):
         self._taken(self._wait(select.POLLOUT, deadline(seconds(timeout))), timeout)
 
     async def taken(self, timeout: Timeout = None) -> None:
-        """Await what wait_taken() waits for. Any number of tasks may."""
+        """Await what wait_taken() waits for. Any number of asyncio tasks may await it."""
         until = deadline(seconds(timeout))
         while not (found := self._wait(select.POLLOUT, 0.0)):
             if not await self._wait_async(select.POLLOUT, until):
@@ -575,9 +574,8 @@ class Region(Mapped, Generic[T]):
     def fileno(self) -> int:
         """Return the descriptor, for select, poll and asyncio: writable when no value waits.
 
-        A region that was deleted hangs up: poll says POLLHUP, and asyncio's
-        add_writer() calls back, again and again until remove_writer(), with
-        `ready` maybe still set.
+        After the region was deleted, poll reports POLLHUP, and asyncio calls the callback
+        of add_writer() again and again until remove_writer(); `ready` may still be set.
         """
         return super().fileno()
 

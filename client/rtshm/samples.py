@@ -292,22 +292,22 @@ class Reader(Handle):
 class Samples(Reader):
     """A reader of a region's history: an iterator, an async iterator, a context manager.
 
-    Of the region `name`, or of the node at a path with a slash in it. Begins
-    with the next sample, or with the oldest that is kept. Each reader has a
-    position of its own. One that is too slow goes on with the oldest kept, and
-    `lost` counts what it has not seen: the gaps in `tick`. Iteration ends when
-    the region is deleted, after the last sample.
+    `name` is a region, or the path of its device node. The reader starts at the next
+    sample or, with `oldest`, at the oldest sample still kept. Each reader has its own
+    position. A reader that falls behind resumes at the oldest sample still kept, and
+    `lost` counts the samples that it missed: the gaps in `tick`. Iteration ends after
+    the last sample of a deleted region.
 
-    It is woken when `watermark` samples are there, half of the depth at most,
-    or at the first tick `wait` later (seconds, a timedelta, or a text as "50ms";
-    None: however long it takes).
+    A reader that waits is woken when `watermark` samples are unread, at most half of
+    the depth, or by the first tick that comes `wait` later (seconds, a timedelta, or a
+    text such as "50ms"; None: no limit).
 
-    Threads and tasks may share it: each sample goes to one of them. close()
-    wakes those that wait, with ClosedError. A forked child has it closed.
+    Threads and asyncio tasks may share a reader: each sample goes to one of them.
+    close() wakes the waiting ones with ClosedError. In a forked child it is closed.
 
-    Raises OSError: RegionNotFoundError if there is no such region or it records
-    nothing; ClosedError after close(); ValueError for a watermark or a wait
-    that no reader can have.
+    Raises OSError: RegionNotFoundError if there is no such region or it has no
+    history; ClosedError after close(); ValueError for a watermark or a wait outside of
+    the limits.
 
     >>> with Samples("motor", oldest=True) as samples:
     ...     first = next(samples)

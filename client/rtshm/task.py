@@ -25,7 +25,7 @@ _GONE = (errno.ENOENT, errno.ESRCH)
 
 
 class Task:
-    """A BPF program in the tick of a region; a context manager that removes it at the end.
+    """A BPF program in the tick of a region; as a context manager it removes the task at the end.
 
     ::
 
@@ -66,7 +66,7 @@ class Task:
 
     @classmethod
     def of(cls, region: Region[Any] | str, name: str) -> Self:
-        """Return a BPF task that is there, by its name; nothing is asked before it is used."""
+        """Return an existing BPF task by its name; the kernel is asked when it is first used."""
         found = cls.__new__(cls)
         found._region = region_name(region)
         found._name = name
@@ -98,7 +98,7 @@ class Task:
         source: str | os.PathLike[str] | None = None,
         unbounded: bool = False,
     ) -> None:
-        """Run another program in its place: each tick runs the old one or the new one.
+        """Replace the program: each tick runs the old one or the new one.
 
         A program that is refused leaves the old one running. Arguments and errors are as for
         Task(); OSError(ESRCH) if the task was removed.
@@ -109,7 +109,7 @@ class Task:
             control.replace_task(self._region, self._name, fd, unbounded=unbounded)
 
     def remove(self) -> None:
-        """Remove it; on return it does not run any more. Does nothing if it is not there."""
+        """Remove the task; on return it does not run any more. Does nothing if there is none."""
         from rtshm.control import Control
 
         with Control() as control:

@@ -257,7 +257,7 @@ class RegionInfo:
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """A region was made."""
+    """A region was created."""
 
     region: RegionInfo
     """The region at that time."""
@@ -265,7 +265,7 @@ class Created:
 
 @dataclass(frozen=True, slots=True)
 class Changed:
-    """A region has other settings than before."""
+    """The settings of a region were changed."""
 
     region: RegionInfo
     """The region after the change."""
@@ -273,7 +273,7 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Deleted:
-    """A region was removed."""
+    """A region was deleted."""
 
     region: RegionInfo
     """The region at its end: its counters, where they are sent (see Watch), are final."""
@@ -320,20 +320,19 @@ class _Linked(Handle):
 class Control(_Linked):
     """The control plane of the loaded module. A context manager; close() may be called twice.
 
-    Everybody in the initial network namespace may ask which regions exist.
-    Layout, counters and tasks of a region are sent to those who may read it.
-    create, set and delete take CAP_SYS_RESOURCE in the initial user namespace
-    (root outside of containers), or membership of the group that the module
-    parameter `group` names: for own regions, within its quotas.
+    Every process in the initial network namespace may list the regions. Layout,
+    counters and tasks of a region are sent to those who may read it. create, set
+    and delete take CAP_SYS_RESOURCE in the initial user namespace (root outside of
+    containers). Members of the group that the module parameter `group` names may
+    use them for their own regions, within its quotas.
 
-    Raises OSError by the kernel's errno (ModuleNotLoadedError,
-    RegionNotFoundError, RegionExistsError, PermissionError, ...) with the
-    kernel's own words, the region's name as `filename`, and where it helps what
-    to do. What a message cannot carry never gets there: OverflowError for a
-    number, ValueError for a text.
+    Raises OSError with the kernel's errno (ModuleNotLoadedError,
+    RegionNotFoundError, RegionExistsError, PermissionError, ...), its message, the
+    region's name as `filename`, and a remedy where one is known. A value that does
+    not fit a message is not sent: OverflowError for a number, ValueError for a text.
 
-    The kernel answers at once, so nothing here needs awaiting. Threads may
-    share it; a forked child has it closed. It goes on when the module was
+    The kernel answers at once, so nothing here is awaited. Threads may share a
+    Control; in a forked child it is closed. It works on after the module was
     loaded again.
 
     >>> with Control() as control:
@@ -378,12 +377,12 @@ class Control(_Linked):
         lead: Duration | int | None = None,
         cpu_latency: Duration | int | None = None,
     ) -> RegionInfo:
-        """Make a region; what is None is the kernel's default. Its device node is there on return.
+        """Create a region. On return its device node exists. None: the kernel's default.
 
-        Returns the region as the kernel made it. Raises OSError: EEXIST for a
-        name that is taken, EINVAL and ERANGE for what is not allowed, with the
-        limit, ENOSPC and ENOMEM when there is no room for it, EDQUOT beyond a
-        quota of the group's members, EPERM.
+        Returns the region as the kernel created it. Raises OSError: EEXIST if the name
+        is taken, EINVAL and ERANGE for a value that is not allowed, with the limit,
+        ENOSPC and ENOMEM if a limit or the memory is exhausted, EDQUOT beyond a quota
+        of the group's members, EPERM.
 
         `period`, `phase`, `task_budget`, `lead` and `cpu_latency` are a text as "1ms", a
         timedelta, or an int of ns; with the period "none" the region ticks when it
@@ -463,7 +462,7 @@ class Control(_Linked):
         cpu_latency: Duration | int | None = None,
         reset_counters: bool = False,
     ) -> RegionInfo:
-        """Change what is not None, all of it or, when any is refused, nothing.
+        """Change the settings that are not None. If one is refused, nothing changes.
 
         Times are a text as "1ms", a timedelta, or an int of ns. After another
         `phase`, or another `period` of a region with a phase, the next tick is the
@@ -502,7 +501,7 @@ class Control(_Linked):
         return after
 
     def get(self, name: str, *, fd: int | None = None) -> RegionInfo:
-        """One region as it is now. Raises FileNotFoundError if there is none of the name.
+        """Return a region as it is now. Raises FileNotFoundError if no region has this name.
 
         The kernel sends layout, counters and tasks to those who may change the
         region, and to those who may read it: `fd` is a descriptor of its node
@@ -522,12 +521,12 @@ class Control(_Linked):
         return replace(region, users=region.users - 1) if region.readable else region
 
     def list(self) -> Sequence[RegionInfo]:
-        """All regions as of one moment, in the order of their ids.
+        """Return all regions as of one moment, in the order of their ids.
 
-        Layout, counters and tasks are known of those that this process may change;
-        get() knows them of those that it may read, too.
-        An item is decoded when it is first looked at. Raises BlockingIOError
-        if regions came and went at each of many tries to read them.
+        The list has layout, counters and tasks of the regions that this process may
+        change; get() also has those of regions that it may read. An item is decoded
+        when it is first used. Raises BlockingIOError if regions changed during each of
+        many attempts to read the list.
         """
         return _Regions(
             self._ask(lambda: self._link.dump(self._family.id, messages.encode(Command.REGION_GET)))
@@ -560,7 +559,7 @@ class Control(_Linked):
         self._task(Command.TASK_DEL, region, name)
 
     def watch(self, timeout: Timeout = None) -> Watch:
-        """What happens to regions from now on, for `timeout` (seconds if a number; None: ever)."""
+        """Watch events of regions, for `timeout` (a number is seconds; None: for ever)."""
         self._check_open()
         return Watch(timeout)
 

@@ -71,7 +71,7 @@ T = TypeVar("T")
 
 @dataclass_transform()
 def struct(cls: type[T], /) -> type[T]:
-    """Declare a layout by the annotations of a class, which becomes a dataclass.
+    """Declare a layout by the annotations of a class, and make the class a dataclass.
 
     A field is a number (f64, f32, q16, i8 to u64, bool8), Annotated[Mode, u8] of an
     IntEnum or IntFlag, Annotated[bytes, 16], a class that is a struct itself,
@@ -89,9 +89,9 @@ def struct(cls: type[T], /) -> type[T]:
 
 @dataclasses.dataclass(frozen=True, init=False)
 class Layout:
-    """What lies where in a region.
+    """The fields of a region: their names, types and offsets.
 
-    Made of a class with @struct, a construct Struct, a structured numpy dtype,
+    A layout is made from a class with @struct, a construct Struct, a structured numpy dtype,
     a ctypes Structure, or a text. A Struct has native numbers, Flag, Bytes,
     Enum, FlagsEnum, and Array and Struct of them; each number must lie at a
     multiple of its size, and a struct end at a multiple of its largest
@@ -200,9 +200,9 @@ class Layout:
         return self._codec.load
 
     def build_fields(self, values: Mapping[str, Any]) -> list[tuple[Field, bytes]]:
-        """Each of some fields with its bytes, in the order of their offsets.
+        """Return some fields, each with its bytes, in the order of their offsets.
 
-        Raises as build() does, but for fields that are missing.
+        Raises what build() raises, except for missing fields.
         """
         check_known(self._root, values)
         codecs = self._field_codecs
@@ -213,12 +213,12 @@ class Layout:
         ]
 
     def parse(self, data: bytes | bytearray | memoryview) -> dict[str, Any]:
-        """The values in the first `size` bytes, as the live view reads them."""
+        """Return the values in the first `size` bytes, as the live view reads them."""
         self._check_length(data)
         return self._codec.parse(data)
 
     def parse_part(self, data: bytes | memoryview) -> dict[str, Any]:
-        """The fields that lie wholly in `data`, which may be shorter than the layout."""
+        """Return the fields that lie wholly in `data`, which may be shorter than the layout."""
         size = min(len(data), self.size)
         if size not in self._parts:
             fields = tuple(f for f in self.fields if f.offset + f.size <= size)

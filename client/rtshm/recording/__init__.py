@@ -51,7 +51,7 @@ CUT_OFF = "cut off"
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Recording:
-    """What was recorded of one region, or of several on one time line.
+    """A recording of one region, or of several on one time line.
 
     load() reads the file when its content is first used. A recording of
     several regions has their names in `regions`; recording["motor"] is the

@@ -96,7 +96,7 @@ class Conditions:
 
     @classmethod
     def now(cls, region: RegionInfo, fields: Sequence[str] = ()) -> Self:
-        """Return the conditions of a recording of this region that begins now."""
+        """Return the conditions of a recording of this region that starts now."""
         return cls(
             region=region.name,
             layout=region.layout,
@@ -112,13 +112,15 @@ class Conditions:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """From asdict()'s, without what a later version added. TypeError if some are missing."""
+        """Make conditions from those of asdict(); ignore keys that a later version added.
+
+        Raises TypeError if one is missing."""
         known = {field.name for field in dataclasses.fields(cls)}
         known_values = {name: value for name, value in values.items() if name in known}
         return cls(**{**known_values, "fields": tuple(values.get("fields", ()))})
 
     def asdict(self) -> dict[str, Any]:
-        """By name, for of() and for JSON."""
+        """Return the conditions as a dict by name, for of() and for JSON."""
         return {**dataclasses.asdict(self), "fields": list(self.fields)}
 
 

@@ -77,7 +77,7 @@ class Live:
         self._thread.start()
 
     def stop(self) -> None:
-        """Leave the plot as it is."""
+        """Stop the updates and keep the plot."""
         self._stop.set()
         self._thread.join()
 

@@ -42,7 +42,7 @@ DELETED = "the region was deleted"
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far a recording is."""
+    """The progress of a recording."""
 
     samples: int
     """Samples that were recorded, of all regions."""
@@ -70,13 +70,12 @@ def record(
     `region` is a name or a Region, or several. The recording ends after
     `duration` (seconds), after `samples` of all regions, when the regions are
     deleted, or when `stopped`, which is called ten times a second, returns a
-    reason. `fields` are fields of the layout, each recorded of the regions
-    that have it; default: all. With `oldest` it begins with the oldest sample
-    that is kept. `on_progress` is called ten times a second. Recorder has what
-    `path`, `force` and `suffix` are. An exception, as KeyboardInterrupt, ends
-    the file well, too, and goes on.
+    reason. `fields` selects fields of the layout, each for the regions that have it;
+    default: all. With `oldest` it starts at the oldest sample still kept.
+    `on_progress` is called ten times a second. Recorder describes `path`, `force` and
+    `suffix`. An exception such as KeyboardInterrupt completes the file and propagates.
 
-    Returns the recording, whose samples are read when they are first used.
+    Returns the recording; its samples are read when they are first used.
     Raises OSError, ValueError for an unknown suffix, LayoutError for an
     unknown field, and ExtraError if a library is not installed.
     """

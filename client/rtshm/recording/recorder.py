@@ -60,12 +60,11 @@ class _Counts(NamedTuple):
 class Recorder:
     """Write a recording of one or several regions, as a context manager.
 
-    The file has its name from the beginning, and grows by whole chunks, one a
-    second. A file that exists is not touched, unless `force` has it replaced.
-    A FIFO or a character device is written through, "-" is standard output,
-    for which `suffix` is the format. If an exception leaves the context, the
-    file ends with the samples up to then, and with its text as
-    Conditions.ended. Raises OSError, and as check_format().
+    The file grows by whole chunks, one a second. An existing file is replaced only with
+    `force`. A FIFO or a character device is written through. "-" is standard output, and
+    `suffix` its format. If an exception leaves the context, the file is completed with
+    the samples so far, and Conditions.ended has the text of the exception. Raises
+    OSError, and what check_format() raises.
     """
 
     def __init__(
@@ -137,7 +136,7 @@ class Recorder:
 
     @property
     def due(self) -> bool:
-        """Whether a chunk is to be appended: once a second, or after many samples."""
+        """Whether it is time to append a chunk: once a second, or after many samples."""
         return time.monotonic() >= self._due or self._pending_bytes >= _CHUNK_BYTES
 
     def flush(self, before_ns: int = 2**64 - 1) -> None:
