@@ -414,10 +414,10 @@ class Region(Mapped, Generic[T]):
     def view(self) -> T:
         """The live fields, a ctypes structure: see Layout.ctypes.
 
-        A load or store of a number is whole; what is larger, or more than one,
-        others see halfway. May be kept past close(). Of a region opened
-        read-only, each field is of a copy as of its access, a store is
-        PermissionError, and after close() nothing is there.
+        A load or a store of one number is whole. Others may see larger values, and
+        several numbers, halfway. The view may be kept after close(). In a region that is
+        open read-only each access reads a copy of the field, a store raises
+        PermissionError, and no access works after close().
         """
         if self._view is None:
             layout = self.layout
