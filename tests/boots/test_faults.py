@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PATCHES = Path(__file__).with_name("faults")
 STRESS = CHECKOUT / "tests/stress"
+CLIENT = CHECKOUT / "client/rtshm"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,34 @@ rmmod rtshm
 [ "$late" = 0 ] || { echo "a task ran $late times after its removal" >&2; exit 1; }
 """
 
+
+def kicked(period: str) -> str:
+    """An interrupt that kicks a region, which is deleted and made again meanwhile."""
+    return f"""\
+insmod rtshm.ko period_ns=3600000000000 print=0
+insmod tests/probe/rtshm_probe.ko
+python3 -c '
+import contextlib, os, pathlib, threading, time, rtshm
+run = pathlib.Path("/sys/module/rtshm_probe/parameters/run")
+def kick():
+    with contextlib.suppress(OSError):
+        run.write_text("kick 0 500")
+end = time.monotonic() + int(os.environ["AT_ONCE_SECONDS"])
+with rtshm.Control() as control:
+    while time.monotonic() < end:
+        control.create("r", period="{period}")
+        run.write_text("add 0 r")
+        thread = threading.Thread(target=kick)
+        thread.start()
+        time.sleep(0.05)
+        control.delete("r")
+        thread.join()
+'
+rmmod rtshm_probe
+rmmod rtshm
+"""
+
+
 WAIT_CONTEXT = r"\[ BUG: Invalid wait context \]"
 
 FAULTS = (
@@ -131,15 +160,18 @@ FAULTS = (
     Fault("store-for-exchange", "7.3-um", r"was published and \d+ is there", at_once("stays")),
     Fault("no-second-look", "7.3-um", r"tick \d+ comes after tick \d+", at_once("overtaken")),
     Fault("detach-without-lock", "7.3-um", r"after its removal|Kernel panic", TASKS),
+    Fault("kick-without-wait", "7.3-um", r"BUG: KASAN: .* in rtshm_", kicked("none")),
+    Fault("free-under-kick", "7.3-um", r"BUG: KASAN: .* in rtshm_kick", kicked("1h")),
     Fault("value-after-take", "7.3-um", r"which was not announced", at_once("announced")),
 )
 
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A checkout of the module and the stress drivers, for a patch."""
-    drivers = [path.relative_to(CHECKOUT) for path in STRESS.glob("*.[ch]")]
-    return copies.make(tmp_path, [*payload.tree(CHECKOUT).files(), *drivers, Path(payload.STREAMS)])
+    """A checkout of the module and what drives it, for a patch."""
+    drives = [*STRESS.glob("*.[ch]"), *CLIENT.rglob("*.py")]
+    files = [path.relative_to(CHECKOUT) for path in drives]
+    return copies.make(tmp_path, [*payload.tree(CHECKOUT).files(), *files, Path(payload.STREAMS)])
 
 
 def apply(source: Path, name: str) -> None:
