@@ -1,4 +1,4 @@
-"""rtshm top on a terminal, of regions made up: by rich, and by curses where there is no rich."""
+"""rtshm top on a terminal, of regions made up."""
 
 from __future__ import annotations
 
@@ -6,29 +6,24 @@ import sys
 from pathlib import Path
 
 import pexpect
-import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 PATIENCE = 60
 PROGRAM = """
-import importlib.util, sys, time
+import time
 from rtshm.cli import top
 from tests.host.cli import region
 
-real = importlib.util.find_spec
-if {painter!r} == "curses":
-    importlib.util.find_spec = lambda name, *more: None if name == "rich" else real(name, *more)
 regions = [region("default"), region("a-name-as-long-as-names-may-be1", id=2)]
-top.look = lambda control: top.Sight(time.monotonic(), regions, {{1: 4711}})
+top.look = lambda control: top.Sight(time.monotonic(), regions, {1: 4711})
 top.watch(None, 200_000_000)
 """
 
 
-@pytest.mark.parametrize("painter", ["rich", "curses"])
-def test_top_fits_the_terminal_until_q(painter: str) -> None:
+def test_top_fits_the_terminal_until_q() -> None:
     top = pexpect.spawn(
         sys.executable,
-        ["-c", PROGRAM.format(painter=painter)],
+        ["-c", PROGRAM],
         cwd=str(CHECKOUT),
         encoding="utf-8",
         timeout=PATIENCE,

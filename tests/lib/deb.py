@@ -36,6 +36,7 @@ INSTALL_PACKAGES = (
     "python3-construct",
     "python3-pyroute2",
     "python3-pytest",
+    "python3-rich",
     "python3-tomli-w",
     "systemd",
     "udev",

@@ -9,16 +9,21 @@ import signal
 import sys
 import termios
 import tty
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
 
 
 def terminal_width() -> int | None:
     """Return the columns of the terminal that standard output is; None for anything else."""
     return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
+def has_screen() -> bool:
+    """Whether there is a terminal, and one whose cursor can be moved."""
+    streams = (sys.stdin, sys.stdout)
+    return all(each and each.isatty() for each in streams) and (
+        os.environ.get("TERM", "dumb") not in ("", "dumb", "unknown")
+    )
 
 
 @contextmanager

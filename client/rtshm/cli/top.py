@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import json
 import select
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -18,13 +18,10 @@ import rtshm
 from rtshm.cli.opened import opened, told
 from rtshm.cli.parameters import json_option, parsed
 from rtshm.cli.render import fit, left_out_text, table
-from rtshm.cli.screen import keys, terminal_width
+from rtshm.cli.screen import has_screen, keys, terminal_width
 from rtshm.cli.units import measured, parse_time, time_text
 
 if TYPE_CHECKING:
-    import curses
-    from collections.abc import Callable, Mapping, Sequence
-
     from rich.console import Group
 
     from rtshm.control import Control, RegionInfo
@@ -32,16 +29,7 @@ if TYPE_CHECKING:
 # Until a terminal of another size is seen.
 _GLANCE_SECONDS = 0.2
 
-COLUMNS = (
-    "<NAME",
-    ">TICKS/S",
-    ">SET",
-    ">VALUE",
-    ">LATENESS MEAN",
-    ">MAX",
-    ">MISSED",
-    ">USERS",
-)
+COLUMNS = ("<NAME", ">TICKS/S", ">SET", ">VALUE", ">LATENESS MEAN", ">MAX", ">MISSED", ">USERS")
 # The first of these is left out first where a terminal is narrow.
 LEAST = ("USERS", "SET", "LATENESS MEAN", "MISSED", "VALUE", "MAX", "TICKS/S")
 
@@ -117,21 +105,11 @@ def lines(now: Sight, before: Sight | None, width: int | None = None) -> list[st
 
 
 @click.command()
-@click.option(
-    "--interval",
-    "interval_ns",
-    metavar="TIME",
-    default="1s",
-    show_default=True,
-    callback=parsed(parse_time),
-    help="Time between two updates, for example 500ms.",
-)
-@click.option(
-    "--count",
-    metavar="N",
-    type=click.IntRange(1),
-    help="Print N tables, one after another, and leave.",
-)
+@click.option("--interval", "interval_ns", metavar="TIME", default="1s", show_default=True,
+              callback=parsed(parse_time),
+              help="Time between two updates, for example 500ms.")  # fmt: skip
+@click.option("--count", metavar="N", type=click.IntRange(1),
+              help="Print N tables, one after another, and leave.")  # fmt: skip
 @json_option("A list of objects for each interval, on a line of its own.")
 def top(interval_ns: int, count: int | None, as_json: bool) -> None:
     """Watch the regions live.
@@ -142,63 +120,22 @@ def top(interval_ns: int, count: int | None, as_json: bool) -> None:
     --count, it prints a table per interval.
     """
     with opened() as control:
-        if as_json:
-            _print(control, interval_ns, count, _json)
-        elif count is None and _has_screen():
+        if not as_json and count is None and has_screen():
             watch(control, interval_ns)
-        else:
-            _print(control, interval_ns, count, _text)
-
-
-def _text(now: Sight, before: Sight) -> str:
-    return "\n".join(lines(now, before, terminal_width()))
-
-
-def _json(now: Sight, before: Sight) -> str:
-    return json.dumps(figures(now, before))
-
-
-def _print(
-    control: Control,
-    interval_ns: int,
-    count: int | None,
-    show: Callable[[Sight, Sight], str],
-) -> None:
-    before = look(control)
-    for index in itertools.count() if count is None else range(count):
-        time.sleep(interval_ns / 1e9)
-        now = look(control)
-        text = show(now, before)
-        if index and "\n" in text:
-            click.echo()
-        click.echo(text)
-        before = now
-
-
-def _has_screen() -> bool:
-    """Whether there is a terminal, and one whose cursor can be moved."""
-    import curses
-
-    if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
-        return False
-    try:
-        curses.setupterm()
-        return curses.tigetstr("cup") is not None
-    except curses.error:
-        return False
+            return
+        before = look(control)
+        for index in itertools.count() if count is None else range(count):
+            time.sleep(interval_ns / 1e9)
+            now = look(control)
+            if as_json:
+                click.echo(json.dumps(figures(now, before)))
+            else:
+                click.echo("\n".join([""] * bool(index) + lines(now, before, terminal_width())))
+            before = now
 
 
 def watch(control: Control, interval_ns: int) -> None:
     """Paint the table until q is pressed."""
-    if importlib.util.find_spec("rich"):
-        _watch_by_rich(control, interval_ns)
-    else:
-        import curses
-
-        curses.wrapper(_watch_by_curses, control, interval_ns)
-
-
-def _watch_by_rich(control: Control, interval_ns: int) -> None:
     from rich.console import Console
     from rich.live import Live
 
@@ -238,40 +175,3 @@ def _picture(now: Sight, before: Sight | None, interval_ns: int, width: int, hei
         drawn.add_row(*map(Text, row), style=None if missed == "0" else "yellow")
     title = f"regions: {len(rows)}{shown}   every {time_text(interval_ns)}   q leaves"
     return Group(Text(title[:width]), drawn, *map(Text, below))
-
-
-def _watch_by_curses(screen: curses.window, control: Control, interval_ns: int) -> None:
-    import curses
-
-    # A terminal may have neither.
-    with suppress(curses.error):
-        curses.use_default_colors()
-    with suppress(curses.error):
-        curses.curs_set(0)
-    before = None
-    while True:
-        now = look(control)
-        due = now.seconds + interval_ns / 1e9
-        title = f"regions: {len(now.regions)}   every {time_text(interval_ns)}   q leaves"
-        key = curses.KEY_RESIZE
-        # Any key but q paints again, KEY_RESIZE with cause; -1 is that the time has passed.
-        while key >= 0:
-            _paint(screen, [title, "", *lines(now, before, screen.getmaxyx()[1] - 1)])
-            screen.timeout(max(0, min(int((due - time.monotonic()) * 1000), 2**31 - 1)))
-            key = screen.getch()
-            if key == ord("q"):
-                return
-        before = now
-
-
-def _paint(screen: curses.window, lines: Sequence[str]) -> None:
-    import curses
-
-    height, width = screen.getmaxyx()
-    if len(lines) > height:
-        lines = [*lines[: height - 1], f"and {len(lines) - height + 1} more"]
-    screen.erase()
-    for y, line in enumerate(lines):
-        # Not in the last column, from where the cursor cannot go on in the last line.
-        screen.addnstr(y, 0, line, width - 1, curses.A_BOLD if y == 2 else curses.A_NORMAL)
-    screen.refresh()
