@@ -20,9 +20,8 @@ from tests.lib.module import DEVICE, PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rtshm.kmsg import KernelLog
-
     from tests.lib.fixtures import Load
+    from tests.lib.kmsg import KernelLog
 
 NEVER_NS = 3_600_000_000_000
 

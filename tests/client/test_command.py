@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import pexpect
-    from rtshm.kmsg import KernelLog
 
     from tests.lib.fixtures import Load
+    from tests.lib.kmsg import KernelLog
 
 PROMPT = "enter # or <quit> "
 LIMITS = "give a number from -2147483648 to 2147483647"

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import rtshm
-from rtshm.kmsg import KernelLog
 
 from tests.lib import module
 from tests.lib.genl import Genl
+from tests.lib.kmsg import KernelLog
 from tests.lib.programs import compiled
 
 if TYPE_CHECKING:

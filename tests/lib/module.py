@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rtshm.kmsg import KernelLog, Line
+    from tests.lib.kmsg import KernelLog, Line
 
 CHECKOUT = Path(__file__).parents[2]
 KO = Path(os.environ.get("RTSHM_KO", CHECKOUT / "rtshm.ko"))

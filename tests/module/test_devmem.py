@@ -24,9 +24,8 @@ from tests.lib.programs import compiled
 from tests.lib.raw import ADDRESS, BYTES
 
 if TYPE_CHECKING:
-    from rtshm.kmsg import KernelLog
-
     from tests.lib.fixtures import Load
+    from tests.lib.kmsg import KernelLog
 
 # The kernels with debugging are built without /dev/mem.
 pytestmark = [pytest.mark.stock, pytest.mark.needs("raw")]

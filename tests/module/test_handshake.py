@@ -16,9 +16,8 @@ from tests.lib.module import PATIENCE, PERIOD_MIN_NS
 from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
-    from rtshm.kmsg import KernelLog
-
     from tests.lib.fixtures import Load
+    from tests.lib.kmsg import KernelLog
 
 
 def test_tick_clears_ready_and_leaves_the_value(load: Load) -> None:

@@ -24,9 +24,8 @@ from tests.lib.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from rtshm.kmsg import KernelLog
-
     from tests.lib.fixtures import Load
+    from tests.lib.kmsg import KernelLog
 
 pytestmark = pytest.mark.same_on_rt
 

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 import rtshm
-from rtshm.kmsg import KernelLog
 
 from tests.lib import ftrace, module
+from tests.lib.kmsg import KernelLog
 from tests.lib.module import (
     DEVICE,
     LOADED,

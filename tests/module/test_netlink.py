@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from rtshm.kmsg import KernelLog
 
 from tests.lib import genl, module
 from tests.lib.child import status_of
 from tests.lib.genl import DEL, GET, NEW, SET, Genl, Refused, attr, attrs, raw
+from tests.lib.kmsg import KernelLog
 from tests.lib.libc import PAGE
 
 if TYPE_CHECKING:

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 import rtshm
-from rtshm.kmsg import KernelLog
 
 from tests.lib import child, genl, libc, module, raw
 from tests.lib.genl import DEL, GET, NEW, Genl, Refused, attrs
+from tests.lib.kmsg import KernelLog
 from tests.lib.libc import PAGE
 from tests.lib.module import PATIENCE
 from tests.lib.raw import ADDRESS, BYTES

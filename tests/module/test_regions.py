@@ -18,11 +18,11 @@ from typing import Any
 import pytest
 import rtshm
 from rtshm import Control, PrintMode
-from rtshm.kmsg import KernelLog
 
 from tests.lib import first, ftrace, genl, libc, module, raw
 from tests.lib.child import killed
 from tests.lib.genl import DEL, NEW, Genl, Refused, attrs
+from tests.lib.kmsg import KernelLog
 from tests.lib.libc import PAGE
 from tests.lib.module import LIFETIME, PATIENCE
 from tests.lib.waiting import wait_until, when_polling

@@ -12,9 +12,8 @@ from tests.lib import module
 from tests.lib.libc import PAGE
 
 if TYPE_CHECKING:
-    from rtshm.kmsg import KernelLog
-
     from tests.lib.fixtures import Load
+    from tests.lib.kmsg import KernelLog
 
 pytestmark = pytest.mark.same_on_rt
 

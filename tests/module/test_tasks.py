@@ -21,9 +21,8 @@ from tests.lib.waiting import wait_until
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rtshm.kmsg import KernelLog
-
     from tests.lib.fixtures import Load
+    from tests.lib.kmsg import KernelLog
 
 PARAMETERS = Path("/sys/module/rtshm_probe/parameters")
 LAYOUT = "last:i32 order:i32 tick:u64 torn:u64 given:u64[128] made:u64[128]"
