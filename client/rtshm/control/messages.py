@@ -10,12 +10,9 @@ from __future__ import annotations
 
 import enum
 import operator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyroute2.netlink import NLA_F_NESTED, genlmsg, nla
-
-if TYPE_CHECKING:
-    from collections.abc import Collection
 
 FAMILY = "rtshm"
 VERSION = 1
@@ -43,19 +40,19 @@ class Command(enum.IntEnum):
     TASK_DEL = 10
 
 
+def _attributes(prefix: str, kinds: str) -> tuple[tuple[str, str], ...]:
+    """Number attributes from 1, with what pyroute2 calls their types."""
+    pairs = (each.split(":") for each in f"unspec:none {kinds}".split())
+    return tuple((prefix + name.upper().replace("-", "_"), kind) for name, kind in pairs)
+
+
 class counters(nla):
     prefix = "RTSHM_A_COUNTERS_"
     nla_flags = NLA_F_NESTED
-    nla_map = (
-        ("RTSHM_A_COUNTERS_UNSPEC", "none"),
-        ("RTSHM_A_COUNTERS_PAD", "none"),
-        ("RTSHM_A_COUNTERS_TICKS", "uint64"),
-        ("RTSHM_A_COUNTERS_MISSED", "uint64"),
-        ("RTSHM_A_COUNTERS_PUBLISHED", "uint64"),
-        ("RTSHM_A_COUNTERS_LATENESS_MIN_NS", "uint64"),
-        ("RTSHM_A_COUNTERS_LATENESS_MAX_NS", "uint64"),
-        ("RTSHM_A_COUNTERS_LATENESS_SUM_NS", "uint64"),
-        ("RTSHM_A_COUNTERS_LATENESS_HISTOGRAM", "histogram"),
+    nla_map = _attributes(
+        prefix,
+        "pad:none ticks:uint64 missed:uint64 published:uint64 lateness-min-ns:uint64 "
+        "lateness-max-ns:uint64 lateness-sum-ns:uint64 lateness-histogram:histogram",
     )
 
     class histogram(nla):
@@ -65,55 +62,23 @@ class counters(nla):
 class task(nla):
     prefix = "RTSHM_A_TASK_"
     nla_flags = NLA_F_NESTED
-    nla_map = (
-        ("RTSHM_A_TASK_UNSPEC", "none"),
-        ("RTSHM_A_TASK_PAD", "none"),
-        ("RTSHM_A_TASK_NAME", "asciiz"),
-        ("RTSHM_A_TASK_TICKS", "uint64"),
-        ("RTSHM_A_TASK_TIME_MAX_NS", "uint64"),
-        ("RTSHM_A_TASK_OVERRUNS", "uint64"),
-        ("RTSHM_A_TASK_STOPPED", "uint8"),
-        ("RTSHM_A_TASK_RECORD_BYTES", "uint32"),
-        ("RTSHM_A_TASK_PROG_ID", "uint32"),
-        ("RTSHM_A_TASK_INSNS_MAX", "uint32"),
+    nla_map = _attributes(
+        prefix,
+        "pad:none name:asciiz ticks:uint64 time-max-ns:uint64 overruns:uint64 stopped:uint8 "
+        "record-bytes:uint32 prog-id:uint32 insns-max:uint32",
     )
 
 
 class region(genlmsg):
     prefix = "RTSHM_A_REGION_"
-    nla_map = (
-        ("RTSHM_A_REGION_UNSPEC", "none"),
-        ("RTSHM_A_REGION_PAD", "none"),
-        ("RTSHM_A_REGION_NAME", "asciiz"),
-        ("RTSHM_A_REGION_ID", "uint32"),
-        ("RTSHM_A_REGION_SIZE", "uint64"),
-        ("RTSHM_A_REGION_PERIOD_NS", "uint64"),
-        ("RTSHM_A_REGION_PRINT", "print_mode"),
-        ("RTSHM_A_REGION_RECORD_DEPTH", "uint32"),
-        ("RTSHM_A_REGION_RECORD_BYTES", "uint32"),
-        ("RTSHM_A_REGION_LAYOUT", "asciiz"),
-        ("RTSHM_A_REGION_MODE", "uint32"),
-        ("RTSHM_A_REGION_UID", "uint32"),
-        ("RTSHM_A_REGION_GID", "uint32"),
-        ("RTSHM_A_REGION_CPU", "uint32"),
-        ("RTSHM_A_REGION_USERS", "uint32"),
-        ("RTSHM_A_REGION_COUNTERS", "counters"),
-        ("RTSHM_A_REGION_SAMPLE_BYTES", "uint32"),
-        ("RTSHM_A_REGION_CLOCK", "clock"),
-        ("RTSHM_A_REGION_PHASE_NS", "uint64"),
-        ("RTSHM_A_REGION_START_NS", "uint64"),
-        ("RTSHM_A_REGION_TASK_BUDGET_NS", "uint64"),
-        ("RTSHM_A_REGION_TASK_LONG_MAX", "uint32"),
-        ("RTSHM_A_REGION_TASKS", "task"),
-        ("RTSHM_A_REGION_PHYS", "uint64"),
-        ("RTSHM_A_REGION_KEEP", "flag"),
-        ("RTSHM_A_REGION_ACCESS_DEFAULT", "flag"),
-        ("RTSHM_A_REGION_LEAD_NS", "uint64"),
-        ("RTSHM_A_REGION_RESET_COUNTERS", "flag"),
-        ("RTSHM_A_REGION_TIMER_CPU", "uint32"),
-        ("RTSHM_A_REGION_CPU_LATENCY_NS", "uint64"),
-        ("RTSHM_A_REGION_CREATOR", "uint32"),
-        ("RTSHM_A_REGION_FD", "uint32"),
+    nla_map = _attributes(
+        prefix,
+        "pad:none name:asciiz id:uint32 size:uint64 period-ns:uint64 print:print_mode "
+        "record-depth:uint32 record-bytes:uint32 layout:asciiz mode:uint32 uid:uint32 gid:uint32 "
+        "cpu:uint32 users:uint32 counters:counters sample-bytes:uint32 clock:clock "
+        "phase-ns:uint64 start-ns:uint64 task-budget-ns:uint64 task-long-max:uint32 tasks:task "
+        "phys:uint64 keep:flag access-default:flag lead-ns:uint64 reset-counters:flag "
+        "timer-cpu:uint32 cpu-latency-ns:uint64 creator:uint32 fd:uint32",
     )
 
     counters = counters
@@ -130,13 +95,7 @@ class region(genlmsg):
 
 class task_request(genlmsg):
     prefix = "RTSHM_A_TASK_REQUEST_"
-    nla_map = (
-        ("RTSHM_A_TASK_REQUEST_UNSPEC", "none"),
-        ("RTSHM_A_TASK_REQUEST_REGION", "asciiz"),
-        ("RTSHM_A_TASK_REQUEST_NAME", "asciiz"),
-        ("RTSHM_A_TASK_REQUEST_PROG_FD", "uint32"),
-        ("RTSHM_A_TASK_REQUEST_UNBOUNDED", "flag"),
-    )
+    nla_map = _attributes(prefix, "region:asciiz name:asciiz prog-fd:uint32 unbounded:flag")
 
 
 # Attributes that come once for each of what they tell of.
@@ -199,25 +158,15 @@ def _checked(field: str, kind: str, value: object) -> object:
     match kind:
         case "asciiz":
             return _text(field, value)
-        case "print_mode":
-            return _one_of(field, value, PRINT_MODES.values())
-        case "clock":
-            return _one_of(field, value, CLOCKS.values())
+        case "print_mode" | "clock":
+            known = (PRINT_MODES if kind == "print_mode" else CLOCKS).values()
+            if value not in known:
+                raise ValueError(f"{field}: {value!r} is none of {', '.join(known)}")
         case "flag":
-            return _flag(field, value)
+            if value is not True:
+                raise TypeError(f"{field}: {value!r} is not True; leave it out where it is not")
         case _:
             return _number(field, value, int(kind.removeprefix("uint")))
-
-
-def _one_of(field: str, value: object, known: Collection[str]) -> object:
-    if value not in known:
-        raise ValueError(f"{field}: {value!r} is none of {', '.join(known)}")
-    return value
-
-
-def _flag(field: str, value: object) -> bool:
-    if value is not True:
-        raise TypeError(f"{field}: {value!r} is not True; leave it out where it is not")
     return value
 
 
