@@ -45,19 +45,19 @@ if TYPE_CHECKING:
     from rtshm.late import blame as blame
     from rtshm.layout import Layout as Layout
     from rtshm.layout import struct as struct
-    from rtshm.layout.types import Array as Array
-    from rtshm.layout.types import bool8 as bool8
-    from rtshm.layout.types import f32 as f32
-    from rtshm.layout.types import f64 as f64
-    from rtshm.layout.types import i8 as i8
-    from rtshm.layout.types import i16 as i16
-    from rtshm.layout.types import i32 as i32
-    from rtshm.layout.types import i64 as i64
-    from rtshm.layout.types import q16 as q16
-    from rtshm.layout.types import u8 as u8
-    from rtshm.layout.types import u16 as u16
-    from rtshm.layout.types import u32 as u32
-    from rtshm.layout.types import u64 as u64
+    from rtshm.layout.fields import Array as Array
+    from rtshm.layout.fields import bool8 as bool8
+    from rtshm.layout.fields import f32 as f32
+    from rtshm.layout.fields import f64 as f64
+    from rtshm.layout.fields import i8 as i8
+    from rtshm.layout.fields import i16 as i16
+    from rtshm.layout.fields import i32 as i32
+    from rtshm.layout.fields import i64 as i64
+    from rtshm.layout.fields import q16 as q16
+    from rtshm.layout.fields import u8 as u8
+    from rtshm.layout.fields import u16 as u16
+    from rtshm.layout.fields import u32 as u32
+    from rtshm.layout.fields import u64 as u64
     from rtshm.queued import Queue as Queue
     from rtshm.recording import Recording as Recording
     from rtshm.recording import load as load
@@ -90,7 +90,7 @@ _HOMES = {
     ),
     "late": "blame",
     "layout": "Layout struct",
-    "layout.types": "Array bool8 f32 f64 i8 i16 i32 i64 q16 u8 u16 u32 u64",
+    "layout.fields": "Array bool8 f32 f64 i8 i16 i32 i64 q16 u8 u16 u32 u64",
     "queued": "Queue",
     "recording": "Recording load",
     "recording.conditions": "Conditions",

@@ -46,17 +46,17 @@ from __future__ import annotations
 import ctypes as _ctypes
 import dataclasses
 import sys
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, dataclass_transform
 
+from rtshm.abi import LAYOUT_OFFSET
 from rtshm.errors import LayoutError
 from rtshm.layout import c, view
 from rtshm.layout.codec import Codec, check_known, field_codec
 from rtshm.layout.fields import NUMBERS, Field, Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
     import construct
     import numpy
 
@@ -214,7 +214,8 @@ class Layout:
 
     def parse(self, data: bytes | bytearray | memoryview) -> dict[str, Any]:
         """Return the values in the first `size` bytes, as the live view reads them."""
-        self._check_length(data)
+        if len(data) < self.size:
+            raise ValueError(f"there are {len(data)} bytes, and the layout has {self.size}")
         return self._codec.parse(data)
 
     def parse_part(self, data: bytes | memoryview) -> dict[str, Any]:
@@ -226,10 +227,6 @@ class Layout:
             root = dataclasses.replace(self._root, fields=fields, element=end)
             self._parts[size] = Codec(root, {}).parse if fields else lambda _: {}
         return self._parts[size](data)
-
-    def _check_length(self, data: bytes | bytearray | memoryview) -> None:
-        if len(data) < self.size:
-            raise ValueError(f"there are {len(data)} bytes, and the layout has {self.size}")
 
     @cached_property
     def _codec(self) -> Codec:
@@ -247,6 +244,15 @@ class Layout:
 def as_layout(declared: Declared | type[Any]) -> Layout:
     """Return the layout that is declared, in any of the ways."""
     return declared if isinstance(declared, Layout) else Layout(declared)
+
+
+def check_fits(where: object, layout: Layout, size: int) -> None:
+    """Raise LayoutError if a region of `size` bytes has no room for a layout."""
+    if layout.size > (room := size - LAYOUT_OFFSET):
+        raise LayoutError(
+            f"{where}: the layout has {layout.size} bytes, and the region {room} "
+            f"after its first {LAYOUT_OFFSET}"
+        )
 
 
 def _declared(declared: Any) -> tuple[Any, Mapping[str, type[Any]], bool]:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
 
 from rtshm.errors import LayoutError
 from rtshm.layout.fields import NUMBERS, Field, Kind, with_padding
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 RESERVED = frozenset(
     # C
@@ -117,7 +114,7 @@ def declaration(name: str, struct: Field, text: str, *, bpf: bool = False) -> st
         raise LayoutError(
             f"{name!r} is not a name for a C struct; give letters, digits and _ inside"
         )
-    declared = [_Q16] if _has_q16(struct) else []
+    declared = [_Q16] if any(each.kind is Kind.Q16 for each in _all(struct)) else []
     return (_BPF_HEADER if bpf else _HEADER).format(
         name=name,
         guard=name.upper(),
@@ -126,13 +123,13 @@ def declaration(name: str, struct: Field, text: str, *, bpf: bool = False) -> st
     )
 
 
-def _has_q16(field: Field) -> bool:
-    return field.kind is Kind.Q16 or any(map(_has_q16, field.fields))
-
-
 def check_names(struct: Field) -> None:
     """Refuse a layout whose paths, joined for C, become one name."""
-    for names in _tags(struct), _constants(struct):
+    fields = [*_all(struct)]
+    tags = [_joined(each) for each in fields if each.enum or each.fields]
+    enums = [(_joined(each), each.enum) for each in fields if each.enum]
+    constants = [_constant(tag, entry) for tag, enum in enums for entry in enum.__members__]
+    for names in tags, constants:
         for name, count in Counter(names).items():
             if count > 1:
                 raise LayoutError(
@@ -141,18 +138,10 @@ def check_names(struct: Field) -> None:
                 )
 
 
-def _tags(struct: Field) -> Iterator[str]:
+def _all(struct: Field) -> Iterator[Field]:
     for field in struct.fields:
-        if field.enum or field.fields:
-            yield _joined(field)
-        yield from _tags(field)
-
-
-def _constants(struct: Field) -> Iterator[str]:
-    for field in struct.fields:
-        for entry in field.enum.__members__ if field.enum else ():
-            yield _constant(_joined(field), entry)
-        yield from _constants(field)
+        yield field
+        yield from _all(field)
 
 
 def _joined(field: Field) -> str:

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from functools import partial
+from math import prod
 from typing import TYPE_CHECKING, Any
 
 from rtshm.layout.fields import NUMBERS, Q16_ONE, Kind, decoder, encoder, exactly, with_padding
@@ -71,7 +72,7 @@ class Codec:
 
     def _unpacker(self, classes: Classes) -> Callable[[Any], Any]:
         names: dict[str, Any] = {"unpack_from": self._struct.unpack_from}
-        expression = _Reader(classes, names).struct(self._root, "0")
+        expression = _Reader(classes, names).struct(self._root, "", 0)
         return _made(f"def made(data):\n t = unpack_from(data)\n return {expression}", names)
 
 
@@ -182,39 +183,31 @@ class _Reader:
         self._classes = classes
         self._names = names
 
-    def struct(self, root: Field, begin: str) -> str:
-        parts = []
-        at = 0
+    def struct(self, root: Field, base: str, at: int) -> str:
+        """Of a struct whose values begin at `at`, counted from the variable `base` if any."""
+        parts = {}
         for field in root.fields:
-            value = self._field(field, f"{begin}+{at}")
-            parts.append((field.name, value))
+            parts[field.name] = self._elements(field, field.shape, base, at)
             at += _slots(field)
-        made = self._classes.get(root.path)
-        if made is None:
-            return "{" + ", ".join(f"{name!r}: {value}" for name, value in parts) + "}"
-        return f"{self._name(made)}({', '.join(value for _, value in parts)})"
+        if (made := self._classes.get(root.path)) is None:
+            return "{" + ", ".join(f"{name!r}: {value}" for name, value in parts.items()) + "}"
+        return f"{self._name(made)}({', '.join(parts.values())})"
 
-    def _field(self, field: Field, begin: str) -> str:
-        return self._elements(field, field.shape, begin)
-
-    def _elements(self, field: Field, shape: tuple[int, ...], begin: str) -> str:
+    def _elements(self, field: Field, shape: tuple[int, ...], base: str, at: int) -> str:
         if not shape:
-            return self._element(field, begin)
-        each = _slots(field) // field.count
-        for count in shape[1:]:
-            each *= count
-        end = f"{begin}+{each * shape[0]}"
+            return self._element(field, base, at)
+        each = _slots(field) // field.count * prod(shape[1:])
+        begin, end = _place(base, at), _place(base, at + each * shape[0])
         if len(shape) == 1 and not field.fields and not decoder(field):
-            return f"list(t[{_sum(begin)}:{_sum(end)}])"
-        index = f"i{len(shape)}_{len(self._names)}"
-        self._names[index] = None
-        inner = self._elements(field, shape[1:], index)
-        return f"[{inner} for {index} in range({_sum(begin)}, {_sum(end)}, {each})]"
+            return f"list(t[{begin}:{end}])"
+        index = self._name(None)
+        inner = self._elements(field, shape[1:], index, 0)
+        return f"[{inner} for {index} in range({begin}, {end}, {each})]"
 
-    def _element(self, field: Field, begin: str) -> str:
+    def _element(self, field: Field, base: str, at: int) -> str:
         if field.fields:
-            return self.struct(field, begin)
-        value = f"t[{_sum(begin)}]"
+            return self.struct(field, base, at)
+        value = f"t[{_place(base, at)}]"
         if field.enum and issubclass(field.enum, IntEnum):
             # What no enum has, stored by somebody else, stays a number.
             known = self._name({int(member): member for member in field.enum})
@@ -230,12 +223,8 @@ class _Reader:
         return name
 
 
-def _sum(expression: str) -> str:
-    """Add up the numbers of 0+3+i1_2."""
-    numbers = [part for part in expression.split("+") if part.isdigit()]
-    others = [part for part in expression.split("+") if not part.isdigit()]
-    total = sum(map(int, numbers))
-    return "+".join([*others, *([str(total)] if total or not others else [])])
+def _place(base: str, at: int) -> str:
+    return f"{base}+{at}" if base and at else base or str(at)
 
 
 def _slots(field: Field) -> int:

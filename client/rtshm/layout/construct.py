@@ -6,16 +6,14 @@ import ctypes
 import keyword
 import re
 import sys
-from typing import TYPE_CHECKING, Any
+from enum import IntEnum, IntFlag
+from typing import Any
 
 import construct
 
 from rtshm.errors import LayoutError
 from rtshm.layout.c import RESERVED
 from rtshm.layout.fields import NUMBERS, Q16_ONE, Field, Kind, limits, named
-
-if TYPE_CHECKING:
-    from enum import IntEnum, IntFlag
 
 DEPTH_MAX = 8
 """Structs and dimensions of arrays, in one another."""
@@ -42,6 +40,12 @@ class FixedPoint(construct.Adapter):  # type: ignore[misc]
 
 Q16n = FixedPoint(construct.Int32sn)
 """What q16 is in a text, for a construct.Struct."""
+
+
+def number(kind: Kind) -> Any:
+    """Return a number of this kind, for a construct.Struct."""
+    return Q16n if kind is Kind.Q16 else construct.FormatField("=", NUMBERS[kind].code)
+
 
 # By what is wrong with them and the remedy: classes of construct.
 _REFUSED = {

@@ -15,7 +15,7 @@ from typing import Any
 import construct
 
 from rtshm.errors import LayoutError
-from rtshm.layout.construct import Q16n
+from rtshm.layout.construct import number
 from rtshm.layout.fields import NUMBERS, Kind
 
 LAYOUT = "__rtshm_layout__"
@@ -78,7 +78,7 @@ def _annotated(annotation: Any, path: str, classes: dict[str, type[Any]]) -> Any
     elif not isinstance(kind, Kind):
         raise LayoutError(f"{path}: {kind!r} is not a type of rtshm, for example rtshm.u8")
     else:
-        declared = construct.Flag if kind is Kind.BOOL else _number(kind)
+        declared = number(kind)
         if isinstance(element, type) and issubclass(element, enum.IntFlag):
             declared = NamedBits(declared, element)
         elif isinstance(element, type) and issubclass(element, enum.IntEnum):
@@ -101,28 +101,34 @@ def _nested(cls: type[Any], path: str, classes: dict[str, type[Any]]) -> constru
     return declared
 
 
-def _number(kind: Kind) -> Any:
-    return Q16n if kind is Kind.Q16 else construct.FormatField("=", NUMBERS[kind].code)
-
-
 def from_ctypes(cls: type[ctypes.Structure], path: str = "") -> construct.Struct:
     """Return what a ctypes structure declares, with its padding."""
     where = path or cls.__name__
     if not issubclass(cls, ctypes.Structure) or issubclass(cls, _FOREIGN):
         raise LayoutError(f"{where}: foreign byte order, or a union; use a ctypes.Structure")
-    subcons: list[Any] = []
-    end = 0
+    members = []
     for name, ctype, *bits in cls._fields_:
         inner = f"{path}.{name}" if path else name
         if bits:
             raise LayoutError(f"{inner}: it is packed in bits; use whole integers")
-        member = getattr(cls, name)
-        if member.offset > end:
-            subcons.append(construct.Padding(member.offset - end))
-        subcons.append(name / _ctype(ctype, inner))
-        end = member.offset + member.size
-    if ctypes.sizeof(cls) > end:
-        subcons.append(construct.Padding(ctypes.sizeof(cls) - end))
+        members.append((getattr(cls, name).offset, name / _ctype(ctype, inner)))
+    return _with_gaps(members, ctypes.sizeof(cls), path)
+
+
+def _with_gaps(members: list[tuple[int, Any]], size: int, path: str) -> construct.Struct:
+    """Return the struct of members at these offsets, with its gaps as padding."""
+    subcons: list[Any] = []
+    end = 0
+    for offset, member in [*members, (size, None)]:
+        if offset < end:
+            raise LayoutError(
+                f"{f'{path}.' if path else ''}{member.name}: it overlaps another field"
+            )
+        if offset > end:
+            subcons.append(construct.Padding(offset - end))
+        if member is not None:
+            subcons.append(member)
+            end = offset + member.sizeof()
     return construct.Struct(*subcons)
 
 
@@ -138,9 +144,9 @@ def _ctype(ctype: Any, path: str) -> Any:
         return construct.Array(ctype._length_, _ctype(ctype._type_, path))
     if issubclass(ctype, ctypes.Structure):
         return from_ctypes(ctype, path)
-    for kind, number in NUMBERS.items():
-        if ctype is number.ctype:
-            return construct.Flag if kind is Kind.BOOL else _number(kind)
+    for kind, each in NUMBERS.items():
+        if ctype is each.ctype:
+            return number(kind)
     raise LayoutError(f"{path}: {ctype.__name__} cannot lie in place; use a number of fixed size")
 
 
@@ -153,20 +159,11 @@ def from_dtype(dtype: Any, path: str = "") -> construct.Struct:
     """Return what a structured numpy dtype declares, with its gaps as padding."""
     if dtype.fields is None:
         raise LayoutError(f"{path or 'layout'}: {dtype} has no fields; use a structured dtype")
-    subcons: list[Any] = []
-    end = 0
+    members = []
     for name in sorted(dtype.names, key=lambda name: dtype.fields[name][1]):
-        inner_type, offset, *_ = dtype.fields[name]
-        inner = f"{path}.{name}" if path else name
-        if offset < end:
-            raise LayoutError(f"{inner}: it overlaps another field")
-        if offset > end:
-            subcons.append(construct.Padding(offset - end))
-        subcons.append(name / _dtype(inner_type, inner))
-        end = offset + inner_type.itemsize
-    if dtype.itemsize > end:
-        subcons.append(construct.Padding(dtype.itemsize - end))
-    return construct.Struct(*subcons)
+        inner, offset, *_ = dtype.fields[name]
+        members.append((offset, name / _dtype(inner, f"{path}.{name}" if path else name)))
+    return _with_gaps(members, dtype.itemsize, path)
 
 
 def _dtype(dtype: Any, path: str) -> Any:
@@ -181,13 +178,13 @@ def _dtype(dtype: Any, path: str) -> Any:
     if dtype.kind in "VS":
         return construct.Bytes(dtype.itemsize)
     if dtype.kind == "b":
-        return construct.Flag
+        return number(Kind.BOOL)
     if not dtype.isnative:
         raise LayoutError(f"{path}: foreign byte order; use the native one")
     kind = f"{dtype.kind}{dtype.itemsize * 8}"
     if kind not in [each.value for each in NUMBERS]:
         raise LayoutError(f"{path}: {dtype} cannot lie in place; use a number up to 64 bits")
-    return _number(Kind(kind))
+    return number(Kind(kind))
 
 
 def declare(cls: type[Any], namespace: dict[str, Any]) -> type[Any]:

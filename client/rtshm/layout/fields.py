@@ -5,16 +5,15 @@ from __future__ import annotations
 import ctypes
 import operator
 import struct
-from collections.abc import Mapping, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag, StrEnum
 from functools import cache, partial
 from math import isinf, prod
 from numbers import Real
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, Protocol, TypeVar, cast
 
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+T = TypeVar("T")
 
 
 class Kind(StrEnum):
@@ -35,6 +34,30 @@ class Kind(StrEnum):
     BOOL = "bool"
     BYTES = "bytes"
     STRUCT = "struct"
+
+
+# The types of fields, for the annotations of a class: see rtshm.struct().
+i8 = Annotated[int, Kind.I8]
+u8 = Annotated[int, Kind.U8]
+i16 = Annotated[int, Kind.I16]
+u16 = Annotated[int, Kind.U16]
+i32 = Annotated[int, Kind.I32]
+u32 = Annotated[int, Kind.U32]
+i64 = Annotated[int, Kind.I64]
+u64 = Annotated[int, Kind.U64]
+f32 = Annotated[float, Kind.F32]
+f64 = Annotated[float, Kind.F64]
+q16 = Annotated[float, Kind.Q16]
+bool8 = Annotated[bool, Kind.BOOL]
+
+
+class Array(Protocol[T]):
+    """An array of a fixed length: a list in a record, live memory in a view."""
+
+    def __len__(self) -> int: ...
+    def __iter__(self) -> Iterator[T]: ...
+    def __getitem__(self, index: int, /) -> T: ...
+    def __setitem__(self, index: int, value: T, /) -> None: ...
 
 
 class Number(NamedTuple):
@@ -97,18 +120,21 @@ Q16_ONE = 1 << 16
 """What a q16 of 1.0 has in memory."""
 
 
-class _Named(IntEnum):
-    """An enum that a layout names, and no program: what it needs to be made again is pickled."""
+class _Pickled:
+    """Of an enum that a layout names, and no program: what makes it again is pickled."""
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        return _member, (type(self).__name__, _entries(type(self)), False, int(self))
+        kind: Any = type(self)
+        entries = tuple((name, int(member)) for name, member in kind.__members__.items())
+        return _member, (kind.__name__, entries, issubclass(kind, IntFlag), int(cast("int", self)))
 
 
-class _NamedBits(IntFlag):
-    """Likewise of flags."""
+class _Named(_Pickled, IntEnum):
+    pass
 
-    def __reduce_ex__(self, protocol: Any) -> Any:
-        return _member, (type(self).__name__, _entries(type(self)), True, int(self))
+
+class _NamedBits(_Pickled, IntFlag):
+    pass
 
 
 @cache
@@ -119,10 +145,6 @@ def named(
     base: Any = _NamedBits if flags else _Named
     made: type[IntEnum] | type[IntFlag] = base(name, entries, module=__name__)
     return made
-
-
-def _entries(enum: type[IntEnum] | type[IntFlag]) -> tuple[tuple[str, int], ...]:
-    return tuple((name, int(member)) for name, member in enum.__members__.items())
 
 
 def _member(name: str, entries: tuple[tuple[str, int], ...], flags: bool, value: int) -> int:
@@ -169,7 +191,7 @@ def decoder(field: Field) -> Callable[[Any], Any] | None:
     if field.enum:
         return partial(_decode_member, field.enum)
     if field.kind is Kind.Q16:
-        return _decode_q16
+        return lambda stored: stored / Q16_ONE
     return bytes if field.kind is Kind.BYTES else None
 
 
@@ -198,11 +220,15 @@ def _encode_integer(field: Field, low: int, high: int, value: Any) -> int:
     return number
 
 
-def _encode_float(field: Field, stored: struct.Struct, value: Any) -> float:
+def _float(field: Field, value: Any) -> float:
     if not isinstance(value, (float, int, Real)):
         raise TypeError(f"{field.path}: {value!r} is not a number")
+    return float(value)
+
+
+def _encode_float(field: Field, stored: struct.Struct, value: Any) -> float:
     try:
-        number = float(value)
+        number = _float(field, value)
         # C makes an infinity of what is too large, and so does numpy of a longdouble.
         stored.pack(number)
         if isinf(number) and value != number:
@@ -213,12 +239,10 @@ def _encode_float(field: Field, stored: struct.Struct, value: Any) -> float:
 
 
 def _encode_q16(field: Field, value: Any) -> int:
-    if not isinstance(value, (float, int, Real)):
-        raise TypeError(f"{field.path}: {value!r} is not a number")
     low, high = limits(Kind.I32)
     try:
         # To multiply by a power of two is exact; the rounding is to the nearest.
-        stored = round(float(value) * Q16_ONE)
+        stored = round(_float(field, value) * Q16_ONE)
     except ValueError:
         raise ValueError(f"{field.path}: {value!r} does not fit q16") from None
     except OverflowError:
@@ -228,10 +252,6 @@ def _encode_q16(field: Field, value: Any) -> int:
             f"{field.path}: {value!r} does not fit q16; give {low / Q16_ONE} to {high / Q16_ONE}"
         )
     return stored
-
-
-def _decode_q16(stored: int) -> float:
-    return stored / Q16_ONE
 
 
 def _encode_bool(field: Field, value: Any) -> bool:

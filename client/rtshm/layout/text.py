@@ -31,8 +31,8 @@ from typing import Any, NamedTuple, NoReturn
 import construct
 
 from rtshm.errors import LayoutError
-from rtshm.layout.construct import DEPTH_MAX, Q16n
-from rtshm.layout.fields import NUMBERS, Field, Kind, with_padding
+from rtshm.layout.construct import DEPTH_MAX, number
+from rtshm.layout.fields import Field, Kind, with_padding
 
 TEXT_MAX = 1023
 """Characters; RTSHM_LAYOUT_MAX of <linux/rtshm_netlink.h>."""
@@ -171,12 +171,11 @@ def _type(reader: _Reader) -> Any:
         declared = construct.Bytes(reader.count())
         reader.expect(r"\]", "']'")
         return declared
-    number = Q16n if kind is Kind.Q16 else construct.FormatField("=", NUMBERS[kind].code)
     if reader.take("{"):
-        return construct.Enum(number, _entries(reader, "}"))
+        return construct.Enum(number(kind), _entries(reader, "}"))
     if reader.take("<"):
-        return construct.FlagsEnum(number, _entries(reader, ">"))
-    return number
+        return construct.FlagsEnum(number(kind), _entries(reader, ">"))
+    return number(kind)
 
 
 def _entries(reader: _Reader, closing: str) -> list[_Entry]:

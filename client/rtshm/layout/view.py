@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from rtshm.layout.fields import (
     NUMBERS,
@@ -22,9 +22,6 @@ from rtshm.layout.fields import (
     limits,
     with_padding,
 )
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
 
 _DIGIT = 2**30 - 1
 _F32_MAX = (2 - 2**-23) * 2.0**127
