@@ -94,7 +94,7 @@ def terminal(step: Path) -> str:
 
     samples = numpy.load(step)["samples"]
     curves = [chosen([STEP], [name])[0][0] for name in ("drive", "setpoint", "output")]
-    at = Trigger(lambda rows: curves[2].column.of(rows).astype("f8"), 0.5, Edge("rising"))
+    at = Trigger(lambda rows: curves[2].of(rows).astype("f8"), 0.5, Edge("rising"))
     sweeps = Sweeps(Sweeper(400, 100, at, Mode.NORMAL), 0, [dtype_of(STEP)], 10**10)
     (sweep,) = _saved([samples], [STEP], sweeps, 0, 0.5)
     # plotext draws no larger than the terminal that it believes to have.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import mmap
 import re
+from functools import partial
 from io import FileIO
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,7 @@ class DevMem(Mapped):
 
     def __reduce__(self) -> Any:
         self._check_open()
-        return _reopen, (self.address, self.size, self._readonly)
+        return partial(DevMem, readonly=self._readonly), (self.address, self.size)
 
     def fileno(self) -> int:
         """Raise OSError: the mapping needs no descriptor."""
@@ -91,10 +92,6 @@ class DevMem(Mapped):
     def __repr__(self) -> str:
         state = " closed" if self.closed else ""
         return f"<rtshm.DevMem {getattr(self, 'address', 0):#x}{state}>"
-
-
-def _reopen(address: int, size: int, readonly: bool) -> DevMem:
-    return DevMem(address, size, readonly=readonly)
 
 
 def _open_remedy(number: int | None) -> str | None:

@@ -9,21 +9,17 @@ import lzma
 import os
 import subprocess
 import zlib
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from rtshm._version import __version__
-from rtshm.errors import group_name
-from rtshm.findings import Finding, Level
-from rtshm.holders import deleted_regions
-from rtshm.kernel_files import delegated_group, file_text, lockdown
-from rtshm.lateness import timing
+from rtshm.errors import group_text, is_member
+from rtshm.kernel_files import delegated_group, deleted_regions, file_text, lockdown
+from rtshm.lateness import ERROR, OK, UNKNOWN, WARNING, Finding, Verdict, timing
 from rtshm.paths import CLASS, DEVICES, MODULE
 from rtshm.recording.conditions import Machine
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 SIG_ENFORCE = Path("/sys/module/module/parameters/sig_enforce")
 # Its last byte says whether Secure Boot is on.
@@ -68,7 +64,8 @@ def examine(module: Path | None = None) -> list[Finding]:
         *(_module, _loaded, _built, _signed, _device, _held, _group, _delegated, _headers),
         _netlink,
     )
-    return [*(check(subject) for check in checks), *timing(Machine.now())]
+    found = [Finding(check.__name__[1:], *check(subject)) for check in checks]
+    return [*found, *timing(Machine.now())]
 
 
 def installed(release: str) -> Path | None:
@@ -85,11 +82,11 @@ def installed(release: str) -> Path | None:
     return None
 
 
-def _module(module: _Module) -> Finding:
+def _module(module: _Module) -> Verdict:
     if module.file and module.file.is_file():
-        return Finding("module", Level.OK, str(module.file))
+        return OK, str(module.file), ""
     if module.named:
-        return Finding("module", Level.ERROR, f"{module.file} does not exist", "make")
+        return ERROR, f"{module.file} does not exist", "make"
     elsewhere = sorted(
         path.relative_to("/lib/modules").parts[0]
         for path in Path("/lib/modules").glob("*/updates/dkms/rtshm.ko*")
@@ -101,22 +98,20 @@ def _module(module: _Module) -> Finding:
         text = "not installed"
         remedy = "install rtshm-dkms, or in rtshm's tree: sudo make install"
     # Loaded from a file of its own it works until the next boot.
-    return Finding("module", Level.WARNING if module.loaded else Level.ERROR, text, remedy)
+    return WARNING if module.loaded else ERROR, text, remedy
 
 
-def _loaded(module: _Module) -> Finding:
+def _loaded(module: _Module) -> Verdict:
     if not module.loaded:
         remedy = f"sudo insmod {module.file}" if module.named else "sudo modprobe rtshm"
-        return Finding("loaded", Level.ERROR, "the module is not loaded", remedy)
+        return ERROR, "the module is not loaded", remedy
     state = file_text(MODULE / "initstate")
     if state != "live":
-        text = f"the module is {state or 'on its way'}"
-        return Finding("loaded", Level.ERROR, text, "wait, then look at: sudo dmesg")
+        return ERROR, f"the module is {state or 'on its way'}", "wait, then look at: sudo dmesg"
     if module.file and _is_loaded(module.file) is False:
         text = f"the loaded module is not {module.file}"
-        remedy = "when nobody uses it: sudo modprobe -r rtshm && sudo modprobe rtshm"
-        return Finding("loaded", Level.WARNING, text, remedy)
-    return Finding("loaded", Level.OK, "the module is loaded")
+        return WARNING, text, "when nobody uses it: sudo modprobe -r rtshm && sudo modprobe rtshm"
+    return OK, "the module is loaded", ""
 
 
 def _is_loaded(file: Path) -> bool | None:
@@ -128,50 +123,46 @@ def _is_loaded(file: Path) -> bool | None:
         return None
 
 
-def _built(module: _Module) -> Finding:
+def _built(module: _Module) -> Verdict:
     if not module.file or not module.file.is_file():
-        return Finding("built", Level.UNKNOWN, "no module to look at")
+        return UNKNOWN, "no module to look at", ""
     magic = _modinfo(module.file, "vermagic")
     if magic is None:
-        return Finding("built", Level.UNKNOWN, "modinfo cannot be run")
+        return UNKNOWN, "modinfo cannot be run", ""
     if not magic:
-        return Finding("built", Level.ERROR, f"{module.file} is not a kernel module", "make")
+        return ERROR, f"{module.file} is not a kernel module", "make"
     release = magic.split()[0]
     if release == module.release:
-        return Finding("built", Level.OK, f"for the running kernel, {release}")
+        return OK, f"for the running kernel, {release}", ""
     text = f"for {release}, but {module.release} runs"
     remedy = "make" if module.named else f"sudo {_DKMS} -k {module.release} --force"
     # Then the kernel does not compare releases, but the versions of what it is linked with.
     if "modversions" in magic.split():
-        return Finding("built", Level.WARNING, f"{text}, which may accept it nevertheless", remedy)
-    return Finding("built", Level.ERROR, text, remedy)
+        return WARNING, f"{text}, which may accept it nevertheless", remedy
+    return ERROR, text, remedy
 
 
-def _signed(module: _Module) -> Finding:
+def _signed(module: _Module) -> Verdict:
     who = _enforcer()
     if not module.file or not module.file.is_file():
         text = f"no module to look at; {who} takes signed ones only" if who else "not necessary"
-        return Finding("signed", Level.UNKNOWN if who else Level.OK, text)
+        return UNKNOWN if who else OK, text, ""
     signer = _modinfo(module.file, "signer")
     by = f"signed by {signer}" if signer else "not signed"
     if not who:
-        return Finding("signed", Level.OK, f"{by}; this kernel takes modules that are not")
+        return OK, f"{by}; this kernel takes modules that are not", ""
     if module.loaded:
-        return Finding("signed", Level.OK, f"{by}; {who}, and the module is loaded")
+        return OK, f"{by}; {who}, and the module is loaded", ""
     enrol = "sudo mokutil --import /var/lib/dkms/mok.pub, reboot, enrol the key"
     remedy = f"{enrol}; see docs/secure-boot.md"
     if not signer:
-        text = f"not signed, and refused: {who}"
-        return Finding("signed", Level.ERROR, text, f"install it through DKMS, then: {remedy}")
+        return ERROR, f"not signed, and refused: {who}", f"install it through DKMS, then: {remedy}"
     keys = file_text(KEYS)
     if "asymmetri" not in keys:
-        text = f"{by}; only root can see whether the kernel knows the key: {who}"
-        return Finding("signed", Level.UNKNOWN, text)
+        return UNKNOWN, f"{by}; only root can see whether the kernel knows the key: {who}", ""
     if signer not in keys:
-        return Finding(
-            "signed", Level.ERROR, f"{by}, a key the kernel does not know: {who}", remedy
-        )
-    return Finding("signed", Level.OK, f"{by}, a key that the kernel knows")
+        return ERROR, f"{by}, a key the kernel does not know: {who}", remedy
+    return OK, f"{by}, a key that the kernel knows", ""
 
 
 def _enforcer() -> str:
@@ -192,105 +183,96 @@ def _secure_boot() -> bool:
         return False
 
 
-def _device(module: _Module) -> Finding:
+def _device(module: _Module) -> Verdict:
     if not module.loaded:
-        return Finding("device", Level.UNKNOWN, "no device before the module is loaded")
+        return UNKNOWN, "no device before the module is loaded", ""
     # The samples of a region are a device of their own, with a dot in its name.
     regions = sorted(entry.name for entry in CLASS.glob("*") if "." not in entry.name)
     if not regions:
-        remedy = "sudo rtshm create NAME"
-        return Finding("device", Level.WARNING, "there is no region", remedy)
+        return WARNING, "there is no region", "sudo rtshm create NAME"
     for region in regions:
         node = DEVICES / region
         if not node.is_char_device():
             remedy = f"outside of containers: sudo rtshm delete {region}, and create it again"
-            text = f"the kernel has the region, but its node {node} does not exist"
-            return Finding("device", Level.ERROR, text, remedy)
+            return ERROR, f"the kernel has the region, but its node {node} does not exist", remedy
     closed = [name for name in regions if not os.access(DEVICES / name, os.R_OK | os.W_OK)]
     if len(closed) == len(regions):
         text = f"you may open none of {DEVICES}/{{{','.join(closed)}}}"
-        return Finding("device", Level.ERROR, text, f"sudo usermod -aG {GROUP} USER, or sudo")
+        return ERROR, text, f"sudo usermod -aG {GROUP} USER, or sudo"
     if closed:
         text = f"you cannot open {', '.join(f'{DEVICES}/{name}' for name in closed)}"
-        return Finding("device", Level.WARNING, text, f"sudo usermod -aG {GROUP} USER, or sudo")
+        return WARNING, text, f"sudo usermod -aG {GROUP} USER, or sudo"
     text = f"{DEVICES}/{{{','.join(regions)}}}" if len(regions) > 1 else f"{DEVICES}/{regions[0]}"
-    return Finding("device", Level.OK, text)
+    return OK, text, ""
 
 
-def _held(module: _Module) -> Finding:
+def _held(module: _Module) -> Verdict:
     """Regions that were deleted and are open or mapped somewhere: they hold the module."""
     if not module.loaded:
-        return Finding("held", Level.UNKNOWN, "nothing before the module is loaded")
+        return UNKNOWN, "nothing before the module is loaded", ""
     holders, hidden = deleted_regions()
     if holders:
         text = f"deleted regions are in use: {'; '.join(holders)}"
-        return Finding("held", Level.WARNING, text, "end these processes to unload the module")
+        return WARNING, text, "end these processes to unload the module"
     if hidden:
-        return Finding("held", Level.UNKNOWN, "only root can see the files of all processes")
-    return Finding("held", Level.OK, "no deleted region is in use")
+        return UNKNOWN, "only root can see the files of all processes", ""
+    return OK, "no deleted region is in use", ""
 
 
-def _group(module: _Module) -> Finding:
+def _group(module: _Module) -> Verdict:
     try:
         group = grp.getgrnam(GROUP)
     except KeyError:
         remedy = f"install rtshm-dkms, or: sudo groupadd -r {GROUP}, and the udev rule of system/"
-        return Finding(
-            "group", Level.WARNING, f"no group {GROUP}: only root can use regions", remedy
-        )
+        return WARNING, f"no group {GROUP}: only root can use regions", remedy
     if os.geteuid() == 0:
-        return Finding("group", Level.OK, f"{GROUP}, which root need not be in")
-    if group.gr_gid in (os.getegid(), *os.getgroups()):
-        return Finding("group", Level.OK, f"you are in {GROUP}")
-    remedy = f"sudo usermod -aG {GROUP} USER, then log in again"
-    return Finding("group", Level.WARNING, f"you are not in {GROUP}", remedy)
+        return OK, f"{GROUP}, which root need not be in", ""
+    if is_member(group.gr_gid):
+        return OK, f"you are in {GROUP}", ""
+    return WARNING, f"you are not in {GROUP}", f"sudo usermod -aG {GROUP} USER, then log in again"
 
 
-def _delegated(module: _Module) -> Finding:
+def _delegated(module: _Module) -> Verdict:
     """Look at who may create regions."""
     if not module.loaded:
-        return Finding("delegated", Level.UNKNOWN, "nothing before the module is loaded")
+        return UNKNOWN, "nothing before the module is loaded", ""
     gid = delegated_group()
     if gid is None:
         text = "only root creates regions"
         remedy = "" if os.geteuid() == 0 else "to let a group create its own: see docs/groups.md"
-        return Finding("delegated", Level.OK, text, remedy)
+        return OK, text, remedy
     quotas = ", ".join(
         f"{name}={file_text(MODULE / 'parameters' / name)}"
         for name in ("group_regions", "group_bytes", "group_ticks_hz")
     )
-    text = f"each member of {group_name(gid)} creates regions of their own: {quotas}"
-    if os.geteuid() == 0 or gid in (os.getegid(), *os.getgroups()):
-        return Finding("delegated", Level.OK, text)
-    remedy = f"sudo usermod -aG {group_name(gid)} USER, then log in again"
-    return Finding("delegated", Level.WARNING, f"{text}; you are not one", remedy)
+    text = f"each member of {group_text(gid)} creates regions of their own: {quotas}"
+    if os.geteuid() == 0 or is_member(gid):
+        return OK, text, ""
+    remedy = f"sudo usermod -aG {group_text(gid)} USER, then log in again"
+    return WARNING, f"{text}; you are not one", remedy
 
 
-def _headers(module: _Module) -> Finding:
+def _headers(module: _Module) -> Verdict:
     build = Path("/lib/modules", module.release, "build")
     if (build / "include").is_dir():
-        return Finding("headers", Level.OK, str(build))
+        return OK, str(build), ""
     text = f"no headers of {module.release}, so no module can be built for it here"
-    remedy = f"sudo apt-get install linux-headers-{module.release}"
-    return Finding("headers", Level.WARNING, text, remedy)
+    return WARNING, text, f"sudo apt-get install linux-headers-{module.release}"
 
 
-def _netlink(module: _Module) -> Finding:
+def _netlink(module: _Module) -> Verdict:
     if not module.loaded:
-        return Finding("netlink", Level.UNKNOWN, "no family before the module is loaded")
+        return UNKNOWN, "no family before the module is loaded", ""
     from rtshm.control.netlink import Link
 
     try:
-        link = Link()
-        try:
+        with closing(Link()) as link:
             family = link.find(NETLINK_FAMILY)
-        finally:
-            link.close()
     except OSError as error:
         remedy = getattr(error, "remedy", "")
         name = errno.errorcode.get(error.errno or 0, "no errno")
-        return Finding("netlink", Level.ERROR, f"{error.strerror} ({name})", remedy)
-    return Finding("netlink", Level.OK, f"generic netlink family {family.id}")
+        return ERROR, f"{error.strerror} ({name})", remedy
+    return OK, f"generic netlink family {family.id}", ""
 
 
 def _modinfo(file: Path, field: str) -> str | None:

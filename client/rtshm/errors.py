@@ -6,13 +6,10 @@ import errno
 import grp
 import importlib.util
 import os
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from rtshm.kernel_files import delegated_group
 from rtshm.paths import DEVICES, MODULE
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 NOT_LOADED = "the module is not loaded: sudo insmod rtshm.ko"
 
@@ -164,44 +161,39 @@ def family_remedy() -> str:
 
 def socket_remedy(number: int | None) -> str | None:
     """Return what to do when no netlink socket can be opened: by the rules of a sandbox."""
-    match number:
-        case errno.EAFNOSUPPORT | errno.EPERM | errno.EACCES | errno.EPROTONOSUPPORT:
-            return (
-                "netlink is forbidden here, by seccomp or a sandbox: allow AF_NETLINK "
-                "(systemd: RestrictAddressFamilies=AF_NETLINK), or run it outside"
-            )
-        case _:
-            return None
+    if number in (errno.EAFNOSUPPORT, errno.EPERM, errno.EACCES, errno.EPROTONOSUPPORT):
+        return (
+            "netlink is forbidden here, by seccomp or a sandbox: allow AF_NETLINK "
+            "(systemd: RestrictAddressFamilies=AF_NETLINK), or run it outside"
+        )
+    return None
 
 
 def control_remedy(number: int | None) -> str | None:
     """Return what to do when the module refuses a request."""
-    match number:
-        case errno.EPERM:
-            return _privilege_remedy()
-        case errno.EDQUOT:
-            return (
-                "delete one of your regions, or have the module loaded with a larger limit: see "
-                "rtshm doctor"
-            )
-        case _:
-            return None
-
-
-def _privilege_remedy() -> str:
+    if number == errno.EDQUOT:
+        more = "have the module loaded with a larger limit: see rtshm doctor"
+        return f"delete one of your regions, or {more}"
+    if number != errno.EPERM:
+        return None
     gid = delegated_group()
-    if gid is None or gid in (os.getegid(), *os.getgroups()):
+    if gid is None or is_member(gid):
         return "use sudo, outside of containers"
-    join = f"sudo usermod -aG {group_name(gid)} $USER"
+    join = f"sudo usermod -aG {group_text(gid)} $USER"
     return f"use sudo, or join the group: {join}, then log in again"
 
 
-def group_name(gid: int) -> str:
+def group_text(gid: int) -> str | int:
     """Return the name of a group, or its number if it has none."""
     try:
         return grp.getgrgid(gid).gr_name
     except KeyError:
-        return str(gid)
+        return gid
+
+
+def is_member(gid: int) -> bool:
+    """Whether this process is in a group."""
+    return gid in (os.getegid(), *os.getgroups())
 
 
 def samples_remedy(number: int | None, path: Path) -> str | None:

@@ -15,13 +15,11 @@ import threading
 import time
 import warnings
 import weakref
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, Any, NoReturn, Self
+from typing import Any, NoReturn, Self
 
 from rtshm.errors import ClosedError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 POLL_MAX_MS = 2**31 - 1
 
@@ -209,6 +207,13 @@ class Handle:
         if not self._kept_by_fork:
             self._is_open = False
             self._release()
+
+
+def polled(fd: int, events: int = 0) -> int:
+    """Return what poll(2) reports now of a descriptor, without waiting."""
+    poll = select.poll()
+    poll.register(fd, events)
+    return dict(poll.poll(0)).get(fd, 0)
 
 
 def deadline(timeout: float | None) -> float | None:

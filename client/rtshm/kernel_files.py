@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 
-from rtshm.paths import MODULE
+from rtshm.paths import DEVICES, MODULE
 
 # As the module has it, (gid_t)-1.
 NO_GROUP = "4294967295"
@@ -39,3 +40,39 @@ def lockdown() -> str:
     # none [integrity] confidentiality
     marked = re.search(r"\[(\w+)\]", file_text(LOCKDOWN))
     return marked[1] if marked else ""
+
+
+def deleted_regions() -> tuple[list[str], bool]:
+    """Return lines as `motor by process 4711 (python3)`, and whether some processes are hidden.
+
+    They have deleted regions open, hold their memory and keep the module loaded.
+    """
+    found, hidden = [], False
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            links = [*(process / "fd").iterdir(), *(process / "map_files").iterdir()]
+            names = {name for link in links if (name := _deleted(link))}
+        except PermissionError:
+            hidden = True
+            continue
+        except OSError:
+            # It is over.
+            continue
+        if names:
+            who = file_text(process / "comm")
+            found.append(f"{', '.join(sorted(names))} by process {process.name} ({who})")
+    return sorted(found), hidden
+
+
+def more_than(users: int) -> bool:
+    """Whether the module has more users than these: a quick look before deleted_regions()."""
+    return int(file_text(MODULE / "refcnt") or 0) > users
+
+
+def _deleted(link: Path) -> str:
+    """The region that an open file or a mapping was of, if that was deleted."""
+    try:
+        match = re.fullmatch(rf"{DEVICES}/(\S*) \(deleted\)", os.readlink(link))
+    except FileNotFoundError:
+        return ""
+    return match[1] if match else ""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import enum
 import struct
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtshm.findings import Finding, Level
 from rtshm.kernel_files import file_text
 
 if TYPE_CHECKING:
@@ -22,58 +23,81 @@ GOOD_MODELS = {"full", "lazy", "PREEMPT", "PREEMPT_RT"}
 WAKE_MAX_US = 10
 
 
+class Level(enum.StrEnum):
+    """How bad it is."""
+
+    OK = "ok"
+    UNKNOWN = "-"
+    """Cannot be told, by this user or before something else is right."""
+    WARNING = "warning"
+    """Works, but not for all, not after the next kernel, or later than it could."""
+    ERROR = "error"
+    """Does not work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What was found of one piece, and what to do about it; "" if there is nothing to do."""
+
+    check: str
+    level: Level
+    text: str
+    remedy: str
+
+
+OK, UNKNOWN, WARNING, ERROR = Level
+Verdict = tuple[Level, str, str]
+"""Level, text and remedy of a Finding."""
+
+
 def timing(machine: Machine, root: Path = Path("/")) -> list[Finding]:
     """What makes ticks, or their readers, late: of a machine with its /proc and /sys in `root`."""
     isolated = _isolated(root)
-    return [
-        _preemption(machine.preemption)
-        or _judged(
-            "preemption",
-            machine.preemption,
-            machine.preemption not in LATE_MODELS,
-            "ticks are on time, but programs that wait for them may wake milliseconds late",
-            "boot with preempt=full, or a kernel with PREEMPT_RT",
-        ),
-        _judged(
-            "clocksource",
+    verdicts = {
+        "preemption": _preemption(machine.preemption),
+        "clocksource": _judged(
             machine.clocksource,
             machine.clocksource in GOOD_CLOCKS,
             "slow to read, or coarse",
             "sudo dmesg | grep -i clocksource says why it is not tsc",
         ),
-        _judged(
-            "governor",
+        "governor": _judged(
             machine.governor,
             machine.governor in ("none", "performance"),
             "a cpu that slowed down is late at first",
             "sudo cpupower frequency-set -g performance",
         ),
-        _judged(
-            "virtualised",
+        "virtualised": _judged(
             machine.virtualization,
             machine.virtualization == "none",
             "ticks are as late as the host lets them be",
             "measure on the machine itself",
         ),
-        _isolation(root, isolated),
-        _scheduler_tick(root),
-        _interrupts(root, isolated),
-        _sleep(root),
-    ]
+        "isolcpus": _isolation(root, isolated),
+        "nohz_full": _scheduler_tick(root),
+        "interrupts": _interrupts(root, isolated),
+        "c-states": _sleep(root),
+    }
+    return [Finding(check, *verdict) for check, verdict in verdicts.items()]
 
 
-def _preemption(model: str) -> Finding | None:
-    """A model that is neither good nor bad, because it cannot be told which it is."""
-    if model in LATE_MODELS | GOOD_MODELS | {"unknown"}:
-        return None
-    text = f"{model}: only root can read which model is set (/sys/kernel/debug/sched/preempt)"
-    return Finding("preemption", Level.UNKNOWN, text, "sudo rtshm doctor")
+def _preemption(model: str) -> Verdict:
+    if model not in LATE_MODELS | GOOD_MODELS | {"unknown"}:
+        # Neither good nor bad, because it cannot be told which it is.
+        text = f"{model}: only root can read which model is set (/sys/kernel/debug/sched/preempt)"
+        return UNKNOWN, text, "sudo rtshm doctor"
+    return _judged(
+        model,
+        model in GOOD_MODELS,
+        "ticks are on time, but programs that wait for them may wake milliseconds late",
+        "boot with preempt=full, or a kernel with PREEMPT_RT",
+    )
 
 
-def _judged(check: str, value: str, good: bool, why: str, remedy: str) -> Finding:
+def _judged(value: str, good: bool, why: str, remedy: str) -> Verdict:
     if good or value == "unknown":
-        return Finding(check, Level.OK if good else Level.UNKNOWN, value)
-    return Finding(check, Level.WARNING, f"{value}: {why}", remedy)
+        return OK if good else UNKNOWN, value, ""
+    return WARNING, f"{value}: {why}", remedy
 
 
 def cpus_of(text: str) -> set[int]:
@@ -94,56 +118,57 @@ def _isolated(root: Path) -> set[int] | None:
         return None
 
 
-def _isolation(root: Path, isolated: set[int] | None) -> Finding:
+def _isolation(root: Path, isolated: set[int] | None) -> Verdict:
     if isolated is None:
-        return Finding("isolcpus", Level.UNKNOWN, f"/{CPUS}/isolated cannot be read")
+        return UNKNOWN, f"/{CPUS}/isolated cannot be read", ""
     if isolated:
         text = f"{_listed(isolated)}: no other task keeps readers there from running at once"
-        return Finding("isolcpus", Level.OK, text)
+        return OK, text, ""
     if len(cpus_of(file_text(root / CPUS / "online"))) == 1:
         text = "this machine has one cpu: a reader there may wait until another task gives way"
-        return Finding("isolcpus", Level.WARNING, text)
+        return WARNING, text, ""
     text = "no cpu is isolated: other tasks share each, and a reader may wait until one gives way"
-    remedy = "boot with isolcpus=managed_irq,domain,N, and make regions with --cpu N"
-    return Finding("isolcpus", Level.WARNING, text, remedy)
+    return WARNING, text, "boot with isolcpus=managed_irq,domain,N, and make regions with --cpu N"
 
 
-def _scheduler_tick(root: Path) -> Finding:
+def _scheduler_tick(root: Path) -> Verdict:
     if not (root / CPUS).is_dir():
-        return Finding("nohz_full", Level.UNKNOWN, f"/{CPUS} cannot be read")
+        return UNKNOWN, f"/{CPUS} cannot be read", ""
     late = "the scheduler ticks up to 1000 times a second, and a tick due then waits some us"
     try:
         free = cpus_of((root / CPUS / "nohz_full").read_text())
     except FileNotFoundError:
         remedy = "use a kernel with CONFIG_NO_HZ_FULL, as Debian's"
-        return Finding("nohz_full", Level.WARNING, f"not in this kernel: {late}", remedy)
+        return WARNING, f"not in this kernel: {late}", remedy
     except OSError as error:
-        return Finding("nohz_full", Level.UNKNOWN, f"/{CPUS}/nohz_full: {error.strerror}")
+        return UNKNOWN, f"/{CPUS}/nohz_full: {error.strerror}", ""
     if free:
         text = f"{_listed(free)}: no tick of the scheduler is in the way while one task runs there"
-        return Finding("nohz_full", Level.OK, text)
-    remedy = "boot with nohz_full=N, the isolated cpus"
-    return Finding("nohz_full", Level.WARNING, f"no cpu: {late}", remedy)
+        return OK, text, ""
+    return WARNING, f"no cpu: {late}", "boot with nohz_full=N, the isolated cpus"
 
 
-def _interrupts(root: Path, isolated: set[int] | None) -> Finding:
+def _interrupts(root: Path, isolated: set[int] | None) -> Verdict:
     """Where interrupts of devices may run."""
-    check = "interrupts"
     try:
         numbers = [path for path in (root / "proc/irq").iterdir() if path.name.isdigit()]
         # A folder in it is named after the device that has the interrupt.
         used = [path for path in numbers if any(entry.is_dir() for entry in path.iterdir())]
-        where = {int(path.name): cpus_of(_affinity(path)) for path in used}
+        where = {}
+        for irq in used:
+            effective = irq / "effective_affinity_list"
+            file = effective if effective.exists() else irq / "smp_affinity_list"
+            where[int(irq.name)] = cpus_of(file.read_text())
     except OSError as error:
-        return Finding(check, Level.UNKNOWN, f"/proc/irq cannot be read: {error.strerror}")
+        return UNKNOWN, f"/proc/irq cannot be read: {error.strerror}", ""
     if isolated is None:
-        return Finding(check, Level.UNKNOWN, "it is not known which cpus are isolated")
+        return UNKNOWN, "it is not known which cpus are isolated", ""
     if not isolated:
         text = (
             f"no cpu is kept free of the {len(where)} interrupts of devices: "
             "a tick waits for a handler that runs on its cpu"
         )
-        return Finding(check, Level.WARNING, text, "boot with isolcpus=managed_irq,domain,N")
+        return WARNING, text, "boot with isolcpus=managed_irq,domain,N"
     if there := sorted(number for number, cpus in where.items() if cpus & isolated):
         text = (
             f"interrupts {', '.join(map(str, there))} may come on an isolated cpu: "
@@ -151,27 +176,21 @@ def _interrupts(root: Path, isolated: set[int] | None) -> Finding:
         )
         others = "the numbers of the other cpus"
         remedy = f"as root: echo LIST >/proc/irq/{there[0]}/smp_affinity_list, with {others}"
-        return Finding(check, Level.WARNING, text, remedy)
-    return Finding(check, Level.OK, f"none of a device comes on {_listed(isolated)}")
+        return WARNING, text, remedy
+    return OK, f"none of a device comes on {_listed(isolated)}", ""
 
 
-def _affinity(irq: Path) -> str:
-    effective = irq / "effective_affinity_list"
-    return (effective if effective.exists() else irq / "smp_affinity_list").read_text()
-
-
-def _sleep(root: Path) -> Finding:
+def _sleep(root: Path) -> Verdict:
     """How long the deepest sleep of a cpu takes to end."""
-    check = "c-states"
     if not (root / CPUS).is_dir():
-        return Finding(check, Level.UNKNOWN, f"/{CPUS} cannot be read")
+        return UNKNOWN, f"/{CPUS} cannot be read", ""
     states = [*(root / CPUS).glob("cpu[0-9]*/cpuidle/state*")]
     if not states:
         driver = file_text(root / CPUS / "cpuidle/current_driver")
         if driver == "none":
             text = "the kernel puts no cpu to sleep; what a host or firmware does is not seen"
-            return Finding(check, Level.OK, text)
-        return Finding(check, Level.UNKNOWN, "the kernel does not say how deep its cpus sleep")
+            return OK, text, ""
+        return UNKNOWN, "the kernel does not say how deep its cpus sleep", ""
     latest, name = 0, ""
     for state in states:
         try:
@@ -179,16 +198,15 @@ def _sleep(root: Path) -> Finding:
             if int((state / "disable").read_text()):
                 continue
         except (OSError, ValueError):
-            return Finding(check, Level.UNKNOWN, f"{state.name} of cpuidle cannot be read")
+            return UNKNOWN, f"{state.name} of cpuidle cannot be read", ""
         if latency > latest:
             latest, name = latency, file_text(state / "name") or state.name
     limit = _wake_limit(root)
     if latest <= WAKE_MAX_US or (limit is not None and limit <= WAKE_MAX_US):
         held = "" if latest <= WAKE_MAX_US else f", since /dev/cpu_dma_latency is held at {limit}"
-        return Finding(check, Level.OK, f"a cpu wakes up within {WAKE_MAX_US} us{held}")
+        return OK, f"a cpu wakes up within {WAKE_MAX_US} us{held}", ""
     text = f"a cpu that sleeps in {name} takes {latest} us to wake up, and its tick is that late"
-    remedy = f"sudo cpupower idle-set -D {WAKE_MAX_US}, or give regions a --lead"
-    return Finding(check, Level.WARNING, text, remedy)
+    return WARNING, text, f"sudo cpupower idle-set -D {WAKE_MAX_US}, or give regions a --lead"
 
 
 def _wake_limit(root: Path) -> int | None:

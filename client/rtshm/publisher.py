@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import sys
+from collections.abc import Callable
 from operator import index
 from typing import TYPE_CHECKING, NoReturn, SupportsIndex
 
@@ -17,7 +18,6 @@ from rtshm.errors import IncompatibleError
 
 if TYPE_CHECKING:
     import mmap
-    from collections.abc import Callable
 
     Memory = mmap.mmap | bytearray | memoryview
     Publish = Callable[[SupportsIndex], None]

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-import builtins
 import errno
 import mmap
 import os
 import select
 import weakref
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
+from io import FileIO
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast, overload
 
-from rtshm import atomic, device, notebook
+from rtshm import device, notebook
 from rtshm.abi import INT_MAX, LAYOUT_OFFSET, WORD
 from rtshm.device import SAMPLES, node_info, node_path, open_node
 from rtshm.durations import seconds
@@ -26,8 +28,8 @@ from rtshm.errors import (
     refused,
     region_remedy,
 )
-from rtshm.handle import Handle, deadline, refuse
-from rtshm.layout import Layout, as_layout
+from rtshm.handle import Handle, deadline, polled, refuse
+from rtshm.layout import Layout, as_layout, check_fits
 from rtshm.layout.fields import Field, Kind
 from rtshm.layout.view import ReadOnlyView, structure
 from rtshm.publisher import check_machine, publisher
@@ -35,9 +37,6 @@ from rtshm.samples import Samples
 
 if TYPE_CHECKING:
     import ctypes
-    from collections.abc import Callable, Mapping
-    from io import FileIO
-    from pathlib import Path
     from typing import SupportsIndex, TypedDict, Unpack
 
     import numpy
@@ -79,6 +78,9 @@ else:
 
 _pread, _pwrite = os.pread, os.pwrite
 
+ATOMIC_MAX = mmap.PAGESIZE
+"""Bytes that one read(2) or write(2) moves in one step; the module orders these with ticks."""
+
 _WORD = Field(
     *("", "", 0, Kind.STRUCT, WORD.size, 4),
     fields=(
@@ -93,17 +95,13 @@ _WordCopy = structure("Word", _WORD, readonly=True)
 
 @overload
 def open(
-    name: str | os.PathLike[str] = "default", layout: None = None, *, readonly: bool = False
-) -> Region[Any]: ...
-@overload
-def open(
     name: str | os.PathLike[str], layout: type[ctypes.Structure], *, readonly: bool = False
 ) -> Region[Any]: ...
 @overload
 def open(name: str | os.PathLike[str], layout: type[T], *, readonly: bool = False) -> Region[T]: ...
 @overload
 def open(
-    name: str | os.PathLike[str], layout: Declared, *, readonly: bool = False
+    name: str | os.PathLike[str] = ..., layout: Declared | None = ..., *, readonly: bool = False
 ) -> Region[Any]: ...
 def open(
     name: str | os.PathLike[str] = "default",
@@ -202,7 +200,7 @@ def create(
                 raise
     delete = partial(_delete, name, made.id, os.getpid()) if made and temporary else None
     try:
-        region = open(name, layout) if layout is not None else open(name)
+        region = open(name, layout)
     except BaseException:
         if delete:
             delete()
@@ -372,13 +370,15 @@ class Region(Mapped, Generic[T]):
     def _repr_html_(self) -> str:
         """Return a table of the word and the fields with their values, for notebooks."""
         if self.closed or self.deleted:
-            return notebook.facts(repr(self), {})
+            return notebook.grid((), (), repr(self))
         rows = [("some_int", "i32", self.some_int), ("ready", "bool", self.ready)]
         with suppress(LayoutError):
             layout = self.layout
-            atomic.check_atomic(layout.size)
+            _check_atomic(layout.size)
             values = layout.parse(os.pread(self._descriptor(), layout.size, LAYOUT_OFFSET))
-            rows += [(field.name, _type(field), values[field.name]) for field in layout.fields]
+            for field in layout.fields:
+                counts = "".join(f"[{count}]" for count in field.shape)
+                rows.append((field.name, f"{field.kind}{counts}", values[field.name]))
         return notebook.grid(("field", "type", "value"), rows, repr(self))
 
     @property
@@ -406,7 +406,7 @@ class Region(Mapped, Generic[T]):
                 layout = Layout(stored)
             except LayoutError as error:
                 raise LayoutError(f"{self.name}: the stored layout {stored!r}: {error}") from None
-            atomic.check_fits(self.path, layout, self.size)
+            check_fits(self.path, layout, self.size)
             self._layout = layout
         return self._layout
 
@@ -463,9 +463,7 @@ class Region(Mapped, Generic[T]):
     @property
     def deleted(self) -> bool:
         """Whether the region was deleted: no tick works on this memory any more."""
-        poll = select.poll()
-        poll.register(self.fileno(), 0)
-        return bool(poll.poll(0))
+        return bool(polled(self.fileno()))
 
     def read(self) -> T:
         """Return all fields as of one moment: no write() or update() is seen halfway.
@@ -502,7 +500,7 @@ class Region(Mapped, Generic[T]):
     def _get_quick(self) -> tuple[Callable[[Any], Any], Callable[[Any], bytes], int]:
         """Return what read() and write() need in each call: it is looked up once."""
         layout = self.layout
-        atomic.check_atomic(layout.size)
+        _check_atomic(layout.size)
         self._quick = layout.load, layout.build, layout.size
         return self._quick
 
@@ -517,7 +515,18 @@ class Region(Mapped, Generic[T]):
         `announce` can be stored only by write() and the view.
         """
         self._check_writable()
-        atomic.update(self._descriptor(), self.layout, values)
+        layout, fd = self.layout, self._descriptor()
+        if placed := layout.build_fields(values):
+            begin = placed[0][0].offset
+            size = placed[-1][0].offset + placed[-1][0].size - begin
+            _check_atomic(size)
+            between = [field for field in layout.fields if 0 <= field.offset - begin < size]
+            data = bytearray(size)
+            if len(between) > len(placed):
+                data[:] = os.pread(fd, size, LAYOUT_OFFSET + begin)
+            for field, built in placed:
+                data[field.offset - begin : field.offset - begin + field.size] = built
+            os.pwrite(fd, data, LAYOUT_OFFSET + begin)
         return self._announce() if announce else None
 
     def kick(self) -> None:
@@ -567,7 +576,8 @@ class Region(Mapped, Generic[T]):
 
     def _taken(self, found: int, timeout: Timeout) -> None:
         if not found:
-            raise TimeoutError(f"{self.path}: no tick took the value within {_shown(timeout)}")
+            unit = " s" if isinstance(timeout, int | float) else ""
+            raise TimeoutError(f"{self.path}: no tick took the value within {timeout}{unit}")
         if found & select.POLLHUP and self.ready:
             raise deleted(self.path, "no tick will take the value")
 
@@ -582,7 +592,7 @@ class Region(Mapped, Generic[T]):
     def __reduce__(self) -> Any:
         self._check_open()
         declared = self._layout and (self._layout.declared or self._layout)
-        return _reopen, (self.path, declared, self._readonly)
+        return partial(open, readonly=self._readonly), (self.path, declared)
 
     def _descriptor(self) -> int:
         if self._file is None:
@@ -602,7 +612,7 @@ class Region(Mapped, Generic[T]):
         return deleted(self.path, "open the region that has its name now")
 
     def _declare(self, layout: Layout, *, by_name: bool) -> None:
-        atomic.check_fits(self.path, layout, self.size)
+        check_fits(self.path, layout, self.size)
         stored = self._node.layout
         if by_name and stored and _differs(stored, layout):
             raise LayoutError(
@@ -622,14 +632,10 @@ class Region(Mapped, Generic[T]):
         """Announce a record by its number, in one step with the record if that is given."""
         last = self.some_int
         number = last + 1 if last < INT_MAX else 0
-        atomic.check_atomic(WORD.size + len(record))
+        _check_atomic(WORD.size + len(record))
         # By the kernel, after the fields: a store through the mapping could be seen before them.
         os.pwrite(self._descriptor(), WORD.pack(number, 1) + record, 0)
         return number
-
-
-def _reopen(path: Path, declared: Any, readonly: bool) -> Region[Any]:
-    return open(path, declared, readonly=readonly)
 
 
 def _differs(stored: str, given: Layout) -> bool:
@@ -639,17 +645,17 @@ def _differs(stored: str, given: Layout) -> bool:
         raise LayoutError(f"the stored layout {stored!r}: {error}") from None
 
 
-def _type(field: Field) -> str:
-    return f"{field.kind}{''.join(f'[{count}]' for count in field.shape)}"
-
-
-def _shown(timeout: Timeout) -> str:
-    return f"{timeout} s" if isinstance(timeout, builtins.int | float) else str(timeout)
-
-
 def _read_only(path: Path) -> AccessError:
     return AccessError(errno.EACCES, "opened read-only", path)
 
 
 def _refuse_value(error: Exception, value: SupportsIndex) -> NoReturn:
     raise error
+
+
+def _check_atomic(size: int) -> None:
+    if size > ATOMIC_MAX:
+        raise LayoutError(
+            f"{size} bytes are more than the {ATOMIC_MAX} that are read or written in one step; "
+            "update() fewer fields, or use the view"
+        )

@@ -10,19 +10,17 @@ import select
 import struct
 import threading
 from dataclasses import dataclass, field
+from io import FileIO
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 from rtshm.abi import LAYOUT_OFFSET, WORD
 from rtshm.device import SAMPLES, node_info, node_path, open_node
 from rtshm.durations import seconds
 from rtshm.errors import IncompatibleError, refused
-from rtshm.handle import Handle, deadline
+from rtshm.handle import Handle, deadline, polled
 from rtshm.layout import Layout
 
 if TYPE_CHECKING:
-    from io import FileIO
-    from pathlib import Path
-
     import numpy
 
     from rtshm.control import RegionInfo
@@ -94,13 +92,7 @@ class Reader(Handle):
     """
 
     __slots__ = {
-        "_buffer": None,
-        "_dtype": None,
-        "_file": None,
-        "_last": None,
-        "_layout": None,
-        "_memory": None,
-        "_reading": None,
+        **dict.fromkeys("_buffer _dtype _file _last _layout _memory _reading".split()),
         "lost": "Samples that were overwritten before this reader came to them.",
         "record_bytes": "Bytes of the region that a sample keeps.",
         "sample_bytes": "Bytes of a sample, the header's included.",
@@ -250,11 +242,8 @@ class Reader(Handle):
         """Read once. None if there are fewer than the watermark says; with `whole`, if none."""
         with self._in_use():
             fd = self._descriptor()
-            if not whole:
-                poll = select.poll()
-                poll.register(fd, select.POLLIN)
-                if not poll.poll(0):
-                    return None
+            if not whole and not polled(fd, select.POLLIN):
+                return None
             try:
                 return os.readv(fd, [room])
             except BlockingIOError:
@@ -331,7 +320,8 @@ class Samples(Reader):
         wait: Timeout = None,
     ) -> None:
         super().__init__()
-        self.path: Path = _path(name)
+        path = node_path(name, SAMPLES)
+        self.path = path if path.suffix == SAMPLES else path.with_name(f"{path.name}{SAMPLES}")
         wait_ns = wait_ns_of(wait)
         watermark_of(watermark)
         try:
@@ -370,11 +360,6 @@ class Samples(Reader):
         return f"<rtshm.Samples {self.path}{' closed' if self.closed else ''}>"
 
 
-def _path(name: str | os.PathLike[str]) -> Path:
-    path = node_path(name, SAMPLES)
-    return path if path.suffix == SAMPLES else path.with_name(f"{path.name}{SAMPLES}")
-
-
 def watermark_of(watermark: int) -> int:
     """Return a watermark that a message can carry. Raise TypeError or ValueError for any other."""
     if not isinstance(watermark, int):
@@ -384,10 +369,15 @@ def watermark_of(watermark: int) -> int:
     return watermark
 
 
-def watermark_in(info: RegionInfo, seconds: float) -> int:
-    """Return the watermark of a reader that is to be woken so often, as far as it may be."""
+def samples_every(name: str, seconds: float) -> Samples:
+    """Open the samples of a region, to be woken so often, if samples come as fast."""
+    from rtshm.control import Control
+
+    with Control() as control:
+        info = control.get(name)
     ticks = int(seconds * 1e9 / info.period_ns) if info.period_ns else 1
-    return min(max(ticks, 1), max(info.record_depth // 2, 1))
+    watermark = min(max(ticks, 1), max(info.record_depth // 2, 1))
+    return Samples(name, watermark=watermark, wait=seconds)
 
 
 def wait_ns_of(wait: Timeout) -> int:

@@ -33,6 +33,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from io import FileIO
@@ -48,7 +49,6 @@ from rtshm.region import Region, T, Word
 from rtshm.samples import ANNOUNCED, HEADER, Reader, Samples, wait_ns_of, watermark_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
     from typing import SupportsIndex
 
     from rtshm.control import RegionInfo
@@ -201,13 +201,7 @@ class LocalSamples(Samples):
     """A Samples of a LocalRegion: what its samples() returns."""
 
     __slots__ = (
-        "_far_end",
-        "_position",
-        "_shown",
-        "_since_ns",
-        "_ticker",
-        "_wait_ns",
-        "_watermark",
+        *("_far_end", "_position", "_shown", "_since_ns", "_ticker", "_wait_ns", "_watermark"),
     )
 
     def __init__(self, ticker: _Ticker, oldest: bool, watermark: int, wait: Timeout) -> None:
@@ -367,32 +361,20 @@ class _Ticker:
     def info(self) -> RegionInfo:
         from rtshm.control import Counters, PrintMode, RegionInfo
 
+        node = self.node
         with self.lock:
+            counters = Counters(
+                ticks=self.ticks, missed=self._missed, published=self._published,
+                lateness_min_ns=self._lateness_min, lateness_max_ns=self._lateness_max,
+                lateness_sum_ns=self._lateness_sum, lateness_histogram=tuple(self._histogram),
+            )  # fmt: skip
             return RegionInfo(
-                name=self.node.name,
-                id=self.node.id,
-                size=self.node.size,
-                period_ns=self.node.period_ns,
-                print=PrintMode.OFF,
-                record_depth=self.ring.maxlen or 0,
-                record_bytes=self._record_bytes,
-                layout=self.node.layout,
-                mode=0o600,
-                uid=os.getuid(),
-                gid=os.getgid(),
-                cpu=None,
-                users=1,
-                counters=Counters(
-                    ticks=self.ticks,
-                    missed=self._missed,
-                    published=self._published,
-                    lateness_min_ns=self._lateness_min,
-                    lateness_max_ns=self._lateness_max,
-                    lateness_sum_ns=self._lateness_sum,
-                    lateness_histogram=tuple(self._histogram),
-                ),
-                sample_bytes=self.node.sample_bytes or None,
-            )
+                name=node.name, id=node.id, size=node.size, period_ns=node.period_ns,
+                print=PrintMode.OFF, record_depth=self.ring.maxlen or 0,
+                record_bytes=self._record_bytes, layout=node.layout, mode=0o600,
+                uid=os.getuid(), gid=os.getgid(), cpu=None, users=1, counters=counters,
+                sample_bytes=node.sample_bytes or None,
+            )  # fmt: skip
 
     def _run(self) -> None:
         period, due = self.node.period_ns, time.monotonic_ns()

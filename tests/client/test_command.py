@@ -219,7 +219,7 @@ def test_user_with_read_permission_reads(load: Load) -> None:
 def test_log_follows_the_modules_lines(load: Load) -> None:
     follower = on_terminal("log", "--new")
     # It waits for lines that are new when it does: only then may they come.
-    while not waits(Path(f"/proc/{follower.pid}"), "poll"):
+    while not waits(Path(f"/proc/{follower.pid}"), "devkmsg_read"):
         assert follower.isalive()
         time.sleep(0.05)
     load(period_ns=100_000_000)

@@ -11,7 +11,7 @@ import click
 import pytest
 from rtshm.cli import parameters
 from rtshm.cli.commands import rtshm
-from rtshm.cli.state import write
+from rtshm.cli.fields import write
 
 from tests.host.cli import run
 

@@ -9,7 +9,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from rtshm.cli.output import write_text
+from rtshm.cli.save import write_text
 
 from tests.lib import child
 

@@ -21,11 +21,9 @@ CLIENT = Path(__file__).parents[2] / "client"
 # From the lowest to the highest: modules and sub-packages of rtshm, "" the package itself.
 LAYERS = (
     "_version abi durations kernel_files notebook paths",
-    "_publish errors findings",
-    "culprit device handle kmsg publisher tracing",
-    "holders",
+    "_publish errors",
+    "culprit device handle publisher tracing",
     "layout",
-    "atomic",
     "control",
     "bpf devmem region samples",
     "late task",

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from rtshm.findings import Level
-from rtshm.lateness import cpus_of, timing
+from rtshm.lateness import Level, cpus_of, timing
 from rtshm.recording.conditions import Machine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from rtshm.findings import Finding
+    from rtshm.lateness import Finding
 
 BARE = Machine(preemption="full", clocksource="tsc", virtualization="none", governor="performance")
 CPUS = "sys/devices/system/cpu"

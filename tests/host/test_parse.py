@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from rtshm.cli.state import parse_int
+from rtshm.cli.fields import parse_int
 
 
 @pytest.mark.parametrize(

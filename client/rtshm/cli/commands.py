@@ -11,21 +11,16 @@ import os
 import sys
 
 import click
+from click.shell_completion import ShellComplete, get_completion_class
 
 from rtshm._version import __version__
 from rtshm.cli.blame import blame
-from rtshm.cli.completion import completion
-from rtshm.cli.doctor import doctor
-from rtshm.cli.fields import get, header, put
-from rtshm.cli.log import log
-from rtshm.cli.play import play
-from rtshm.cli.plot import plot
-from rtshm.cli.queue import queue
-from rtshm.cli.record import record, recover
+from rtshm.cli.fields import get, header, kick, put, queue, read, write
+from rtshm.cli.machine import doctor, log
+from rtshm.cli.record import play, plot, record, recover
 from rtshm.cli.regions import create, delete, events, list_, set_, show
 from rtshm.cli.save import load, save
 from rtshm.cli.scope import scope
-from rtshm.cli.state import kick, read, write
 from rtshm.cli.stream import stream
 from rtshm.cli.task import task
 from rtshm.cli.top import top
@@ -59,6 +54,28 @@ def rtshm(context: click.Context, version: bool) -> None:
         # Whatever the release of click does with it.
         click.echo(context.get_help())
         context.exit()
+
+
+@click.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+@click.pass_context
+def completion(context: click.Context, shell: str) -> None:
+    """Print the script for completion in a shell.
+
+    It completes commands, options and names of regions. To install it for bash,
+    for zsh (into a directory of $fpath) or for fish:
+
+    \b
+    rtshm completion bash > ~/.local/share/bash-completion/completions/rtshm
+    rtshm completion zsh > ~/.zfunc/_rtshm
+    rtshm completion fish > ~/.config/fish/completions/rtshm.fish
+    """
+    root = context.find_root()
+    shell_complete = get_completion_class(shell)
+    assert shell_complete
+    # Not bash's own source(), which starts a bash to ask for its version.
+    script = ShellComplete.source(shell_complete(root.command, {}, "rtshm", "_RTSHM_COMPLETE"))
+    click.echo(script)
 
 
 for command in (

@@ -24,6 +24,7 @@ from __future__ import annotations
 
 import errno
 import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -40,8 +41,6 @@ from rtshm.layout import Layout
 from rtshm.task import Task
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-
     from rtshm.control import Control, RegionInfo
 
 HEADING = "# rtshm load makes these regions, or sets those that are there.\n\n"
@@ -180,25 +179,6 @@ class Step:
         elif self.arguments:
             control.set(self.name, **self.arguments)
 
-    def store(self) -> Callable[[], None]:
-        """Store the values. Return what puts back those that were there."""
-        if not self.values:
-            return lambda: None
-        with rtshm.open(self.name) as region:
-            read = region.read()
-            region.update(**self.values)
-        old = {name: read[name] for name in self.values}
-
-        def put_back() -> None:
-            with rtshm.open(self.name) as region:
-                region.update(**old)
-
-        return put_back
-
-    def add_tasks(self) -> Iterator[Task]:
-        for name, arguments in self.tasks.items():
-            yield Task(self.name, name=name, **arguments)
-
     def undo(self, control: Control) -> None:
         if self.new:
             control.delete(self.name)
@@ -214,10 +194,13 @@ def run(control: Control, steps: Sequence[Step]) -> None:
             step.run(control)
             undone.append(partial(step.undo, control))
         for step in steps:
-            undone.append(step.store())
+            if step.values:
+                before = _store(step.name, step.values)
+                undone.append(partial(_store, step.name, before))
         # Last: a task begins with the values that are described.
         for step in steps:
-            undone.extend(task.remove for task in step.add_tasks())
+            for name, arguments in step.tasks.items():
+                undone.append(Task(step.name, name=name, **arguments).remove)
     except BaseException as error:
         for undo in reversed(undone):
             try:
@@ -225,6 +208,14 @@ def run(control: Control, steps: Sequence[Step]) -> None:
             except OSError as failed:
                 error.add_note(f"and this could not be undone: {failed}")
         raise
+
+
+def _store(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Store the values of fields. Return those that were there."""
+    with rtshm.open(name) as region:
+        read = region.read()
+        region.update(**values)
+    return {name: read[name] for name in values}
 
 
 def plan(

@@ -1,21 +1,137 @@
-"""rtshm get, put, header: the fields of a region, by the layout stored with it."""
+"""rtshm write, read, kick: the word of a region; get, put, header, queue: its fields."""
 
 from __future__ import annotations
 
+import io
 import json
+import re
+import signal
+import sys
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import click
 from click.shell_completion import CompletionItem
 
 import rtshm
-from rtshm.cli.parameters import json_option, name_argument
+from rtshm.abi import INT_MAX, INT_MIN
+from rtshm.cli.parameters import json_option, name_argument, names_or_paths
+from rtshm.device import node_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rtshm.cli.values import Place
+
+
+PROMPT = "enter # or <quit> "
+# More than any int needs; the old example's buffer had as many.
+LINE_MAX = 40
+
+
+def parse_int(text: str) -> int:
+    """A C int from decimal text. Raises ValueError that says what is wrong and what is right."""
+    limits = f"give a number from {INT_MIN} to {INT_MAX}"
+    if len(text) > LINE_MAX:
+        raise ValueError(f"{text[:10]!r}... ({len(text)} characters) is too long; {limits}")
+    if not re.fullmatch(r"[+-]?[0-9]+", text, re.ASCII):
+        raise ValueError(f"{text!r} is not a number; {limits}")
+    value = int(text)
+    if not INT_MIN <= value <= INT_MAX:
+        raise ValueError(f"{value} is out of range; {limits}")
+    return value
+
+
+class NumberCommand(click.Command):
+    """A command for which -5 is a number and not an option."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        for index, argument in enumerate(args):
+            if argument == "--":
+                break
+            if re.match(r"-[0-9]", argument):
+                args = [*args[:index], *args[index + 1 :], "--", argument]
+                break
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=NumberCommand)
+@click.argument("name", required=False, shell_complete=names_or_paths)
+@click.argument("value", required=False)
+def write(name: str | None, value: str | None) -> None:
+    """Write VALUE to a region and announce it.
+
+    NAME is a region, or the path of its device node; default: "default". A
+    number alone is the VALUE. Without VALUE, ask for one after another, until
+    quit or the end of input.
+    """
+    if name is not None and value is None and _is_number(name):
+        name, value = None, name
+    number = None
+    if value is not None:
+        try:
+            number = parse_int(value)
+        except ValueError as error:
+            raise click.BadParameter(str(error), param_hint="VALUE") from None
+    with rtshm.open(name or "default") as region:
+        if number is not None:
+            region.publish(number)
+        else:
+            _prompt(region)
+
+
+def _is_number(text: str) -> bool:
+    """Whether it can be meant as a VALUE: no name begins so, or there is no such region."""
+    return bool(re.match(r"[+-]?[0-9]", text)) and not node_path(text).exists()
+
+
+def _prompt(region: rtshm.Region) -> None:
+    # Bytes that are not text are not a number either: the same answer.
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="backslashreplace")
+    while sys.stdin:
+        try:
+            line = input(PROMPT).strip()
+        except EOFError:
+            click.echo()
+            return
+        if line == "quit":
+            return
+        if not line:
+            continue
+        try:
+            region.publish(parse_int(line))
+        except ValueError as error:
+            click.echo(str(error))
+
+
+@click.command()
+@click.argument("name", shell_complete=names_or_paths)
+@click.option("--count", metavar="N", type=click.IntRange(1), default=1, show_default=True,
+              help="Number of ticks, one after another.")  # fmt: skip
+def kick(name: str, count: int) -> None:
+    """Make a region without a period tick.
+
+    NAME is a region, or the path of its device node. Each kick is one tick.
+    """
+    with rtshm.open(name) as region:
+        for _ in range(count):
+            region.kick()
+
+
+@click.command()
+@click.argument("name", default="default", shell_complete=names_or_paths)
+@json_option("An object with some_int and ready.")
+def read(name: str, as_json: bool) -> None:
+    """Print the value of a region.
+
+    NAME is a region, or the path of its device node; default: "default".
+    """
+    with rtshm.open(name, readonly=True) as region:
+        word = region.word
+    if as_json:
+        click.echo(json.dumps({"some_int": word.some_int, "ready": bool(word.ready)}))
+    else:
+        click.echo(word.some_int)
 
 
 def field_names(
@@ -111,15 +227,9 @@ def header(name: str, bpf: bool) -> None:
 
     The struct is region_NAME and begins right after struct rtshm_word.
     """
-    with usage():
-        layout = _stored(name)
-    click.echo(layout.declaration(f"region_{name.replace('-', '_')}", bpf=bpf), nl=False)
-
-
-def _stored(name: str) -> rtshm.Layout:
-    """Return the layout of a region."""
     with rtshm.open(name, readonly=True) as region:
-        return region.layout
+        layout = region.layout
+    click.echo(layout.declaration(f"region_{name.replace('-', '_')}", bpf=bpf), nl=False)
 
 
 @contextmanager
@@ -131,3 +241,38 @@ def usage() -> Iterator[None]:
         raise
     except (ValueError, OverflowError, TypeError) as error:
         raise click.UsageError(str(error)) from error
+
+
+@click.command()
+@name_argument
+@click.argument("field", shell_complete=field_names)
+@click.argument("file", type=click.File(), default="-")
+def queue(name: str, field: str, file: TextIO) -> None:
+    """Store the values of a file in a field, one in each tick.
+
+    FILE has one value a line, as get prints it; standard input if it is not given. A
+    tick that finds no value leaves the field as it is: between two values that is an
+    underrun. It ends after the last value, and on Control-C, SIGTERM or SIGHUP.
+    Standard error has how many values ticks have stored, and the underruns.
+    """
+    from rtshm.cli.values import parse_value
+
+    with rtshm.open(name, readonly=True) as region:
+        fields = {each.name: each for each in region.layout.fields}
+    for ends in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ends, signal.default_int_handler)
+    ended = ""
+    with rtshm.Queue(name, field) as values:
+        try:
+            for number, line in enumerate(file, 1):
+                if line.strip():
+                    try:
+                        values.put([parse_value(fields[field], line)])
+                    except (ValueError, OverflowError, TypeError) as error:
+                        raise click.ClickException(f"{file.name}:{number}: {error}") from None
+            values.drain()
+        except KeyboardInterrupt:
+            ended = "; interrupted"
+        counts = values.counts
+    what = f"{counts.taken} values, {counts.underruns} underruns{ended}"
+    click.echo(f"rtshm: {name}: {field}: {what}", err=True)

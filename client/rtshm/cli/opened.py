@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -10,8 +11,6 @@ import click
 from rtshm.errors import ProgramError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from rtshm.control import Control, RegionInfo
 
 

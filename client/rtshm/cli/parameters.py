@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -11,8 +12,6 @@ from click.shell_completion import CompletionItem
 from rtshm.paths import CLASS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     Decorator = Callable[[Callable[..., Any]], Callable[..., Any]]
 
 T = TypeVar("T")
@@ -58,8 +57,10 @@ def names_or_paths(
     return region_names(context, param, incomplete)
 
 
-def name_argument(command: Callable[..., Any]) -> Callable[..., Any]:
-    return click.argument("name", shell_complete=region_names)(command)
+name_argument = click.argument("name", shell_complete=region_names)
+names_argument = click.argument(
+    "names", metavar="NAME...", nargs=-1, required=True, shell_complete=region_names
+)
 
 
 def json_option(help: str) -> Decorator:

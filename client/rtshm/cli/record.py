@@ -1,29 +1,26 @@
-"""rtshm record: the history of regions in a file; rtshm recover: one that was cut off, whole."""
+"""rtshm record, recover, play, plot: recordings, from regions and into them, and pictures."""
 
 from __future__ import annotations
 
-import importlib.util
 import sys
-from contextlib import nullcontext
+from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from rtshm.cli.parameters import parsed, region_names
+import rtshm
+from rtshm.cli.parameters import names_argument, parsed
 from rtshm.cli.stop import Stop
-from rtshm.cli.units import parse_time
-from rtshm.recording import CUT_OFF, FORMATS, check_format, parts, suffix_of
+from rtshm.cli.units import measured, parse_time
+from rtshm.errors import need
+from rtshm.recording import CUT_OFF, FORMATS, check_format, check_picture, parts, suffix_of
+from rtshm.recording.play import check_speed
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-    from contextlib import AbstractContextManager
-
-    from rtshm.recording import record as recording
-
-F = TypeVar("F", bound="Callable[..., None]")
-
-_NAMES = ", ".join(FORMATS)
+    from rtshm.cli.parameters import Decorator
+    from rtshm.recording.record import Progress
 
 
 def of_recording(file: str) -> str:
@@ -33,32 +30,26 @@ def of_recording(file: str) -> str:
     return file
 
 
-def _output(help: str) -> Callable[[F], F]:
-    return click.option(
-        *("-o", "--output"),
-        metavar="FILE",
-        required=True,
-        type=click.Path(dir_okay=False, allow_dash=True),
-        callback=parsed(of_recording),
-        help=f"{help}: FILE{_NAMES}.",
-    )
+def _output(check: Callable[[str], str], help: str) -> Decorator:
+    return click.option("-o", "--output", metavar="FILE", required=True, callback=parsed(check),
+                        type=click.Path(dir_okay=False, allow_dash=True), help=help)  # fmt: skip
 
 
+_file = click.argument("file", type=click.Path(dir_okay=False))
 _force = click.option("--force", is_flag=True, help="Replace FILE if it exists.")
+_NAMES = ", ".join(FORMATS)
 
 
 @click.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=region_names)
-@_output("File to write, or - for standard output")
+@names_argument
+@_output(of_recording, f"File to write, or - for standard output: FILE{_NAMES}.")
 @click.option("--format", "suffix", type=click.Choice([known[1:] for known in FORMATS]),
               help="Format of standard output; csv if not given.")  # fmt: skip
 @click.option("--field", "fields", metavar="FIELD", multiple=True,
               help="Record only this field; may be repeated.")  # fmt: skip
 @click.option("--duration", "duration_ns", metavar="TIME", callback=parsed(parse_time),
               help="Stop after this time: 10s, 500ms.")  # fmt: skip
-@click.option(
-    "--samples", "most", metavar="N", type=click.IntRange(1), help="Stop after N samples."
-)
+@click.option("--samples", metavar="N", type=click.IntRange(1), help="Stop after N samples.")
 @click.option("--oldest", is_flag=True, help="Begin with the oldest sample that is kept.")
 @_force
 @click.option("--progress/--no-progress", default=None,
@@ -67,12 +58,10 @@ def record(
     names: tuple[str, ...],
     output: str,
     suffix: str | None,
-    fields: tuple[str, ...],
     duration_ns: int | None,
-    most: int | None,
-    oldest: bool,
-    force: bool,
+    samples: int | None,
     progress: bool | None,
+    **options: Any,
 ) -> None:
     """Record the history of regions in a file.
 
@@ -83,26 +72,24 @@ def record(
     is not replaced. Samples that were lost are counted.
     """
     from rtshm.recording.record import ALL, DURATION
-    from rtshm.recording.record import record as run
 
     known = f".{suffix or 'csv'}" if output == "-" else suffix_of(output)
     check_format(known)
     wanted = bool(sys.stderr and sys.stderr.isatty()) if progress is None else progress
-    bar: AbstractContextManager[_Bar | None] = nullcontext()
-    if wanted and _has_rich():
-        bar = _Bar(", ".join(names), most, duration_ns)
-    with Stop() as stop, bar as shown:
-        done = run(
+    seconds = None if duration_ns is None else duration_ns / 1e9
+    bar: AbstractContextManager[Callable[[Progress], None]] = nullcontext(lambda progress: None)
+    if wanted:
+        bar = _Bar(", ".join(names), samples, seconds)
+    with Stop() as stop, bar as show:
+        done = rtshm.record(
             names,
             output,
-            duration=None if duration_ns is None else duration_ns / 1e9,
-            samples=most,
-            fields=fields,
-            oldest=oldest,
-            force=force,
+            duration=seconds,
+            samples=samples,
             suffix=known,
-            on_progress=shown.show if shown else lambda progress: None,
+            on_progress=show,
             stopped=lambda: stop.why,
+            **options,
         ).done
     why, lost = done[0].ended, sum(each.lost for each in done)
     if wanted or lost or why not in (ALL, DURATION):
@@ -114,8 +101,8 @@ def record(
 
 
 @click.command()
-@click.argument("file", type=click.Path(dir_okay=False))
-@_output("File to write")
+@_file
+@_output(of_recording, f"File to write: FILE{_NAMES}.")
 @_force
 def recover(file: str, output: str, force: bool) -> None:
     """Copy a recording that was cut off, or into another format.
@@ -123,13 +110,11 @@ def recover(file: str, output: str, force: bool) -> None:
     rtshm itself reads a recording that was cut off. The copy is complete, for
     other programs. FILE is not changed.
     """
-    from rtshm.recording.recorder import Recorder
-
     try:
         read = parts(check_format(suffix_of(file)), Path(file))
     except ValueError as error:
         sys.exit(f"rtshm: {error}")
-    with Recorder(output, next(read), force=force) as recorder:
+    with rtshm.Recorder(output, next(read), force=force) as recorder:
         why, before = CUT_OFF, 0
         for part in read:
             if isinstance(part, list):
@@ -146,17 +131,10 @@ def recover(file: str, output: str, force: bool) -> None:
     click.echo(f"rtshm: {output}: {samples} samples; {why}", err=True)
 
 
-def _has_rich() -> bool:
-    if importlib.util.find_spec("rich"):
-        return True
-    click.echo("rtshm: progress needs rich: pip install 'rtshm[record]'", err=True)
-    return False
-
-
 class _Bar:
     """How far it is, how fast, and what was lost."""
 
-    def __init__(self, name: str, most: int | None, duration_ns: int | None) -> None:
+    def __init__(self, name: str, samples: int | None, seconds: float | None) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
@@ -170,11 +148,11 @@ class _Bar:
             console=Console(stderr=True),
             refresh_per_second=5,
         )
-        self._by_samples = most is not None
-        total = most if duration_ns is None else duration_ns / 1e9
-        self._task = self._progress.add_task(name, total=most or total, samples=0, rate=0.0, lost=0)
+        self._by_samples = samples is not None
+        total = samples or seconds
+        self._task = self._progress.add_task(name, total=total, samples=0, rate=0.0, lost=0)
 
-    def show(self, progress: recording.Progress) -> None:
+    def _show(self, progress: Progress) -> None:
         self._progress.update(
             self._task,
             completed=progress.samples if self._by_samples else progress.seconds,
@@ -183,9 +161,91 @@ class _Bar:
             lost=progress.lost,
         )
 
-    def __enter__(self) -> _Bar:
+    def __enter__(self) -> Callable[[Progress], None]:
         self._progress.start()
-        return self
+        return self._show
 
     def __exit__(self, *exc: object) -> None:
         self._progress.stop()
+
+
+@click.command()
+@names_argument
+@_file
+@click.option("--speed", metavar="FACTOR", default="1", show_default=True,
+              callback=parsed(check_speed),
+              help="2 is twice as fast, 0.5 half as fast.")  # fmt: skip
+@click.option("--loop", is_flag=True, help="Begin again after the end, until Control-C.")
+def play(names: tuple[str, ...], file: str, speed: float, loop: bool) -> None:
+    """Write a recording into regions.
+
+    Each sample is written at its time, counted from the first. A region must
+    have the layout that was recorded. A recording of several regions takes as
+    many names, of the same regions or of others in the order of the recording.
+    It ends with the recording or a region, and on Control-C, SIGTERM or
+    SIGHUP. Standard error has how many samples were written and how late the
+    latest was.
+    """
+    from rtshm.recording.play import play as play_recording
+
+    recording = loaded(file)
+    if len(names) != len(recording.regions):
+        recorded = ", ".join(recording.regions)
+        raise click.UsageError(f"{len(names)} names; {file} is of {recorded}: name one for each")
+    if {*names} == {*recording.regions}:
+        names = recording.regions
+    with ExitStack() as stack, Stop() as stop:
+        regions = [stack.enter_context(rtshm.open(name)) for name in names]
+        with rtshm.Control() as control:
+            for name, recorded in zip(names, recording.regions, strict=True):
+                here, there = control.get(name).layout, recording[recorded].conditions.layout
+                if here != there:
+                    words = f"{name}: its layout is {here!r}, and that of {file} is {there!r}"
+                    raise rtshm.LayoutError(words)
+        if lost := sum(recording[name].conditions.lost for name in recording.regions):
+            words = f"{lost} samples were lost; the values before them are held"
+            click.echo(f"rtshm: {file}: {words}", err=True)
+        try:
+            played = play_recording(
+                recording, regions, speed=speed, loop=loop, stopped=lambda: bool(stop.why)
+            )
+        except ValueError as error:
+            sys.exit(f"rtshm: {file}: {error}")
+    ended = "; a region was deleted" if played.deleted else f"; {stop.why}" if stop.why else ""
+    latest = measured(played.lateness_max_ns) if played.written else "-"
+    what = f"{played.written} samples written, at most {latest} late{ended}"
+    click.echo(f"rtshm: {', '.join(names)}: {what}", err=True)
+
+
+def loaded(file: str) -> rtshm.Recording:
+    """A recording; what is none ends the command."""
+    try:
+        return rtshm.load(file)
+    except ValueError as error:
+        sys.exit(f"rtshm: {error}")
+
+
+@click.command()
+@_file
+@_output(check_picture, "File to write: FILE.png or .html.")
+@click.option("--field", "fields", metavar="NAME", multiple=True,
+              help="Draw only this: speed, axes[3], motor.speed; may be repeated.")  # fmt: skip
+@click.option("--region", metavar="NAME", help="Draw only this region.")
+def plot(file: str, output: str, fields: tuple[str, ...], region: str | None) -> None:
+    """Draw a recording.
+
+    A picture has the fields over time, what was lost, how late the ticks were,
+    and the conditions, of several regions on one time line. A .html is a page
+    that needs no other file, in which one can zoom. The time of a sweep that
+    scope saved is counted from its edge.
+    """
+    need("matplotlib", "a picture", "plot")
+    from rtshm.recording.plot import save
+
+    recording = loaded(file)
+    try:
+        if region is not None:
+            recording = recording[region]
+        save(recording, output, fields or None)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error

@@ -11,15 +11,10 @@ import click
 from rtshm.cli import render
 from rtshm.cli.attributes import create_options, set_options
 from rtshm.cli.opened import opened, told
-from rtshm.cli.parameters import (
-    json_option,
-    name_argument,
-    parsed,
-    region_names,
-)
+from rtshm.cli.parameters import json_option, name_argument, names_argument, parsed
 from rtshm.cli.screen import terminal_width
 from rtshm.cli.units import parse_count
-from rtshm.holders import deleted_regions, more_than
+from rtshm.kernel_files import deleted_regions, more_than
 
 
 @click.command("list")
@@ -82,12 +77,8 @@ def events(as_json: bool) -> None:
 @click.command()
 @click.argument("name")
 @create_options
-@click.option(
-    "--start-ns",
-    metavar="NS",
-    callback=parsed(parse_count),
-    help="When the first tick is due, on the clock; default: at once.",
-)
+@click.option("--start-ns", metavar="NS", callback=parsed(parse_count),
+              help="When the first tick is due, on the clock; default: at once.")  # fmt: skip
 def create(name: str, **settings: Any) -> None:
     """Create a region.
 
@@ -103,11 +94,8 @@ def create(name: str, **settings: Any) -> None:
 @click.command("set")
 @name_argument
 @set_options
-@click.option(
-    "--reset-counters",
-    is_flag=True,
-    help="Set the counters of the region and its tasks to 0. Sample numbers go on.",
-)
+@click.option("--reset-counters", is_flag=True, help="Set the counters of the region and its "
+              "tasks to 0. Sample numbers go on.")  # fmt: skip
 def set_(name: str, **settings: Any) -> None:
     """Change a region.
 
@@ -123,7 +111,7 @@ def set_(name: str, **settings: Any) -> None:
 
 
 @click.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=region_names)
+@names_argument
 def delete(names: tuple[str, ...]) -> None:
     """Delete regions.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,8 +20,6 @@ from rtshm.cli.units import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-
     from rtshm.control import Event, RegionInfo, TaskInfo
     from rtshm.safe import State
 
@@ -50,10 +49,7 @@ def table(
 
 
 def fit(
-    columns: Sequence[str],
-    rows: Sequence[Sequence[str]],
-    width: int | None,
-    least: Sequence[str],
+    columns: Sequence[str], rows: Sequence[Sequence[str]], width: int | None, least: Sequence[str]
 ) -> tuple[Sequence[str], Sequence[Sequence[str]], list[str]]:
     """Return the columns and rows that fit, and the headings of those that do not.
 

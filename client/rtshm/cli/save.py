@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 import click
 
 from rtshm.cli.opened import opened, told
-from rtshm.cli.output import write_text
 
 REGIONS = Path("/etc/rtshm/regions.toml")
 """Describes the regions to create at boot, together with regions.d in the same directory."""
@@ -80,3 +82,41 @@ def _installed() -> list[str]:
     if not found:
         sys.exit(f"rtshm: there is no {REGIONS}, and no *.toml in {more}")
     return [str(path) for path in found]
+
+
+def write_text(path: str, text: str) -> None:
+    """Write a temporary file and rename it when it is whole and on the disk.
+
+    What is not a regular file, as a FIFO or /dev/stdout, is written through.
+    Raises OSError, with the file's name; what was there is then as it was.
+    """
+    place = Path(os.path.realpath(path))
+    if place.exists() and not place.is_file():
+        place.write_text(text, encoding="utf-8")
+        return
+    try:
+        number, part = tempfile.mkstemp(prefix=f".{place.name}.", suffix=".part", dir=place.parent)
+        try:
+            with open(number, "w", encoding="utf-8") as file:
+                os.fchmod(number, _mode(place))
+                file.write(text)
+                file.flush()
+                os.fsync(number)
+            os.replace(part, place)
+        except BaseException:
+            with suppress(OSError):
+                os.unlink(part)
+            raise
+    except OSError as error:
+        error.filename, error.filename2 = path, None
+        raise
+
+
+def _mode(place: Path) -> int:
+    """Of the file that is replaced, or as open(2) would make it."""
+    try:
+        return place.stat().st_mode & 0o7777
+    except FileNotFoundError:
+        mask = os.umask(0)
+        os.umask(mask)
+        return 0o666 & ~mask

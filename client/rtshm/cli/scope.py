@@ -8,6 +8,7 @@ import re
 import select
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,20 +18,17 @@ import click
 
 import rtshm
 from rtshm.cli.parameters import name_argument, parsed
-from rtshm.cli.play import loaded
-from rtshm.cli.record import of_recording
+from rtshm.cli.record import loaded, of_recording
 from rtshm.cli.screen import keys
 from rtshm.recording import FORMATS
 from rtshm.recording.conditions import Conditions
-from rtshm.samples import watermark_in
+from rtshm.samples import samples_every
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     import numpy
     from rich.text import Text
 
-    from rtshm.recording.columns import Heading
+    from rtshm.recording.columns import Column
     from rtshm.recording.trigger import Sweep, Sweeper, Sweeps
     from rtshm.samples import Samples
 
@@ -98,7 +96,6 @@ def scope(
         raise click.UsageError("a trigger has a level: --level 0.5")
     try:
         import plotext  # noqa: F401
-        import rich  # noqa: F401
 
         from rtshm.recording.columns import chosen, dtype_of
         from rtshm.recording.trigger import Edge, Mode, Sweeper, Sweeps, Trigger
@@ -110,7 +107,9 @@ def scope(
         readers: list[Samples] = []
         if file is None:
             for each in (name, *others):
-                readers.append(stack.enter_context(_samples(each)))
+                # Woken twice a picture, if samples come as fast.
+                samples = samples_every(each, FRAME_SECONDS / 2)
+                readers.append(stack.enter_context(samples))
         begun = (
             [file[each].conditions for each in file.regions]
             if file
@@ -122,7 +121,9 @@ def scope(
             ]
             source = chosen(begun, [trigger])[0][0] if trigger else curves[0]
             before = pre[0] * width // 100 if pre[1] else pre[0]
-            of_edge = None if level is None else Trigger(_values(source), level, Edge(edge))
+            of_edge = None
+            if level is not None:
+                of_edge = Trigger(lambda rows: source.of(rows).astype("f8"), level, Edge(edge))
             # Of a recording all edges; without a level it is one sweep.
             sweeper = Sweeper(width, before, of_edge, Mode.NORMAL if file else Mode(mode))
         except ValueError as error:
@@ -139,14 +140,6 @@ def scope(
             page(_saved(arrays, begun, sweeps, leading, level), view)
 
 
-def _samples(name: str) -> Samples:
-    """Woken twice a picture, if samples come as fast."""
-    with rtshm.Control() as control:
-        info = control.get(name)
-    wait = FRAME_SECONDS / 2
-    return rtshm.Samples(name, watermark=watermark_in(info, wait), wait=wait)
-
-
 def _first(begun: Sequence[Conditions]) -> list[str]:
     """The first field of each layout, some_int of a region without one."""
     from rtshm.recording.columns import groups
@@ -155,15 +148,11 @@ def _first(begun: Sequence[Conditions]) -> list[str]:
     found: dict[int, str] = {}
     for headings in groups(begun).values():
         for each in headings[:1]:
-            root, region = each.column.root, each.region or 0
+            root, region = each.root, each.region or 0
             if root == "some_int" or root not in HEADER_NAMES:
                 if found.get(region, "some_int").endswith("some_int"):
                     found[region] = each.name
     return list(found.values())
-
-
-def _values(source: Heading) -> Callable[[Array], Array]:
-    return lambda rows: source.column.of(rows).astype("f8")
 
 
 def _saved(
@@ -191,7 +180,7 @@ class View:
 
     begun: Sequence[Conditions]
     leading: int
-    curves: Sequence[Heading]
+    curves: Sequence[Column]
     level: float | None
     path: str | None
 
@@ -213,7 +202,7 @@ class View:
             lost = 0
             for each, colour in zip(self.curves, itertools.cycle(_COLOURS)):
                 rows = sweep.parts[each.region or 0]
-                values = each.column.of(rows).astype("f8")
+                values = each.of(rows).astype("f8")
                 ms = (rows["time_ns"].astype("i8") - zero) / 1e6
                 x, y = line(ms, values, gaps(rows["tick"])[0], width * 2)
                 if numpy.isfinite(y).any():

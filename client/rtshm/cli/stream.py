@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import click
 
 import rtshm
-from rtshm.cli.parameters import parsed, region_names
+from rtshm.cli.parameters import names_argument, parsed
 from rtshm.cli.stop import Stop
 from rtshm.errors import need
-from rtshm.samples import watermark_in
+from rtshm.samples import samples_every
 
 if TYPE_CHECKING:
     from rtshm.recording.stream import Sink
@@ -33,12 +33,8 @@ def _target(text: str) -> tuple[str, str, int]:
     return match[1], match[2].strip("[]") or "127.0.0.1", port
 
 
-def _flushed(text: str) -> None:
-    click.echo(text, nl=False)
-
-
 @click.command()
-@click.argument("names", metavar="NAME...", nargs=-1, required=True, shell_complete=region_names)
+@names_argument
 @click.option("--to", metavar="URL", default="udp://127.0.0.1:9870", show_default=True,
               callback=parsed(_target),
               help="udp://HOST:PORT, foxglove://HOST:PORT, or - for standard output.")  # fmt: skip
@@ -62,18 +58,15 @@ def stream(names: tuple[str, ...], to: tuple[str, str, int], every: int) -> None
     with ExitStack() as stack, Stop() as stop:
         readers = []
         for name in names:
-            with rtshm.Control() as control:
-                info = control.get(name)
-            watermark = watermark_in(info, _WAIT_SECONDS)
-            samples = rtshm.Samples(name, watermark=watermark, wait=_WAIT_SECONDS)
-            readers.append((Conditions.now(info), stack.enter_context(samples)))
+            samples = stack.enter_context(samples_every(name, _WAIT_SECONDS))
+            readers.append((Conditions.now(samples.info), samples))
         sink: Sink
         if kind == "udp":
             sink = Udp(host, port)
         elif kind == "foxglove":
             sink = Foxglove(host, port, [stack.enter_context(rtshm.open(name)) for name in names])
         else:
-            sink = Lines(_flushed)
+            sink = Lines(lambda text: click.echo(text, nl=False))
         with closing(sink):
             sent, why = run(readers, sink, every=every, stopped=lambda: stop.why)
         lost = sum(samples.lost for _, samples in readers)

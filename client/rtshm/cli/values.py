@@ -11,15 +11,14 @@ import dataclasses
 import json
 import math
 import re
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from enum import IntEnum, IntFlag
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtshm.layout import Kind
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from rtshm.layout import Field
 
 # Of C and Python, without underscores.
@@ -182,14 +181,10 @@ def _value(field: Field, plain: Any) -> Any:
         if field.kind is Kind.BYTES and isinstance(plain, str):
             return _bytes(field, plain)
         if isinstance(plain, bool) and field.kind is not Kind.BOOL:
-            _refuse_bool(field, plain)
+            raise ValueError(f"{field.path}: {str(plain).lower()} is not a number")
         return plain
 
     return _each(len(field.shape), element, plain)
-
-
-def _refuse_bool(field: Field, plain: bool) -> NoReturn:
-    raise ValueError(f"{field.path}: {str(plain).lower()} is not a number")
 
 
 def _each(depth: int, act: Callable[[Any], Any], plain: Any) -> Any:

@@ -11,10 +11,11 @@ import stat
 import threading
 import time
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
 
 from rtshm import notebook
@@ -22,31 +23,20 @@ from rtshm.abi import LAYOUT_OFFSET
 from rtshm.control import messages
 from rtshm.control.messages import Command
 from rtshm.control.netlink import Link
-from rtshm.durations import (
-    Duration,
-    Timeout,
-    nanoseconds,
-    period_nanoseconds,
-    period_text,
-    seconds,
-)
+from rtshm.durations import Duration, Timeout, nanoseconds, period_nanoseconds, period_text, seconds
 from rtshm.errors import (
     AccessError,
     ClosedError,
-    LayoutError,
     ModuleNotLoadedError,
     control_remedy,
     refused,
     region_remedy,
 )
 from rtshm.handle import Handle
-from rtshm.layout import as_layout
+from rtshm.layout import as_layout, check_fits
 from rtshm.paths import DEVICES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
-    from pathlib import Path
-
     from rtshm.control.netlink import Family
     from rtshm.layout import Declared
 
@@ -242,7 +232,7 @@ class RegionInfo:
                 "mean lateness": f"{self.counters.lateness_mean_ns:.0f} ns",
                 "max lateness": f"{self.counters.lateness_max_ns} ns",
             }
-        return notebook.facts(self.name, rows)
+        return notebook.grid(("", self.name), rows.items())
 
     @property
     def period(self) -> timedelta:
@@ -403,38 +393,18 @@ class Control(_Linked):
         if layout is not None and not (isinstance(layout, str) and not layout):
             described = as_layout(layout)
             text = described.text
-            room = (size or mmap.PAGESIZE) - LAYOUT_OFFSET
-            if described.size > room:
-                raise LayoutError(
-                    f"{name}: the layout has {described.size} bytes, and the region {room} "
-                    f"after its first {LAYOUT_OFFSET}"
-                )
+            check_fits(name, described, size or mmap.PAGESIZE)
             if record_depth and record_bytes is None:
                 whole = LAYOUT_OFFSET + described.size
                 record_bytes = min(-(-whole // 8) * 8, messages.RECORD_BYTES_MAX)
         return self._one(
-            Command.REGION_NEW,
-            name,
-            size=size,
-            period_ns=_nanoseconds(period, period_nanoseconds),
-            print=print,
-            record_depth=record_depth,
-            record_bytes=record_bytes,
-            layout=text,
-            mode=mode,
-            uid=uid,
-            gid=gid,
-            cpu=cpu,
-            clock=clock,
-            phase_ns=_nanoseconds(phase),
-            start_ns=start_ns,
-            task_budget_ns=_nanoseconds(task_budget),
-            task_long_max=task_long_max,
-            phys=phys,
-            keep=keep or None,
-            lead_ns=_nanoseconds(lead),
-            cpu_latency_ns=_nanoseconds(cpu_latency),
-        )
+            Command.REGION_NEW, name, size=size, print=print, record_depth=record_depth,
+            record_bytes=record_bytes, layout=text, mode=mode, uid=uid, gid=gid, cpu=cpu,
+            clock=clock, start_ns=start_ns, task_long_max=task_long_max, phys=phys,
+            keep=keep or None, period_ns=_nanoseconds(period, period_nanoseconds),
+            phase_ns=_nanoseconds(phase), task_budget_ns=_nanoseconds(task_budget),
+            lead_ns=_nanoseconds(lead), cpu_latency_ns=_nanoseconds(cpu_latency),
+        )  # fmt: skip
 
     def delete(self, name: str) -> None:
         """Delete a region. Programs that have it open keep its memory; it has no more ticks.
@@ -479,23 +449,13 @@ class Control(_Linked):
         /dev/rtshm, too; an OSError of that has the node as `filename`.
         """
         after = self._one(
-            Command.REGION_SET,
-            name,
-            period_ns=_nanoseconds(period, period_nanoseconds),
-            print=print,
-            record_depth=record_depth,
-            record_bytes=record_bytes,
-            mode=mode,
-            uid=uid,
-            gid=gid,
-            cpu=cpu,
-            phase_ns=_nanoseconds(phase),
-            task_budget_ns=_nanoseconds(task_budget),
-            task_long_max=task_long_max,
-            lead_ns=_nanoseconds(lead),
+            Command.REGION_SET, name, print=print, record_depth=record_depth,
+            record_bytes=record_bytes, mode=mode, uid=uid, gid=gid, cpu=cpu,
+            task_long_max=task_long_max, reset_counters=reset_counters or None,
+            period_ns=_nanoseconds(period, period_nanoseconds), phase_ns=_nanoseconds(phase),
+            task_budget_ns=_nanoseconds(task_budget), lead_ns=_nanoseconds(lead),
             cpu_latency_ns=_nanoseconds(cpu_latency),
-            reset_counters=reset_counters or None,
-        )
+        )  # fmt: skip
         if (mode, uid, gid) != (None, None, None):
             _set_access(after)
         return after
@@ -528,9 +488,9 @@ class Control(_Linked):
         when it is first used. Raises BlockingIOError if regions changed during each of
         many attempts to read the list.
         """
-        return _Regions(
-            self._ask(lambda: self._link.dump(self._family.id, messages.encode(Command.REGION_GET)))
-        )
+        message = messages.encode(Command.REGION_GET)
+        replies = self._ask(lambda: self._link.dump(self._family.id, message))
+        return _Regions(replies)
 
     def add_task(self, region: str, name: str, prog_fd: int, *, unbounded: bool = False) -> None:
         """Run a loaded BPF program in each tick of a region: rtshm.Task loads it, too.

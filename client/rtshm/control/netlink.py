@@ -13,8 +13,9 @@ import os
 import socket
 import struct
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pyroute2.netlink import (
     CTRL_CMD_DELFAMILY,
@@ -34,15 +35,7 @@ from pyroute2.netlink import (
     nlmsg,
 )
 
-from rtshm.errors import (
-    ModuleNotLoadedError,
-    family_remedy,
-    refused,
-    socket_remedy,
-)
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from rtshm.errors import ModuleNotLoadedError, family_remedy, refused, socket_remedy
 
 # The kernel answers in the course of send(), however long that takes: this is for an
 # answer that was lost.

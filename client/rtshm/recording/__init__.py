@@ -12,6 +12,7 @@ from __future__ import annotations
 import dataclasses
 import importlib
 import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -21,8 +22,6 @@ from rtshm.durations import period_text
 from rtshm.errors import need
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-
     import numpy
     import pandas
     import pyarrow
@@ -45,6 +44,7 @@ FORMATS = {
     ".mcap": Format("mcap", "mcap"),
     ".csv": Format("numpy", "numpy"),
 }
+PICTURES = (".png", ".html")
 CUT_OFF = "cut off"
 """Conditions.ended of a recording that nothing ended: its program was killed, say."""
 
@@ -176,6 +176,15 @@ def suffix_of(path: str | os.PathLike[str]) -> str:
     return suffix
 
 
+def check_picture(path: str | os.PathLike[str]) -> str:
+    """Return the path. ValueError if no picture has its suffix."""
+    suffix, text = Path(path).suffix, os.fspath(path)
+    if suffix not in PICTURES:
+        words = f"{suffix or 'no suffix'} is not a format of pictures"
+        raise ValueError(f"{text}: {words}; use one of {', '.join(PICTURES)}")
+    return text
+
+
 def check_format(suffix: str) -> Any:
     """The module of a format. ExtraError if its library is not installed."""
     need("numpy", "a recording", "numpy")
@@ -237,7 +246,7 @@ def parts(module: Any, path: Path) -> Any:
 
 
 def _content(module: Any, path: Path) -> dict[str, tuple[Conditions, Array]]:
-    from rtshm.recording.columns import count, dtype_of, joined
+    from rtshm.recording.columns import Counts, dtype_of, joined
 
     begun, *rest = parts(module, path)
     ended = rest.pop() if rest and isinstance(rest[-1], list) else None
@@ -248,6 +257,6 @@ def _content(module: Any, path: Path) -> dict[str, tuple[Conditions, Array]]:
         if ended and ended[number].samples == len(array):
             conditions = ended[number]
         else:
-            conditions = dataclasses.replace(conditions, ended=CUT_OFF, **count(array))
+            conditions = Counts().and_of(array).put_into(conditions, CUT_OFF)
         found[conditions.region] = conditions, array
     return found

@@ -8,6 +8,8 @@ are at the end are metadata of the last batch, which has no rows.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -18,9 +20,6 @@ from rtshm.recording.conditions import Conditions
 from rtshm.recording.sink import Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
     from rtshm.recording.columns import Array, Column
 
 KEY = b"rtshm"
@@ -75,7 +74,7 @@ def read(path: Path) -> Iterator[list[Conditions] | tuple[int, Array]]:
                 if len(begun) > 1
                 else numpy.zeros(len(batch), "i4")
             )
-            values = [(each, _values(each.column, batch[each.name])) for each in declared]
+            values = [(each, _values(each, batch[each.name])) for each in declared]
             yield from split(begun, regions, values)
 
 
@@ -107,7 +106,7 @@ _NAMES = pyarrow.dictionary(pyarrow.int32(), pyarrow.utf8())
 def _schema(begun: Sequence[Conditions], *, names: bool = False) -> Any:
     fields = [pyarrow.field("region", _NAMES, False)] if len(begun) > 1 else []
     for heading in headings(begun):
-        kind = _NAMES if names and heading.column.enum else _type(heading.column)
+        kind = _NAMES if names and heading.enum else _type(heading)
         missing = heading.region is not None and len(begun) > 1
         fields.append(pyarrow.field(heading.name, kind, missing))
     return pyarrow.schema(fields)
@@ -124,12 +123,12 @@ def _cells(
     for heading in headings(begun):
         values, known = rows.of(heading)
         missing = None if known is None else ~known
-        if names and (enum := heading.column.enum):
+        if names and (enum := heading.enum):
             numbers, which = numpy.unique(values, return_inverse=True)
             indices = pyarrow.array(which.astype("i4"), mask=missing)
             cells.append(pyarrow.DictionaryArray.from_arrays(indices, names_of(enum, numbers)))
-        elif heading.column.dtype.kind == "V":
-            size = heading.column.dtype.itemsize
+        elif heading.dtype.kind == "V":
+            size = heading.dtype.itemsize
             found = numpy.ascontiguousarray(values).view(f"V{size}").astype(object)
             cells.append(pyarrow.array(found, pyarrow.binary(size), mask=missing))
         else:

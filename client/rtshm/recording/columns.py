@@ -9,10 +9,11 @@ region of each sample.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from enum import IntFlag
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum, IntFlag
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy
 
@@ -22,13 +23,11 @@ from rtshm.layout.fixed import floats
 from rtshm.samples import HEADER, HEADER_NAMES, sample_dtype, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-    from enum import IntEnum
-
     from rtshm.layout import Field
     from rtshm.recording.conditions import Conditions
 
-    Array = numpy.ndarray[Any, numpy.dtype[Any]]
+
+Array = numpy.ndarray[Any, numpy.dtype[Any]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +35,9 @@ class Column:
     """One value of each sample."""
 
     name: str
+    """In a recording of several regions with the region's name before it."""
+    field: str
+    """The name without that: axes[1]."""
     root: str
     """The field of the array that it is in; the columns of one array field share it."""
     steps: tuple[str | int, ...]
@@ -43,6 +45,8 @@ class Column:
     dtype: numpy.dtype[Any]
     """Of one value."""
     enum: type[IntEnum] | type[IntFlag] | None
+    region: int | None = None
+    """The number of the region that it is of; None: it is of all."""
 
     def of(self, array: Array) -> Array:
         """Its values in an array of samples: a view, shape (len(array),)."""
@@ -53,13 +57,9 @@ class Column:
 
     def store(self, array: Array, values: Array) -> None:
         """Put the values where of() finds them."""
-        for step in self.steps[:-1]:
+        for step in self.steps:
             array = array[step] if isinstance(step, str) else array[:, step]
-        last = self.steps[-1]
-        if isinstance(last, str):
-            array[last] = values
-        else:
-            array[:, last] = values
+        array[...] = values
 
 
 @lru_cache
@@ -84,15 +84,30 @@ def joined(dtype: numpy.dtype[Any], arrays: Sequence[Array]) -> Array:
     return numpy.concatenate(arrays, out=whole) if arrays else whole
 
 
-def count(array: Array, last: int | None = None) -> dict[str, int]:
-    """Samples, and lost samples and missed periods since the tick `last`, if there was one."""
-    if not len(array):
-        return {"samples": 0, "lost": 0, "missed": 0}
-    tick, missed = array["tick"], array["missed"]
-    if last is None:
-        last, missed = int(tick[0]) - 1, missed[1:]
-    lost = int(tick[-1]) - last - len(array)
-    return {"samples": len(array), "lost": lost, "missed": int(missed.sum(dtype="u8"))}
+class Counts(NamedTuple):
+    """What there is of a region up to a tick."""
+
+    samples: int = 0
+    lost: int = 0
+    missed: int = 0
+    last: int | None = None
+
+    def and_of(self, array: Array) -> Counts:
+        if not len(array):
+            return self
+        tick, missed, last = array["tick"], array["missed"], self.last
+        if last is None:
+            last, missed = int(tick[0]) - 1, missed[1:]
+        return Counts(
+            self.samples + len(array),
+            self.lost + int(tick[-1]) - last - len(array),
+            self.missed + int(missed.sum(dtype="u8")),
+            int(tick[-1]),
+        )
+
+    def put_into(self, conditions: Conditions, ended: str) -> Conditions:
+        samples, lost, missed, _ = self
+        return replace(conditions, samples=samples, lost=lost, missed=missed, ended=ended)
 
 
 def wall_clock(conditions: Conditions, array: Array) -> Array:
@@ -114,44 +129,31 @@ def variables(array: Array, prefix: str = "") -> Iterator[tuple[str, Array]]:
             yield prefix + name, values
 
 
-@dataclass(frozen=True, slots=True)
-class Heading:
-    """A column of a table of samples of several regions."""
-
-    name: str
-    column: Column
-    region: int | None
-    """The number of the region that it is of; None: it is of all."""
-
-
-def headings(begun: Sequence[Conditions]) -> list[Heading]:
+def headings(begun: Sequence[Conditions]) -> list[Column]:
     """The columns of the samples of several regions, but for `region`, or of one region."""
-    found = []
-    for number, conditions in enumerate(begun):
-        for column in columns(conditions):
-            if column.root in HEADER_NAMES:
-                if number == 0:
-                    found.append(Heading(column.name, column, None))
-            else:
-                prefix = f"{conditions.region}." if len(begun) > 1 else ""
-                found.append(Heading(prefix + column.name, column, number))
+    common = [column for column in columns(begun[0]) if column.root in HEADER_NAMES]
+    return common + [each for each in _of_regions(begun) if each.root not in HEADER_NAMES]
+
+
+def groups(begun: Sequence[Conditions]) -> dict[str, list[Column]]:
+    """The columns that are numbers, by field: the elements of an array are together."""
+    found: dict[str, list[Column]] = {}
+    for column in _of_regions(begun):
+        if column.dtype.kind != "V":
+            field = column.root if "." not in column.field else column.field
+            name = column.name.removesuffix(column.field) + field
+            found.setdefault(name, []).append(column)
     return found
 
 
-def groups(begun: Sequence[Conditions]) -> dict[str, list[Heading]]:
-    """The columns that are numbers, by field: the elements of an array are together."""
-    found: dict[str, list[Heading]] = {}
+def _of_regions(begun: Sequence[Conditions]) -> Iterator[Column]:
     for number, conditions in enumerate(begun):
         prefix = f"{conditions.region}." if len(begun) > 1 else ""
         for column in columns(conditions):
-            if column.dtype.kind != "V":
-                name = column.root if "." not in column.name else column.name
-                heading = Heading(prefix + column.name, column, number)
-                found.setdefault(prefix + name, []).append(heading)
-    return found
+            yield replace(column, name=prefix + column.name, region=number)
 
 
-def chosen(begun: Sequence[Conditions], names: Sequence[str]) -> list[list[Heading]]:
+def chosen(begun: Sequence[Conditions], names: Sequence[str]) -> list[list[Column]]:
     """The columns of fields, or of elements of them. ValueError unless they are numbers."""
     fields = groups(begun)
     known = {each.name: [each] for headings in fields.values() for each in headings} | fields
@@ -174,15 +176,15 @@ class Rows:
         self.regions = numpy.concatenate(regions)[self.order]
         """Of each row the number of its region."""
 
-    def of(self, heading: Heading) -> tuple[Array, Array | None]:
+    def of(self, column: Column) -> tuple[Array, Array | None]:
         """The values of a column, and where its region has samples, if not everywhere."""
         pieces = [
-            heading.column.of(array)
-            if heading.region in (None, number)
-            else numpy.zeros(len(array), heading.column.dtype)
+            column.of(array)
+            if column.region in (None, number)
+            else numpy.zeros(len(array), column.dtype)
             for number, array in self._parts
         ]
-        known = None if heading.region is None else self.regions == heading.region
+        known = None if column.region is None else self.regions == column.region
         return (
             numpy.concatenate(pieces)[self.order],
             None if known is None or known.all() else known,
@@ -190,7 +192,7 @@ class Rows:
 
 
 def split(
-    begun: Sequence[Conditions], regions: Array, values: Iterable[tuple[Heading, Array]]
+    begun: Sequence[Conditions], regions: Array, values: Iterable[tuple[Column, Array]]
 ) -> list[tuple[int, Array]]:
     """What Rows was made of: `regions` of the rows, and each column's values."""
     places = [numpy.flatnonzero(regions == number) for number in range(len(begun))]
@@ -198,10 +200,10 @@ def split(
         numpy.zeros(len(place), dtype_of(conditions))
         for place, conditions in zip(places, begun, strict=True)
     ]
-    for heading, column in values:
+    for column, whole in values:
         for number, (place, array) in enumerate(zip(places, arrays, strict=True)):
-            if heading.region in (None, number):
-                heading.column.store(array, column[place])
+            if column.region in (None, number):
+                column.store(array, whole[place])
     return [(number, array) for number, array in enumerate(arrays) if len(array)]
 
 
@@ -226,25 +228,18 @@ def _layout(conditions: Conditions) -> Layout | None:
 def _columns(
     root: str, name: str, steps: tuple[str | int, ...], dtype: numpy.dtype[Any], field: Field | None
 ) -> Iterator[Column]:
-    for suffix, indices in _elements(dtype.shape):
-        at = (*steps, *indices)
+    for indices in numpy.ndindex(*dtype.shape):
+        suffix, at = "".join(f"[{index}]" for index in indices), (*steps, *indices)
         if not dtype.base.fields:
-            yield Column(name + suffix, root, at, dtype.base, field.enum if field else None)
+            yield Column(
+                name + suffix, name + suffix, root, at, dtype.base, field.enum if field else None
+            )
             continue
         inner_fields = {inner.name: inner for inner in field.fields} if field else {}
         for inner_name, (inner, *_) in dtype.base.fields.items():
-            yield from _columns(
-                root,
-                f"{name}{suffix}.{inner_name}",
-                (*at, inner_name),
-                inner,
-                inner_fields.get(inner_name),
-            )
-
-
-def _elements(shape: Iterable[int]) -> Iterator[tuple[str, tuple[int, ...]]]:
-    for indices in numpy.ndindex(*shape):
-        yield "".join(f"[{index}]" for index in indices), indices
+            full = f"{name}{suffix}.{inner_name}"
+            within = inner_fields.get(inner_name)
+            yield from _columns(root, full, (*at, inner_name), inner, within)
 
 
 def names_of(enum: type[IntEnum] | type[IntFlag], numbers: Array) -> list[str]:

@@ -6,6 +6,7 @@ import dataclasses
 import os
 import re
 import time
+from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -14,8 +15,6 @@ from rtshm._version import __version__
 from rtshm.kernel_files import file_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
     from rtshm.control import RegionInfo
 
 

@@ -12,6 +12,8 @@ import csv
 import io
 import json
 import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy
@@ -20,9 +22,6 @@ from rtshm.recording.columns import Rows, headings, names_of, numbers_of, split
 from rtshm.recording.conditions import Conditions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
     from rtshm.recording.columns import Array, Column
     from rtshm.recording.sink import Sink
 
@@ -57,7 +56,7 @@ class Writer:
             cells.append([self._begun[number].region for number in rows.regions])
         for heading in self._headings:
             values, known = rows.of(heading)
-            texts = _texts(heading.column, values)
+            texts = _texts(heading, values)
             if known is not None:
                 texts = [text if has else "" for text, has in zip(texts, known, strict=True)]
             cells.append(texts)
@@ -99,7 +98,7 @@ def read(path: Path) -> Iterator[list[Conditions] | tuple[int, Array]]:
             texts = list(zip(*some, strict=True))
             which = [regions[name] for name in texts.pop(0)] if several else [0] * len(some)
             pairs = zip(declared, texts, strict=True)
-            values = [(heading, _values(heading.column, each)) for heading, each in pairs]
+            values = [(heading, _values(heading, each)) for heading, each in pairs]
             return split(found, numpy.array(which), values)
 
         some: list[list[str]] = []

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import select
 import threading
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Sequence
+from typing import Any, Self
+
+import numpy
 
 from rtshm.errors import need
+from rtshm.handle import polled
 from rtshm.recording import Recording
+from rtshm.recording.columns import Counts, joined
 from rtshm.recording.conditions import Conditions
 from rtshm.recording.plot import Drawn, zoomable
 from rtshm.region import Region
 from rtshm.samples import Samples
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
 
 FRAME_SECONDS = 0.2
 """Between two pictures: a browser takes some tens of milliseconds for one."""
@@ -49,9 +49,8 @@ class Live:
         *,
         seconds: float = 10.0,
     ) -> None:
-        for library in ("numpy", "plotly", "anywidget"):
+        for library in ("plotly", "anywidget"):
             need(library, "a plot in a notebook", "notebook")
-        import numpy
         from plotly.graph_objects import FigureWidget
 
         if isinstance(region, Region):
@@ -88,13 +87,11 @@ class Live:
         self.stop()
 
     def _run(self) -> None:
-        poll = select.poll()
-        poll.register(self._samples.fileno(), 0)
         why = "stopped"
         with self._samples:
             while not self._stop.wait(FRAME_SECONDS):
                 try:
-                    over = bool(poll.poll(0))
+                    over = bool(polled(self._samples.fileno()))
                     self._read()
                     self._draw()
                 except Exception as error:
@@ -107,8 +104,6 @@ class Live:
 
     def _read(self) -> None:
         """What came, without what has left the window."""
-        from rtshm.recording.columns import joined
-
         parts = [self._rows]
         while len(parts[-1]) == _MOST or len(parts) == 1:
             parts.append(self._samples.read_array(_MOST, wait=False))
@@ -119,10 +114,7 @@ class Live:
         self._rows = rows
 
     def _draw(self) -> None:
-        from rtshm.recording.columns import count
-
-        found: dict[str, Any] = count(self._rows)
-        conditions = replace(self._conditions, **found)
+        conditions = Counts().and_of(self._rows).put_into(self._conditions, "")
         drawn = Drawn(Recording.of(conditions, self._rows), self._fields)
         lines = [drawn.line(heading, _PIECES) for heading in drawn.shown()]
         with self.figure.batch_update():

@@ -7,6 +7,8 @@ beginning and at the end have the conditions, a region's as JSON by its name.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy
@@ -20,9 +22,6 @@ from rtshm.recording.conditions import Conditions
 from rtshm.recording.rows import objects, schema, store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
-
     from rtshm.recording.columns import Array
     from rtshm.recording.sink import Sink
 

@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import os
-import select
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from rtshm.abi import LAYOUT_OFFSET
-from rtshm.atomic import ATOMIC_MAX
 from rtshm.errors import LayoutError, need
+from rtshm.region import ATOMIC_MAX, Region
 from rtshm.samples import ANNOUNCED, HEADER
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
     from rtshm.recording import Array, Recording
-    from rtshm.region import Region
 
     _Sample: TypeAlias = tuple[int, memoryview, bool, int]
 
@@ -43,11 +39,13 @@ class Played:
     """Whether a region was deleted meanwhile, which ended it."""
 
 
-def check_speed(speed: float) -> None:
-    """ValueError unless one can play that fast."""
+def check_speed(speed: float | str) -> float:
+    """Return the number. ValueError unless one can play that fast."""
+    number = float(speed)
     # Also of NaN.
-    if not SPEED_MIN <= speed <= SPEED_MAX:
-        raise ValueError(f"speed {speed}: must be between {SPEED_MIN:g} and {SPEED_MAX:g}")
+    if not SPEED_MIN <= number <= SPEED_MAX:
+        raise ValueError(f"speed {number}: must be between {SPEED_MIN:g} and {SPEED_MAX:g}")
+    return number
 
 
 def play(
@@ -181,9 +179,6 @@ class _Player:
         self._region = region
         self._fd = region.fileno()
         self._stopped = stopped
-        self._poll = select.poll()
-        # For no event: it says POLLHUP nevertheless.
-        self._poll.register(self._fd, 0)
         self._look_ns = 0
         self.written = self.late_ns = 0
         self.deleted = False
@@ -194,7 +189,7 @@ class _Player:
         while True:
             now_ns = time.monotonic_ns()
             if now_ns >= self._look_ns:
-                self.deleted = bool(self._poll.poll(0))
+                self.deleted = self._region.deleted
                 if self.deleted or self._stopped():
                     return False
                 self._look_ns = now_ns + round(_LOOK * 1e9)

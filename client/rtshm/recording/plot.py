@@ -9,29 +9,27 @@ import dataclasses
 import html
 import os
 import textwrap
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
+import numpy
+
 from rtshm.durations import rate_text
 from rtshm.errors import need
+from rtshm.recording import check_picture
+from rtshm.recording.columns import Array, Column, chosen, groups, names_of
 from rtshm.samples import HEADER_NAMES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
-
-    import numpy
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
     from rtshm.recording import Recording
-    from rtshm.recording.columns import Heading
     from rtshm.recording.conditions import Conditions
 
-    Array = numpy.ndarray[Any, numpy.dtype[Any]]
-
-SUFFIXES = (".png", ".html")
 
 PANELS_MAX = 12
 """Fields that one picture has room for."""
@@ -100,8 +98,6 @@ class Lateness:
     @classmethod
     def of(cls, recording: Recording) -> Lateness | None:
         """None for a recording without a sample. ValueError if it has several regions."""
-        import numpy
-
         lateness = recording.array["lateness_ns"]
         if not len(lateness):
             return None
@@ -121,31 +117,16 @@ def save(
 
     Raises as figure() does, ValueError for another suffix, and OSError.
     """
-    if check_suffix(path) == ".png":
+    if Path(check_picture(path)).suffix == ".png":
         figure(recording, fields).savefig(path, format="png", dpi=_DPI)
     else:
         Path(path).write_text(_page(recording, fields), encoding="utf-8")
-
-
-def check_suffix(path: str | os.PathLike[str]) -> str:
-    """ValueError if no picture has the suffix."""
-    suffix = Path(path).suffix
-    if suffix not in SUFFIXES:
-        raise ValueError(
-            f"{os.fspath(path)}: {suffix or 'no suffix'} is not a format of pictures; "
-            f"use one of {', '.join(SUFFIXES)}"
-        )
-    return suffix
 
 
 class Drawn:
     """What pictures of a recording have in common: panels of lines on one time line."""
 
     def __init__(self, recording: Recording, fields: Sequence[str] | None) -> None:
-        import numpy
-
-        from rtshm.recording.columns import chosen, groups
-
         self.regions = [recording[name] for name in recording.regions]
         self.begun = [each.conditions for each in self.regions]
         self.left_out: list[str] = []
@@ -156,8 +137,8 @@ class Drawn:
             shown = {
                 name: headings
                 for name, headings in known.items()
-                if headings[0].column.root not in HEADER_NAMES
-                or (headings[0].column.root == "some_int" and self._changes(headings[0]))
+                if headings[0].root not in HEADER_NAMES
+                or (headings[0].root == "some_int" and self._changes(headings[0]))
             }
             self.panels = list(shown.values())[:PANELS_MAX] or [known["some_int"]]
             self.left_out = list(shown)[PANELS_MAX:]
@@ -174,39 +155,35 @@ class Drawn:
         self.low = float(whole.min()) if len(whole) else 0.0
         self.high = float(whole.max()) if len(whole) else 0.0
 
-    def _changes(self, heading: Heading) -> bool:
+    def _changes(self, heading: Column) -> bool:
         values = self.values(heading)
         return bool((values != values[:1]).any())
 
-    def values(self, heading: Heading) -> Array:
-        return heading.column.of(self.regions[heading.region or 0].array)
+    def values(self, heading: Column) -> Array:
+        return heading.of(self.regions[heading.region or 0].array)
 
-    def lateness(self) -> list[Heading]:
+    def lateness(self) -> list[Column]:
         """A column for each region."""
-        from rtshm.recording.columns import groups
-
         found = [each for (each, *_) in groups(self.begun).values()]
-        return [each for each in found if each.column.root == "lateness_ns"]
+        return [each for each in found if each.root == "lateness_ns"]
 
-    def shown(self) -> Iterator[Heading]:
+    def shown(self) -> Iterator[Column]:
         """The columns that zoomable() draws, in the order of its traces."""
         for headings in [*self.panels, self.lateness()]:
             yield from headings[:LINES_MAX]
 
-    def line(self, heading: Heading, pieces: int = PIECES) -> tuple[Array, Array]:
+    def line(self, heading: Column, pieces: int = PIECES) -> tuple[Array, Array]:
         """Seconds and values, as pieces if there are very many."""
         region = heading.region or 0
         return line(self.seconds[region], self.values(heading), self.gaps[region][0], pieces)
 
-    def name(self, headings: Sequence[Heading]) -> str:
+    def name(self, headings: Sequence[Column]) -> str:
         """The name of a panel: that of its field."""
-        column, name = headings[0].column, headings[0].name
-        return name if len(headings) == 1 else name.removesuffix(column.name) + column.root
+        column, name = headings[0], headings[0].name
+        return name if len(headings) == 1 else name.removesuffix(column.field) + column.root
 
-    def title(self, headings: Sequence[Heading]) -> str:
+    def title(self, headings: Sequence[Column]) -> str:
         """The name of a panel, and how many of its values are not drawn."""
-        import numpy
-
         name = self.name(headings)
         if len(headings) > LINES_MAX:
             name += f" ({LINES_MAX} of {len(headings)})"
@@ -216,13 +193,9 @@ class Drawn:
         )
         return name + (f" ({not_finite:,} not finite)" if not_finite else "")
 
-    def names(self, headings: Sequence[Heading]) -> dict[int, str]:
+    def names(self, headings: Sequence[Column]) -> dict[int, str]:
         """Of the values of an enum or bool, flags that are set together too; {} for numbers."""
-        import numpy
-
-        from rtshm.recording.columns import names_of
-
-        column = headings[0].column
+        column = headings[0]
         if column.dtype.kind == "b":
             return {0: "false", 1: "true"}
         if column.enum is None:
@@ -236,8 +209,6 @@ class Drawn:
 
     def spans(self, region: int) -> Array:
         """Begin and end of what was lost; what is nearer than the eye can tell is one."""
-        import numpy
-
         before, _ = self.gaps[region]
         if not len(before):
             return numpy.zeros((0, 2))
@@ -271,7 +242,6 @@ def figure(recording: Recording, fields: Sequence[str] | None = None) -> Figure:
     installed.
     """
     need("matplotlib", "a picture", "plot")
-    need("numpy", "a picture", "plot")
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
@@ -312,16 +282,16 @@ def figure(recording: Recording, fields: Sequence[str] | None = None) -> Figure:
     return picture
 
 
-def _draw_panel(axes: Axes, drawn: Drawn, headings: list[Heading]) -> None:
+def _draw_panel(axes: Axes, drawn: Drawn, headings: list[Column]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    column, names = headings[0].column, drawn.names(headings)
+    column, names = headings[0], drawn.names(headings)
     for heading, colour in zip(headings, _COLOURS, strict=False):
         few = len(drawn.values(heading)) <= 60
         axes.plot(
             *drawn.line(heading), color=colour, linewidth=1.1, marker="." if few else "",
             markersize=4, drawstyle="steps-post" if names else "default",
-            label=heading.column.name.removeprefix(column.root), solid_joinstyle="round",
+            label=heading.field.removeprefix(column.root), solid_joinstyle="round",
         )  # fmt: skip
     # Above its panel, where no number of the axis is in its way.
     axes.set_title(drawn.title(headings), loc="left", fontsize=9.5, pad=3)
@@ -347,8 +317,6 @@ def _draw_panel(axes: Axes, drawn: Drawn, headings: list[Heading]) -> None:
 
 def gaps(ticks: Array) -> tuple[Array, Array]:
     """Where samples are lost: the indices of those before, and how many are."""
-    import numpy
-
     lost = numpy.diff(ticks).astype("i8") - 1
     (before,) = numpy.nonzero(lost > 0)
     return before, lost[before]
@@ -356,8 +324,6 @@ def gaps(ticks: Array) -> tuple[Array, Array]:
 
 def line(seconds: Array, values: Array, gaps: Array, pieces: int) -> tuple[Array, Array]:
     """A line that is broken behind the samples `gaps`; of very many, what they span by pieces."""
-    import numpy
-
     # More than that has no axis.
     values = values.astype("f8")
     values = numpy.where(numpy.isfinite(values), values, numpy.nan).clip(-1e300, 1e300)
@@ -379,7 +345,6 @@ def line(seconds: Array, values: Array, gaps: Array, pieces: int) -> tuple[Array
 
 
 def _draw_histogram(axes: Axes, drawn: Drawn) -> None:
-    import numpy
     from matplotlib.ticker import FuncFormatter, NullFormatter
 
     found = [(each, lateness) for each in drawn.regions if (lateness := Lateness.of(each))]
@@ -459,7 +424,6 @@ def _caption(drawn: Drawn) -> list[str]:
 
 def _page(recording: Recording, fields: Sequence[str] | None) -> str:
     need("plotly", "a page", "plot")
-    need("numpy", "a page", "plot")
     drawn = Drawn(recording, fields)
     tables = ""
     for each in drawn.regions:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import os
 import select
 import sys
 import time
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import timedelta
@@ -22,9 +24,6 @@ from rtshm.region import Region
 from rtshm.samples import Samples
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Sequence
-
     Source: TypeAlias = str | Region
 
 # Of an array that is read at once: samples, and bytes.

@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
 import os
 import stat
 import sys
 import threading
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from rtshm.recording import check_format, suffix_of
 from rtshm.recording.conditions import Conditions
 from rtshm.recording.sink import Sink
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from rtshm.recording import Array
 
 CHUNK_SECONDS = 1.0
@@ -37,24 +35,6 @@ class Writer(Protocol):
 
     def end(self, conditions: Sequence[Conditions], *, whole: bool) -> None:
         """The end; `whole` unless a chunk that was written before is not in the file."""
-
-
-class _Counts(NamedTuple):
-    samples: int = 0
-    lost: int = 0
-    missed: int = 0
-    last: int | None = None
-
-    def and_of(self, array: Array) -> _Counts:
-        from rtshm.recording.columns import count
-
-        more = count(array, self.last)
-        return _Counts(
-            self.samples + more["samples"],
-            self.lost + more["lost"],
-            self.missed + more["missed"],
-            int(array["tick"][-1]) if len(array) else self.last,
-        )
 
 
 class Recorder:
@@ -77,16 +57,16 @@ class Recorder:
     ) -> None:
         module = check_format(suffix or suffix_of(path))
         begun = [conditions] if isinstance(conditions, Conditions) else list(conditions)
-        from rtshm.recording.columns import dtype_of
+        from rtshm.recording.columns import Counts, dtype_of
 
         self.path = Path(path)
         self._begun = begun
         self._dtypes = [dtype_of(each) for each in begun]
         self._pending: list[tuple[int, Array]] = []
         self._pending_bytes = 0
-        self._counts = [_Counts() for _ in begun]
+        self._counts = [Counts() for _ in begun]
         # Where the last two whole chunks end, and what was counted up to there.
-        self._ends: list[tuple[int, list[_Counts]]] = []
+        self._ends: list[tuple[int, list[Counts]]] = []
         self._sink = Sink()
         self._fd, self._regular = _opened(self.path, force)
         self._synced: OSError | None = None
@@ -230,10 +210,8 @@ class Recorder:
         return False
 
     def _end(self, ended: str) -> list[Conditions]:
-        conditions = [
-            dataclasses.replace(begun, samples=c.samples, lost=c.lost, missed=c.missed, ended=ended)
-            for begun, c in zip(self._begun, self._counts, strict=True)
-        ]
+        pairs = zip(self._begun, self._counts, strict=True)
+        conditions = [counts.put_into(begun, ended) for begun, counts in pairs]
         self._writer.end(conditions, whole=not self._torn)
         self._append()
         return conditions

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
     from rtshm.recording.columns import Array
 
 _TYPES = {"b": "boolean", "i": "integer", "u": "integer", "f": "number", "V": "string"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import select
 import socket
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rtshm.errors import need
@@ -12,8 +13,6 @@ from rtshm.recording.columns import wall_clock
 from rtshm.recording.rows import objects, schema
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
-
     from foxglove.websocket import Client, Parameter
 
     from rtshm.recording import Array

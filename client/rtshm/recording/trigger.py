@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy
 
-from rtshm.recording.columns import joined
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    Array = numpy.ndarray[Any, numpy.dtype[Any]]
-
+from rtshm.recording.columns import Array, joined
 
 WAIT_NS = 200_000_000
 """How long a sweep waits for the samples of other regions."""

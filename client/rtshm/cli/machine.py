@@ -1,0 +1,71 @@
+"""rtshm log: the module's lines in the kernel log; rtshm doctor: why it does not work here."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+from io import FileIO
+from pathlib import Path
+
+import click
+
+from rtshm.cli.parameters import json_option
+from rtshm.errors import log_remedy, refused
+
+KMSG = Path("/dev/kmsg")
+# A record is given whole or not at all; this is the kernel's own limit of one.
+_RECORD_BYTES = 8192
+
+
+@click.command()
+@click.option("--new", is_flag=True, help="Only lines that come from now on.")
+def log(new: bool) -> None:
+    """Follow the module's lines in the kernel log.
+
+    It prints the lines that the log has, then new ones as they come.
+    """
+    try:
+        file = FileIO(KMSG)
+    except OSError as error:
+        raise refused(error, KMSG, log_remedy(error.errno)) from None
+    with file:
+        if new:
+            file.seek(0, os.SEEK_END)
+        while True:
+            try:
+                record = os.read(file.fileno(), _RECORD_BYTES).decode(errors="replace")
+            except BrokenPipeError:
+                # Lines were overwritten before they were read: go on with the oldest kept.
+                continue
+            head, _, message = record.partition(";")
+            text = message.partition("\n")[0]
+            if text.startswith("rtshm: "):
+                click.echo(f"[{int(head.split(',')[2]) / 1e6:12.6f}] {text}")
+
+
+# 1 and 2 are those of every command.
+STATUSES = {"error": 4, "warning": 3}
+
+
+@click.command()
+@click.option("--module", type=click.Path(path_type=Path), help="Check this file, for example "
+              "rtshm.ko, instead of the installed module.")  # fmt: skip
+@json_option("A list of objects: check, level, text and remedy.")
+def doctor(module: Path | None, as_json: bool) -> int:
+    """Check what rtshm needs on this machine, and print remedies.
+
+    One line each: the module, whether it is loaded, built for this kernel and
+    signed, its devices, group and netlink family, the kernel's headers, and what
+    makes ticks late. The status is that of the worst: 0 ok, 3 warning, 4 error.
+    """
+    from rtshm.doctor import examine
+
+    findings = examine(module)
+    if as_json:
+        click.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        for finding in findings:
+            line = f"{finding.level:<9}{finding.check:<13}{finding.text}"
+            click.echo(f"{line}; remedy: {finding.remedy}" if finding.remedy else line)
+    return max(STATUSES.get(finding.level, 0) for finding in findings)
