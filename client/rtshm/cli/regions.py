@@ -50,7 +50,7 @@ def show(name: str, as_json: bool) -> None:
         click.echo(json.dumps(render.region_json(region), indent=2))
     else:
         safe = {}
-        if region.tasks:
+        if region.readable and region.tasks:
             from rtshm.safe import states
 
             safe = states(region.tasks)
