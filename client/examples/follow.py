@@ -67,6 +67,8 @@ if __name__ == "__main__":
     with rtshm.open(options.region) as region:
         follow = Follow(region.layout)
         with rtshm.Task(region, follow, name="follow"):
+            # The task holds the program.
+            follow.close()
             follow.gain = ONE // 16
             region.update(setpoint=options.setpoint)
             time.sleep(1)

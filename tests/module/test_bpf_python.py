@@ -35,6 +35,8 @@ def test_controller_that_is_a_python_class_runs_in_each_tick(load: Load) -> None
     ):
         follow = example.Follow(motor.layout)
         with rtshm.Task(motor, follow, name="follow") as task, motor.samples() as samples:
+            # The task holds the program.
+            follow.close()
             motor.update(setpoint=-100_000)
             assert (samples.read_array(20)["output"] == 0).all()
             # As in docs/bpf.md: a sixteenth of the distance in each tick.
