@@ -125,6 +125,7 @@ test-vm: $(VENV)/stamp
 test-all: $(VENV)/stamp
 	@vm/setup.sh
 	@$(SETUP) tools
+	@$(SETUP) all
 	@$(PYTEST)
 
 # The guest's tests on this very machine, as root: they load and unload the module.

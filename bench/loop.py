@@ -127,7 +127,7 @@ def ways(
         command += ["--user", "root", "--cpus", "2", "--memory", qemu.MEMORY]
         if accelerator == "tcg":
             command += ["--disable-kvm"]
-            command += [f"--qemu-opts={word}" for word in qemu.ACCELERATORS[accelerator]]
+            command += [f"--qemu-opts={word}" for word in qemu.acceleration(accelerator)]
         verdict = VERDICT.format(rtshm="PYTHONPATH=client python3 -m rtshm")
         variables = {
             "PYTHONPATH": str(with_virtme / "python"),

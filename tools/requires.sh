@@ -23,6 +23,9 @@ tools)
 			chromium-headless-shell
 	fi
 	;;
+all)
+	want qemu-system-arm "the virtual machine of arm64 kernels" qemu-system-aarch64
+	;;
 bench)
 	want kmod "virtme-ng finds modules with it" modprobe
 	want busybox-static "virtme-ng makes an initramfs of it" busybox

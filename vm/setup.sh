@@ -30,6 +30,9 @@ if python3 -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))
 fi
 if [ $# = 0 ]; then
 	want qemu-system-x86 "the virtual machine" qemu-system-x86_64 /usr/share/qemu/pvh.bin
+	case ${KERNEL-} in
+	*arm64*) want qemu-system-arm "the virtual machine of an arm64 kernel" qemu-system-aarch64 ;;
+	esac
 	want mmdebstrap "makes the Debian systems to build in and to boot" mmdebstrap
 	want debian-archive-keyring "to trust their packages" $keyring
 	want gpg "to find the key they are signed with" gpg

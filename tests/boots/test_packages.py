@@ -55,7 +55,7 @@ def test_package_has_the_command_and_its_manual_page(tmp_path: Path) -> None:
     [
         pytest.param(kernel.name, marks=[] if kernel is TABLE[""] else [pytest.mark.more])
         for kernel in TABLE.kernels.values()
-        if not kernel.own
+        if not kernel.own and not kernel.processor.foreign
     ],
 )
 def test_dkms_builds_for_a_kernel_that_does_not_run(name: str, tmp_path: Path) -> None:

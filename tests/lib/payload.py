@@ -45,18 +45,22 @@ SPACE = kernels.UserSpace(
         *os.environ.get("PACKAGES", "").split(),
     ),
     # ebpfcat is for an example, client/examples/follow.py; mcap needs lz4 and zstandard.
+    # Compiled code has a hash for arm64, and one for x86-64.
     wheels="""\
 ebpfcat==1.0.0 \
     --hash=sha256:03dcfd605e176d6571e05e70668f5e4f2eefc283b6138262a4833e91b10e12ba
 lz4==4.4.5 \\
+    --hash=sha256:533298d208b58b651662dd972f52d807d48915176e5b032fb4f8c3b6f5fe535c \\
     --hash=sha256:451039b609b9a88a934800b5fc6ee401c89ad9c175abf2f4d9f8b2e4ef1afc64
 mcap==1.6.0 \\
     --hash=sha256:7cd37fba2cf51d033f2139ca837d2ed3024dcec3cd9f8ecdf3d4d15930df6e17
 plotext==5.3.2 \\
     --hash=sha256:394362349c1ddbf319548cfac17ca65e6d5dfc03200c40dfdc0503b3e95a2283
 pyarrow==26.0.1 \\
+    --hash=sha256:a3a79661404ba3d41b7c9a45cb56113246a244b38cb1393fadae289bc66b91b4 \\
     --hash=sha256:f71221bbc7707e3fad920d0478db9350791d4714ec445299ee0d56559fbc156c
 zstandard==0.25.0 \\
+    --hash=sha256:bfc4e20784722098822e3eee42b8e576b379ed72cca4a7cb856ae733e62192ea \\
     --hash=sha256:8e735494da3db08694d26480f1493ad2cf86e99bdd53e8e9771b2752a5c0246a
 """,
     # What the command `rtshm` imports before it does anything, and what pyroute2 does for it.
@@ -168,7 +172,7 @@ def of(
 
     def made() -> Files:
         return {
-            **programs.of(table, source, [*PROGRAMS, *(TASKS if tasks else ())]),
+            **programs.of(table, source, [*PROGRAMS, *(TASKS if tasks else ())], kernel.processor),
             **programs.bytecode(table, source, "client/rtshm"),
             **(extra or {}),
         }
@@ -188,7 +192,8 @@ def of(
             "JE_ARROW_MALLOC_CONF": "background_thread:false",
         },
         imports=("rtshm.cli.commands", "rtshm.control", "rtshm.region"),
-        arguments=f"memmap={RAW_BYTES >> 20}M${RAW_ADDRESS:#x}",
+        # Of x86 only.
+        arguments="" if kernel.processor.foreign else f"memmap={RAW_BYTES >> 20}M${RAW_ADDRESS:#x}",
         allowed=ALLOWED,
     )
 

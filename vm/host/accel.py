@@ -25,6 +25,8 @@ def choose(boot: Boot) -> tuple[str, str]:
 
     A probe's result holds for this boot of the host and this QEMU.
     """
+    if boot.processor.foreign:
+        return "tcg", "another processor than this machine's"
     device = Path("/dev/kvm")
     if not device.exists():
         return "tcg", "no /dev/kvm"

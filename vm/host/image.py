@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from vm.host import cache, debian, initramfs, linux_source, own_kernel, pypi
 from vm.host.errors import HarnessError
+from vm.host.processor import X86
 from vm.host.progress import run_logged, say, step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from vm.host.kernels import Kernel, Table
+    from vm.host.processor import Processor
 
 HERE = Path(__file__).parent
 GUEST = HERE.parent / "guest"
@@ -37,6 +39,7 @@ EXPERIMENTAL = (
     'sed "s/ sid / experimental /" "$1/etc/apt/sources.list" '
     '>"$1/etc/apt/sources.list.d/experimental.list"'
 )
+SUITE_ONLY = 'sed -i 1q "$1/etc/apt/sources.list"'
 ON_TOP = {"sid": (f"--setup-hook={EXPERIMENTAL}",)}
 
 
@@ -102,38 +105,104 @@ def files(table: Table, kernel: Kernel) -> Files:
         binds = {path / "build": own_kernel.TREE}
         variables = tuple(own_kernel.of_arch(kernel))
         return Files(path, path.name, builder.tree, own_kernel.TREE, binds, variables)
-    source = root(table, kernel.suite)
+    processor = kernel.processor
+    source = root(table, kernel.suite, processor)
     path = source.path / "kernels" / kernel.name
     release = (path / "release").read_text().strip()
     headers = f"/lib/modules/{release}/build"
-    return Files(path, source.path.name, source.tree, headers, {})
+    variables, cross = processor.variables, processor.cross
+    return Files(path, source.path.name, source.tree, headers, {}, variables, cross)
 
 
-def root(table: Table, suite: str) -> Root:
-    """The root of `suite` with all kernels that the table has of it."""
-    kernels = table.of_suite(suite)
+def root(table: Table, suite: str, processor: Processor = X86) -> Root:
+    """The root of `suite` with all kernels that the table has of it for this processor.
+
+    Its programs run on this machine.
+    """
+    kernels = table.of_suite(suite, processor)
     guest = GUEST_PACKAGES + table.space.packages if suite == table.space.suite else ()
-    packages = tuple(sorted({*BUILD_PACKAGES, *guest}))
+    compiler = [f"gcc-{processor.triplet}"] if processor.foreign else []
+    packages = tuple(sorted({*BUILD_PACKAGES, *guest, *compiler}))
     hook = (HERE / "root.sh").read_text(encoding="utf-8")
     rows = [[kernel.name, kernel.image, kernel.headers] for kernel in kernels]
+    name = f"{suite}-{processor.debian}" if processor.foreign else suite
+    more = [*on_top(suite), *(both(processor) if processor.foreign else ())]
 
     def build(path: Path) -> None:
         lines = "\n".join(" ".join(row) for row in rows)
         names = ", ".join(kernel.name for kernel in kernels)
+        arch = f":{processor.debian}" if processor.foreign else ""
         with step(f"making the Debian {suite} root for kernels {names}", "1 to 2 minutes"):
             debian.make_tree(
                 path / "tree",
                 debian.stable(suite),
                 packages,
-                f"--customize-hook=KERNELS={shlex.quote(lines)}\n{hook}",
-                *on_top(suite),
-                log=cache.root() / f"root-{suite}.log",
+                f"--customize-hook=ARCH={arch} KERNELS={shlex.quote(lines)}\n{hook}",
+                *more,
+                log=cache.root() / f"root-{name}.log",
                 script=hook,
             )
         (path / "tree" / "kernels").rename(path / "kernels")
 
-    parts = [suite, on_top(suite) or None, packages, debian.MMDEBSTRAP, hook, rows]
-    return Root(cache.artefact(f"root-{suite}", parts, build, waiting=wait_line(f"root {suite}")))
+    parts = [suite, more or None, packages, debian.MMDEBSTRAP, hook, rows]
+    return Root(cache.artefact(f"root-{name}", parts, build, waiting=wait_line(f"root {name}")))
+
+
+def both(processor: Processor) -> list[str]:
+    """Options of mmdebstrap for a root that has packages for this processor as well."""
+    # The suite only: its updates are not there for all processors at once.
+    return [f"--architectures={X86.debian},{processor.debian}", f"--setup-hook={SUITE_ONLY}"]
+
+
+def space(table: Table, processor: Processor) -> Root:
+    """The root that the disks of guests are made of.
+
+    For another processor its packages are only unpacked, because their programs, which would
+    configure them, do not run here. What they would make is taken from the same packages of
+    this machine's processor, which were configured: /etc, alternatives, bytecode.
+    """
+    native = root(table, table.space.suite)
+    if not processor.foreign:
+        return native
+    suite, name = table.space.suite, f"{table.space.suite}-{processor.debian}"
+    packages = sorted({*BUILD_PACKAGES, *GUEST_PACKAGES, *table.space.packages})
+    options = [
+        *("--variant=extract", "--skip=check/qemu", "--include=?essential"),
+        *(f"--architectures={processor.debian}", f"--setup-hook={SUITE_ONLY}"),
+    ]
+    script = f"""
+        cd {shlex.quote(str(native.tree))}
+        {{
+            find etc -not -name ld.so.cache
+            find . -xdev -type l -lname '/etc/alternatives/*'
+            find usr/lib -name '*.pyc'
+        }} | tar -c --no-recursion -T - --transform='s/{X86.triplet}/{processor.triplet}/g' |
+            tar -x -p --skip-old-files -C "$1"
+    """
+
+    def build(path: Path) -> None:
+        log = cache.root() / f"space-{name}.log"
+        with step(f"making the Debian {suite} system of guests, {processor.debian}", "2 minutes"):
+            debian.make_tree(path / "tree", suite, packages, *options, log=log)
+            (path / "tree/build").mkdir()
+            command = ["sh", "-ec", script, "sh", str(path / "tree")]
+            run_logged(debian.as_root(command), log, "configuring by copies")
+
+    parts = [packages, options, script, debian.MMDEBSTRAP]
+    return Root(cache.artefact(f"space-{name}", parts, build, waiting=wait_line(f"system {name}")))
+
+
+def compiling(table: Table, processor: Processor, command: Sequence[str], place: Path) -> list[str]:
+    """The command line that runs the compiler `gcc ...` for the guest, with `place` at /build."""
+    native = root(table, table.space.suite, processor)
+    binds = {place: "/build"}
+    if processor.foreign:
+        # What the guest has is what is compiled and linked with.
+        binds[space(table, processor).tree] = "/mnt"
+        gcc = f'exec {processor.cross}gcc --sysroot=/mnt "$@"'
+        script = f"printf '%s\\n' '#!/bin/sh' '{gcc}' >/tmp/gcc && chmod +x /tmp/gcc"
+        command = ["sh", "-ec", f'{script}; PATH=/tmp:$PATH exec "$@"', "sh", *command]
+    return debian.inside(native.tree, command, binds=binds)
 
 
 def plain_root(
@@ -159,9 +228,9 @@ def plain_root(
     return Root(cache.artefact(f"root-{name}", parts, build, waiting=wait_line(f"root {name}")))
 
 
-def guest_image(table: Table) -> Path:
+def guest_image(table: Table, processor: Processor = X86) -> Path:
     """The guest's disk: an ext4 file system of the user space's root, for all kernels."""
-    source = root(table, table.space.suite)
+    source = space(table, processor)
     linux = linux_source.tree()
     # Headers and compiled-in sources are for building, on the host.
     hide = ["usr/src", "usr/local/lib", "kernels", "build", "var/cache", "var/lib/apt"]
@@ -170,7 +239,7 @@ def guest_image(table: Table) -> Path:
     script += ["mkdir usr/src/linux", f"cp -R {shlex.quote(str(linux))}/. usr/src/linux"]
     if table.space.wheels:
         python = (source.tree / "usr/bin/python3").readlink().name
-        wheels = pypi.tree(table.space.wheels, python.removeprefix("python"))
+        wheels = pypi.tree(table.space.wheels, python.removeprefix("python"), processor)
         script += [
             f"local=usr/local/lib/{python}/dist-packages",
             f"mkdir -p $local && cp -R {shlex.quote(str(wheels))}/. $local",
@@ -221,11 +290,13 @@ class Boot:
 
     kernel: Path
     initrd: Path
+    processor: Processor = X86
 
 
 def boot_files(table: Table, kernel: Kernel) -> Boot:
     source = files(table, kernel)
-    tools = root(table, table.space.suite)
+    processor = kernel.processor
+    guest = space(table, processor)
     init, interpreter, call = (
         (GUEST / name).read_bytes() for name in ("init.sh", "interpreter.py", "call.c")
     )
@@ -233,14 +304,12 @@ def boot_files(table: Table, kernel: Kernel) -> Boot:
 
     def build(path: Path) -> None:
         # Static: each program of the guest's disk that is linked at its start costs 60 ms.
-        compiling = ["gcc", *CALL_FLAGS, "-o", "/build/call", "-x", "c", "-"]
-        subprocess.run(
-            debian.inside(tools.tree, compiling, binds={path: "/build"}), input=call, check=True
-        )
+        compiler = ["gcc", *CALL_FLAGS, "-o", "/build/call", "-x", "c", "-"]
+        subprocess.run(compiling(table, processor, compiler, path), input=call, check=True)
         initramfs.write(
             path / "initrd",
             init=init,
-            busybox=(tools.tree / "usr/bin/busybox").read_bytes(),
+            busybox=(guest.tree / "usr/bin/busybox").read_bytes(),
             # A kernel of our own has all of them built in.
             modules=sorted((source.path / "modules").glob("*")),
             warm={
@@ -251,15 +320,15 @@ def boot_files(table: Table, kernel: Kernel) -> Boot:
         )
         (path / "call").unlink()
         image = source.path / "kernel"
-        data = image.read_bytes() if image.exists() else uncompressed(source, tools)
+        data = image.read_bytes() if image.exists() else uncompressed(source, guest)
         (path / "kernel").write_bytes(data)
         (path / "kernel").chmod(0o755)
 
     recipe = (HERE / "initramfs.py").read_text(encoding="utf-8")
     texts = [text.decode() for text in (init, interpreter, call)]
-    parts = [source.key, tools.path.name, kernel.name, texts, imports, CALL_FLAGS, recipe]
+    parts = [source.key, guest.path.name, kernel.name, texts, imports, CALL_FLAGS, recipe]
     path = cache.artefact(f"boot-{kernel.name}", parts, build)
-    return Boot(kernel=path / "kernel", initrd=path / "initrd")
+    return Boot(path / "kernel", path / "initrd", processor)
 
 
 def uncompressed(files: Files, tools: Root) -> bytes:

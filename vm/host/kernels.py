@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vm.host.errors import HarnessError
+from vm.host.processor import PROCESSORS, X86, Processor
 
 TABLE = Path(__file__).parents[1] / "kernels.toml"
 
@@ -36,6 +37,10 @@ class Kernel:
     def um(self) -> bool:
         """User-mode Linux: a program of the host, which no QEMU runs."""
         return self.arch == "um"
+
+    @property
+    def processor(self) -> Processor:
+        return PROCESSORS[self.arch]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +71,12 @@ class Table:
             known = ", ".join(self.kernels)
             raise HarnessError(f"no kernel {name!r} in {TABLE.name}; it has {known}") from None
 
-    def of_suite(self, suite: str) -> list[Kernel]:
-        """The kernels of Debian's that are packages of `suite`."""
+    def of_suite(self, suite: str, processor: Processor = X86) -> list[Kernel]:
+        """The kernels of Debian's that are packages of `suite` for this processor."""
         return [
-            kernel for kernel in self.kernels.values() if kernel.suite == suite and not kernel.own
+            kernel
+            for kernel in self.kernels.values()
+            if kernel.suite == suite and kernel.processor == processor and not kernel.own
         ]
 
 
@@ -90,5 +97,9 @@ def row_of(path: Path, name: str, row: dict[str, Any]) -> Kernel:
     if debian == own:
         raise HarnessError(
             f"{path}: kernel {name!r} must have image and headers, or source and config"
+        )
+    if kernel.arch not in PROCESSORS:
+        raise HarnessError(
+            f"{path}: kernel {name!r}: arch {kernel.arch!r} is none of {', '.join(PROCESSORS)}"
         )
     return kernel

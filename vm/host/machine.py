@@ -126,7 +126,7 @@ def run(
             built.result()
         else:
             accelerator, why = accel.choose(boot)
-        disks = (disk or image.guest_image(table),)
+        disks = (disk or image.guest_image(table, kernel.processor),)
         words = f"{payload.arguments} {arguments} {gdb.ARGUMENTS if debugged else ''}".strip()
         guest = qemu.Guest(boot, accelerator, disks, words, memory)
         kept = None

@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 from vm.host import cache, debian, image
 from vm.host.errors import HarnessError
+from vm.host.processor import X86
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
     from vm.host.kernels import Table
+    from vm.host.processor import Processor
 
 # The bytecode of checkouts in use at once, and of the last edits of each.
 KEEP = 16
@@ -43,7 +45,9 @@ class Program:
     """The packages of a root of its own to compile in, in place of the guest's."""
 
 
-def of(table: Table, source: Path, programs: Iterable[Program]) -> dict[str, bytes]:
+def of(
+    table: Table, source: Path, programs: Iterable[Program], processor: Processor = X86
+) -> dict[str, bytes]:
     """The programs by their places in the checkout `source`, if it has their sources."""
     found = {}
     for program in programs:
@@ -52,24 +56,26 @@ def of(table: Table, source: Path, programs: Iterable[Program]) -> dict[str, byt
         if sources := sorted((source / program.folder).glob(program.sources)):
             files = [*sources, *(path for each in program.headers for path in source.glob(each))]
             texts = {str(path.relative_to(source)): path.read_bytes().decode() for path in files}
-            found[f"{program.folder}/{program.name}"] = compiled(table, texts, program)
+            found[f"{program.folder}/{program.name}"] = compiled(table, texts, program, processor)
     return found
 
 
-def compiled(table: Table, texts: Mapping[str, str], program: Program) -> bytes:
+def compiled(
+    table: Table, texts: Mapping[str, str], program: Program, processor: Processor
+) -> bytes:
     suite = table.space.suite
-    root = (
-        image.plain_root("compilers", suite, program.root)
-        if program.root
-        else image.root(table, suite)
-    )
+    # BPF, which is compiled in a root of its own, is the same for each processor.
+    own = image.plain_root("compilers", suite, program.root) if program.root else None
+    root = own or image.root(table, suite, processor)
 
     def build(path: Path) -> None:
         write(path, texts)
         names = [f"/build/{name}" for name in texts if name.endswith(".c")]
         command = [*program.compiler, "-o", f"/build/{program.name}", *names]
         done = subprocess.run(
-            debian.inside(root.tree, command, binds={path: "/build"}),
+            debian.inside(own.tree, command, binds={path: "/build"})
+            if own
+            else image.compiling(table, processor, command, path),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

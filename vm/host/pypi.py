@@ -11,16 +11,16 @@ from vm.host.progress import run_logged, step
 if TYPE_CHECKING:
     from pathlib import Path
 
-
-# A wheel with compiled code is built for one of these; pip takes the first that there is.
-PLATFORMS = ("manylinux_2_28_x86_64", "manylinux2014_x86_64")
+    from vm.host.processor import Processor
 
 
-def tree(wanted: str, version: str) -> Path:
+def tree(wanted: str, version: str, processor: Processor) -> Path:
     """A directory to put on Python's path, with the packages of the requirements file `wanted`.
 
-    `version` is that of the guest's Python: 3.13.
+    `version` is that of the guest's Python: 3.13. `wanted` has the hashes of each processor's.
     """
+
+    platforms = processor.wheels
 
     def build(path: Path) -> None:
         requirements = path / "requirements.txt"
@@ -28,7 +28,7 @@ def tree(wanted: str, version: str) -> Path:
         log = cache.root() / "pypi.log"
         venv = path / "venv"
         install = ["install", "-q", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-        install += [f"--python-version={version}", *(f"--platform={each}" for each in PLATFORMS)]
+        install += [f"--python-version={version}", *(f"--platform={each}" for each in platforms)]
         with step("getting packages of PyPI for the guest", "20 s"):
             run_logged([sys.executable, "-m", "venv", str(venv)], log, "venv")
             run_logged(
@@ -41,4 +41,4 @@ def tree(wanted: str, version: str) -> Path:
             )
         cache.discard(venv)
 
-    return cache.artefact("pypi", [wanted, version], build) / "packages"
+    return cache.artefact("pypi", [wanted, version, *platforms], build) / "packages"

@@ -12,12 +12,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vm.host.errors import HarnessError
+from vm.host.processor import X86
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from vm.host.image import Boot
+    from vm.host.processor import Processor
 
-QEMU = "qemu-system-x86_64"
+QEMU = X86.qemu
 
 # In the order of their numbers in the guest: /dev/vport0p1 and so on. It is vport0
 # because the serial device comes before all other virtio devices.
@@ -34,30 +38,21 @@ MEMORY = "1G"
 ANY_COMMAND_LINE = (
     "loglevel=5 panic_on_warn=1 oops=panic panic=-1 panic_print=0x20 cryptomgr.notests rdinit=/init"
 )
-COMMAND_LINE = f"console=ttyS0 {ANY_COMMAND_LINE}"
 
 # What a kernel is told for the sake of speed. A retpoline ends a block of what TCG has
 # translated at each indirect call: without them, what runs takes two thirds of the time.
 # Under ICOUNT instructions are counted, and a kernel has those of its users.
 QUICKER = {"tcg": "mitigations=off"}
 
-# QEMU 7.2's TCG mistranslates cmpxchg16b: guests die of double faults. And without
-# erms and fsrm the kernel copies word by word: `rep movsb`, for which a processor
-# with these moves lines, TCG does byte by byte.
-TCG_CPU = "max,-cx16,-erms,-fsrm"
-
 ACCELERATORS = {
-    "kvm": ["-accel", "kvm", "-cpu", "host"],
+    "kvm": ["-accel", "kvm"],
     # With a thread per CPU a CPU may go on running code that another has patched: "Oops:
     # int3" in a static branch that was long switched. So do kernels of our own, which have
     # no static branches, at the static call of a trace event that is switched. One thread
     # for both boots no slower.
-    "tcg": ["-accel", "tcg,thread=single", "-cpu", TCG_CPU],
+    "tcg": ["-accel", "tcg,thread=single"],
     # Virtual time is instructions executed: what the host does is no longer seen.
-    "icount": [
-        *["-accel", "tcg,thread=single", "-cpu", TCG_CPU],
-        *["-icount", "shift=1,sleep=off"],
-    ],
+    "icount": ["-accel", "tcg,thread=single", "-icount", "shift=1,sleep=off"],
 }
 
 
@@ -125,8 +120,8 @@ class Qemu:
             port.close()
 
 
-def binary() -> Path:
-    return Path(shutil.which(QEMU) or QEMU)
+def binary(processor: Processor = X86) -> Path:
+    return Path(shutil.which(processor.qemu) or processor.qemu)
 
 
 def identity(path: Path) -> list[object]:
@@ -142,6 +137,12 @@ def start(
 
     With a `ram` that was saved nothing boots: see snapshot.py.
     """
+    processor = guest.boot.processor
+    if not shutil.which(processor.qemu):
+        raise HarnessError(
+            f"there is no {processor.qemu}; remedy: apt-get install qemu-system-"
+            f"{'arm' if processor.foreign else 'x86'}"
+        )
     console = directory / name
     errors = directory / f"{name}.qemu"
     ours: dict[str, socket.socket] = {}
@@ -169,13 +170,19 @@ def start(
     return Qemu(process, ours, monitor, console, errors, os.pidfd_open(process.pid))
 
 
+def acceleration(accelerator: str, processor: Processor = X86) -> list[str]:
+    """QEMU's options for an accelerator and the processor that the guest sees."""
+    return [*ACCELERATORS[accelerator], "-cpu", "host" if accelerator == "kvm" else processor.cpu]
+
+
 def command_line(
     guest: Guest, console: Path, descriptors: Mapping[str, int], ram: Ram | None = None
 ) -> list[str]:
-    accelerator = guest.accelerator
-    command = [QEMU, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
-    command += ["-M", "q35", "-m", guest.memory, "-smp", "1" if accelerator == "icount" else "2"]
-    command += ACCELERATORS[accelerator]
+    accelerator, processor = guest.accelerator, guest.boot.processor
+    command = [processor.qemu, "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
+    command += ["-M", processor.machine, "-m", guest.memory]
+    command += ["-smp", "1" if accelerator == "icount" else "2"]
+    command += acceleration(accelerator, processor)
     if ram is not None:
         # Saved: private, so that what the guest writes stays in this QEMU.
         how = "share=off" if ram.saved else "share=on"
@@ -183,8 +190,8 @@ def command_line(
         command += ["-object", backend, "-machine", "memory-backend=ram"]
         command += ["-incoming", "defer"] if ram.saved else []
     command += ["-kernel", str(guest.boot.kernel), "-initrd", str(guest.boot.initrd)]
-    arguments = (COMMAND_LINE, QUICKER.get(accelerator, ""), guest.arguments)
-    command += ["-append", " ".join(filter(None, arguments))]
+    arguments = (ANY_COMMAND_LINE, QUICKER.get(accelerator, ""), guest.arguments)
+    command += ["-append", " ".join(filter(None, (f"console={processor.console}", *arguments)))]
     command += ["-chardev", f"file,id=console,path={console}", "-serial", "chardev:console"]
     command += ["-chardev", f"socket,id={MONITOR},fd={descriptors[MONITOR]}"]
     command += ["-mon", f"chardev={MONITOR},mode=control"]

@@ -1,5 +1,6 @@
 # Customize hook of mmdebstrap, run outside the new root, whose path is $1.
-# $KERNELS has lines of: name, image package, headers package.
+# $KERNELS has lines of: name, image package, headers package. $ARCH is empty or, for a
+# processor other than this machine's, ":arm64": only the programs of kbuild are for this one.
 #
 # The headers of a Debian kernel depend on its image, and installing an image
 # makes an initramfs for it, which takes minutes. So both are unpacked only:
@@ -12,7 +13,8 @@ mkdir -p "$work" "$root/kernels" "$root/build"
 
 # What package $1 depends on, of the names that match the expression $2.
 depends() {
-	apt-cache depends --important "$1" | sed -n 's/^[ |]*Depends: //p' | grep -E -m1 "$2"
+	apt-cache depends --important "$1$ARCH" |
+		sed -n 's/^[ |]*Depends: <*\([^:>]*\).*/\1/p' | grep -E -m1 "$2"
 }
 
 # apt as root in a user namespace cannot change to its own user.
@@ -35,7 +37,7 @@ is_of() {
 
 echo "$KERNELS" | while read -r name image headers; do
 	for package in "$image" "$headers"; do
-		if [ -z "$(apt-cache madison "$package")" ]; then
+		if [ -z "$(apt-cache madison "$package$ARCH")" ]; then
 			echo "E: kernel $name: the archive has no package $package (any more?)" >&2
 			exit 1
 		fi
@@ -60,12 +62,14 @@ echo "$KERNELS" | while read -r name image headers; do
 	# Since 7.2 the image's own package is empty.
 	parts=
 	for part in base binary modules; do
-		parts="$parts $(depends "$image" "^linux-$part-[0-9]" || :)"
+		if part=$(depends "$image" "^linux-$part-[0-9]"); then
+			parts="$parts $part$ARCH"
+		fi
 	done
 	echo "I: kernel $name: $release"
 	rm -f "$work"/*.deb
 	# shellcheck disable=SC2086  # words are packages
-	fetch "$image" $parts "$headers" "$common" "$kbuild"
+	fetch "$image$ARCH" $parts "$headers$ARCH" "$common" "$kbuild"
 	dir=/kernels/$name
 	mkdir -p "$root$dir/all"
 	for deb in "$work"/*.deb; do

@@ -68,7 +68,7 @@ def made_of(guest: Guest) -> list[object]:
     # The host's boot stands for its kernel and its processor, which KVM's guest has; and
     # after a crash of the host no file here need be whole.
     host = HOST.read_text().strip()
-    return [command, job.BYTES, qemu.identity(qemu.binary()), files, host]
+    return [command, job.BYTES, qemu.identity(qemu.binary(guest.boot.processor)), files, host]
 
 
 def with_job(guest: Guest, disk: Path) -> Guest:

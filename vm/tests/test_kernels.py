@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vm.host import image, kernels, own_kernel
+from vm.host import accel, image, kernels, own_kernel, qemu
 from vm.host.errors import HarnessError
+from vm.host.processor import ARM64
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -47,6 +48,7 @@ def test_kernel_that_the_archive_does_not_have_is_named(
         env={
             "PATH": f"{tmp_path}:{os.environ['PATH']}",
             "MMDEBSTRAP_APT_CONFIG": "",
+            "ARCH": "",
             "KERNELS": f"{name} linux-image-{package} linux-headers-{package}",
             "HEADERS": headers,
         },
@@ -121,3 +123,34 @@ def test_row_is_of_a_package_or_of_a_source(tmp_path: Path) -> None:
     )
     with pytest.raises(HarnessError, match="kernel 'x' must have"):
         kernels.load(table)
+
+
+def test_row_of_an_unknown_processor_is_refused(tmp_path: Path) -> None:
+    table = tmp_path / "kernels.toml"
+    table.write_text(
+        'default = "x"\n[kernels.x]\nsuite = "sid"\nabout = ""\nimage = "i"\nheaders = "h"\n'
+        'arch = "vax"\n'
+    )
+    with pytest.raises(HarnessError, match=r"kernel 'x': arch 'vax' is none of x86, um, arm64"):
+        kernels.load(table)
+
+
+def test_root_of_a_suite_has_kernels_of_one_processor() -> None:
+    names = {kernel.name for kernel in TABLE.of_suite("trixie", ARM64)}
+    assert "6.12-arm64" in names
+    assert not names & {kernel.name for kernel in TABLE.of_suite("trixie")}
+
+
+def test_arm64_kernel_is_run_by_its_own_qemu_without_kvm(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    boot = image.Boot(tmp_path / "k", tmp_path / "i", ARM64)
+    accelerator, _ = accel.choose(boot)
+    guest = qemu.Guest(boot, accelerator)
+    line = qemu.command_line(guest, tmp_path / "c", dict.fromkeys((qemu.MONITOR, *qemu.PORTS), 0))
+    assert line[0] == "qemu-system-aarch64"
+    assert accelerator == "tcg"
+    assert "console=ttyAMA0" in line[line.index("-append") + 1]
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(HarnessError, match=r"remedy: apt-get install qemu-system-arm$"):
+        qemu.start(tmp_path, guest)

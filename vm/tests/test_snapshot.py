@@ -257,7 +257,7 @@ def test_all_that_a_snapshot_is_made_of_is_in_its_name(
     # Made anew, in the same place.
     disk.write_text("with what is newer")
     found.append(snapshot.made_of(guest))
-    monkeypatch.setattr(qemu, "COMMAND_LINE", "quiet")
+    monkeypatch.setattr(qemu, "ANY_COMMAND_LINE", "quiet")
     found.append(snapshot.made_of(guest))
     monkeypatch.setattr(job, "BYTES", 2 << 30)
     found.append(snapshot.made_of(guest))
