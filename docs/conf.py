@@ -15,7 +15,7 @@ from sphinx.util.docutils import SphinxDirective
 CHECKOUT = Path(__file__).parents[1]
 sys.path.append(str(CHECKOUT))
 
-from tests.lib import guide  # noqa: E402
+from tests.lib import guide, whole  # noqa: E402
 from tools import promises  # noqa: E402
 
 if TYPE_CHECKING:
@@ -105,6 +105,13 @@ class Typed(Generated):
             yield row(f"[{name}]({name}.md)", by)
 
 
+class Kernels(Generated):
+    """The kernels that have suites, and the last whole run of these."""
+
+    def lines(self) -> Iterator[str]:
+        return whole.markdown()
+
+
 class Netlink(Generated):
     """The operations and attributes of a netlink family, from its description."""
 
@@ -147,6 +154,7 @@ def without_argument(_app: Sphinx, _context: object, lines: list[str]) -> None:
 
 
 def setup(app: Sphinx) -> None:
+    app.add_directive("kernels", Kernels)
     app.add_directive("netlink", Netlink)
     app.add_directive("promises", Promises)
     app.add_directive("typed", Typed)

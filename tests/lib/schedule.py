@@ -19,6 +19,7 @@ import execnet
 import pytest
 
 from tests.lib import headline, suites
+from tests.lib import whole as last_run
 from vm.host import interrupt
 
 if TYPE_CHECKING:
@@ -85,7 +86,9 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """A run of all suites fails if they did less than is promised of it."""
+    """A run of all suites is kept, and fails if they did less than is promised of it."""
+    if found := whole(session.config):
+        last_run.record(found)
     if missing(session.config):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -101,11 +104,17 @@ def pytest_terminal_summary(
 
 def missing(config: pytest.Config) -> list[str]:
     """What a run of all suites did too little of; nothing if it was not one."""
+    found = whole(config)
+    return headline.short(headline.total(found)) if found else []
+
+
+def whole(config: pytest.Config) -> list[suites.Result]:
+    """The results of a run of all suites; none if it was not one."""
     found = [*results(config)]
     # One kernel does not do it all.
     if suites.CHOSEN or {result.suite for result in found} != {*suites.all_suites()}:
         return []
-    return headline.short(headline.total(found))
+    return found
 
 
 def results(config: pytest.Config) -> Iterator[suites.Result]:

@@ -77,6 +77,7 @@ class Result:
     output: str
     faults: list[str]
     seconds: float
+    release: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +181,8 @@ def run(suite: Suite) -> Result:
     if outcome.lost is not None:
         output += "\n".join(outcome.log()[-machine.LOST_LINES :]) + "\n"
     output += f"dmesg: {outcome.dmesg}\n"
-    return Result(suite, output, faults(outcome, output), time.monotonic() - begin)
+    seconds = time.monotonic() - begin
+    return Result(suite, output, faults(outcome, output), seconds, outcome.release)
 
 
 if __name__ == "__main__":
