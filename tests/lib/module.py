@@ -28,7 +28,7 @@ TAINT = (1 << 12) | (1 << 13)
 
 PERIOD_MIN_NS = 100_000
 
-LOADED = "rtshm: loaded: default has 4096 bytes and a tick every 500000000 ns"
+LOADED = f"rtshm: loaded: default has {mmap.PAGESIZE} bytes and a tick every 500000000 ns"
 VALUE = "rtshm: default: shared mem=%d"
 UNLOADED = re.compile(r"rtshm: unloaded after (\d+) ticks, (\d+) missed")
 

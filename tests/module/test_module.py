@@ -16,6 +16,7 @@ import rtshm
 
 from tests.lib import ftrace, module
 from tests.lib.kmsg import KernelLog
+from tests.lib.libc import PAGE
 from tests.lib.module import (
     DEVICE,
     LOADED,
@@ -61,7 +62,7 @@ def test_prints_from_the_moment_it_is_loaded_every_period(log: KernelLog, load: 
     load(period_ns=200_000_000)
     lines = log.lines(PATIENCE)
     first = next(lines)
-    assert first.text == "rtshm: loaded: default has 4096 bytes and a tick every 200000000 ns"
+    assert first.text == f"rtshm: loaded: default has {PAGE} bytes and a tick every 200000000 ns"
     assert [next(lines).text for _ in range(4)] == 4 * [VALUE % 0]
 
 
@@ -141,7 +142,7 @@ UNPARSED = [
 BEYOND_LIMITS = [
     ("period_min_ns", 9_999, "10000 to 3600000000000"),
     ("rate_max_hz", 0, "1 to 10000000"),
-    ("bytes_max", 4_095, "4096 to 1099511627776"),
+    ("bytes_max", PAGE - 1, f"{PAGE} to 1099511627776"),
     ("regions_max", 4_097, "1 to 4096"),
     ("depth_max", 1_048_577, "0 to 1048576"),
 ]
@@ -166,8 +167,8 @@ def test_bad_parameter_fails_the_load(log: KernelLog, load: Load) -> None:
 
 
 PERIOD = "period-ns: give 100000 (module parameter period_min_ns) to 3600000000000"
-SIZE = "size: give 4096 to 1073741824 bytes, a multiple of 4096"
-BYTES = "size: all regions may have 4096 bytes (parameter bytes_max)"
+SIZE = f"size: give {PAGE} to 1073741824 bytes, a multiple of {PAGE}"
+BYTES = f"size: all regions may have {PAGE} bytes (parameter bytes_max)"
 RATE = "period-ns: all regions: at most 9 ticks/s (parameter rate_max_hz)"
 
 
@@ -176,10 +177,10 @@ BEYOND = [
     ({"period_ns": 0}, errno.ERANGE, PERIOD),
     ({"period_ns": 3_600_000_000_001}, errno.ERANGE, PERIOD),
     ({"size": 0}, errno.ERANGE, SIZE),
-    ({"size": 2**30 + 4096}, errno.ERANGE, SIZE),
+    ({"size": 2**30 + PAGE}, errno.ERANGE, SIZE),
     ({"print": 3}, errno.EINVAL, "print: give 0 (off), 1 (every-tick) or 2 (changes)"),
-    ({"size": 4097}, errno.EINVAL, SIZE),
-    ({"size": 8192, "bytes_max": 4096}, errno.ENOSPC, BYTES),
+    ({"size": PAGE + 1}, errno.EINVAL, SIZE),
+    ({"size": 2 * PAGE, "bytes_max": PAGE}, errno.ENOSPC, BYTES),
     ({"period_ns": 100_000_000, "rate_max_hz": 9}, errno.ENOSPC, RATE),
 ]
 
@@ -191,7 +192,7 @@ def test_default_region_beyond_a_limit_fails_the_load(log: KernelLog, load: Load
         with pytest.raises(OSError) as refused:
             load(**parameters)
         assert refused.value.errno == code
-        size, period_ns = parameters.get("size", 4096), parameters.get("period_ns", 500_000_000)
+        size, period_ns = parameters.get("size", PAGE), parameters.get("period_ns", 500_000_000)
         assert [line.text for line in log.lines(0)] == [NOT_LOADED % (size, period_ns, code, why)]
     assert traces() == before
 
@@ -237,11 +238,11 @@ def test_parameter_cannot_be_changed_at_run_time(load: Load, name: str) -> None:
 
 
 def test_size_parameter_is_the_size_of_the_region(load: Load) -> None:
-    load(size=16 * 4096, print=0)
+    load(size=16 * PAGE, print=0)
     with rtshm.open() as region:
-        assert region.size == 16 * 4096
+        assert region.size == 16 * PAGE
         region.memory[-1:] = b"\x7f"
-        assert os.pread(region.fileno(), 1, 16 * 4096 - 1) == b"\x7f"
+        assert os.pread(region.fileno(), 1, 16 * PAGE - 1) == b"\x7f"
 
 
 @pytest.mark.promise("log: Printing can be switched off and on")
@@ -296,7 +297,7 @@ def test_unload_is_refused_while_open_and_while_mapped(load: Load) -> None:
         module.unload()
     assert refused.value.errno == errno.EAGAIN
 
-    memory = mmap.mmap(fd, 4096)
+    memory = mmap.mmap(fd, PAGE)
     os.close(fd)
     view = memoryview(memory)
     with pytest.raises(OSError) as refused:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.same_on_rt
 
 PERIODS = "give 100000 (module parameter period_min_ns) to 3600000000000"
-SIZES = "size: give 4096 to 1073741824 bytes, a multiple of 4096"
+SIZES = f"size: give {PAGE} to 1073741824 bytes, a multiple of {PAGE}"
 RECORDS = "record-bytes: give a multiple of 8, at most 4096 and the size"
 NAMES = "name: give [a-z0-9][a-z0-9_-]*, at most 31 characters"
 PRIVILEGE = "this takes CAP_SYS_RESOURCE in the initial user namespace"
@@ -143,7 +143,7 @@ LIMITS = {
     ),
     "bytes_max": (
         {"bytes_max": 3 * PAGE},
-        "size: all regions may have 12288 bytes (parameter bytes_max)",
+        f"size: all regions may have {3 * PAGE} bytes (parameter bytes_max)",
     ),
     "rate_max_hz": (
         # The default region's 2, and 2 of each other one.
