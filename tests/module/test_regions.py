@@ -50,6 +50,7 @@ def test_node_has_its_mode_and_owner_when_it_appears_and_can_be_used_at_once(
 
 @pytest.mark.promise("install: The udev event tells whether access is the default")
 @pytest.mark.qemu
+@pytest.mark.memmap
 @pytest.mark.needs("raw")
 def test_event_tells_whether_access_is_the_default(control: Control) -> None:
     """By which the udev rule goes: a mode that was given may be the default one, too."""

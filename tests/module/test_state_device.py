@@ -30,7 +30,7 @@ PAGES = 4
 SIZE = PAGES * PAGE
 
 
-RAW = [pytest.mark.qemu, pytest.mark.needs("raw")]
+RAW = [pytest.mark.qemu, pytest.mark.memmap, pytest.mark.needs("raw")]
 
 
 @pytest.fixture(params=["of the kernel", pytest.param("raw", marks=RAW)])

@@ -98,6 +98,7 @@ def test_invalid_task_is_refused(control: rtshm.Control) -> None:
 
 
 @pytest.mark.qemu
+@pytest.mark.memmap
 @pytest.mark.needs("raw")
 def test_region_with_all_there_may_be_of_it_is_told_whole(load: Load) -> None:
     """As many tasks as there may be, the longest names, the longest layout: one message."""
