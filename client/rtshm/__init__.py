@@ -115,7 +115,13 @@ if not TYPE_CHECKING:
             return importlib.import_module(f"rtshm.{name}")
         if name not in _HOME:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        return getattr(importlib.import_module(f"rtshm.{_HOME[name]}"), name)
+        try:
+            home = importlib.import_module(f"rtshm.{_HOME[name]}")
+        except ModuleNotFoundError:
+            # Modules import it at their top, and no other library that may be missing.
+            importlib.import_module("rtshm.errors").need("numpy", f"rtshm.{name}", "numpy")
+            raise
+        return getattr(home, name)
 
     def __dir__() -> list[str]:
         return sorted({"__version__", *__all__, *_MODULES})

@@ -433,7 +433,7 @@ class Region(Mapped, Generic[T]):
         """The live fields as a numpy record: array["speed"] loads, array["speed"] = 3 stores.
 
         Its shape is (). Nothing is checked: a number that is too large wraps
-        around. Raises ImportError without numpy.
+        around. Raises ExtraError without numpy.
         """
         dtype = self.layout.dtype
         import numpy

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 from rtshm.abi import LAYOUT_OFFSET, WORD
 from rtshm.device import SAMPLES, node_info, node_path, open_node
 from rtshm.durations import seconds
-from rtshm.errors import IncompatibleError, refused
+from rtshm.errors import IncompatibleError, need, refused
 from rtshm.handle import Handle, deadline, polled
 from rtshm.layout import Layout
 
@@ -168,7 +168,7 @@ class Reader(Handle):
         the word, then the fields of the region's layout that lie wholly within
         the record, a q16 as an f8. Waits as an iteration does, for `timeout` at most; without
         `wait`, it is what is there, maybe nothing, whatever the watermark.
-        Raises ImportError if there is no numpy, TimeoutError, ClosedError.
+        Raises ExtraError if there is no numpy, TimeoutError, ClosedError.
         """
         dtype = self.dtype
         import numpy
@@ -414,10 +414,8 @@ def sample_dtype(
     sample_bytes: int, record_bytes: int, layout: Layout | None
 ) -> numpy.dtype[numpy.void]:
     """A sample as it is in memory, as an element of an array: see Samples.read_array()."""
-    try:
-        import numpy
-    except ImportError as error:
-        raise ImportError("an array takes numpy: pip install 'rtshm[numpy]'") from error
+    need("numpy", "an array", "numpy")
+    import numpy
 
     record = sample_bytes - record_bytes
     fields: dict[str, tuple[Any, int]] = {

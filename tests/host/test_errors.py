@@ -116,3 +116,69 @@ def test_control_c_during_the_imports_leaves_with_130() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (130, "")
+
+
+LIBRARIES = {"numpy": "numpy", "plot": "matplotlib"}
+
+# An interpreter in which none of the optional libraries is found.
+BARE = """
+import runpy
+from importlib.machinery import PathFinder
+
+def find_spec(name, path=None, target=None, found=PathFinder.find_spec):
+    hidden = ("matplotlib", "mcap", "numpy", "plotly", "plotext", "pyarrow")
+    return None if name.partition(".")[0] in hidden else found(name, path, target)
+
+PathFinder.find_spec = staticmethod(find_spec)
+"""
+
+
+def bare(program: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", BARE + program, *arguments], capture_output=True, text=True
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "extra"),
+    [
+        ("record motor -o run.csv", "numpy"),
+        ("record motor -o run.arrows", "numpy"),
+        ("recover run.arrows -o run.csv", "numpy"),
+        ("play motor run.csv", "numpy"),
+        ("plot run.csv -o run.png", "plot"),
+        ("stream motor --to udp://127.0.0.1:9870", "numpy"),
+    ],
+)
+def test_command_names_the_extra_with_the_library_that_is_missing(
+    tmp_path: Path, arguments: str, extra: str
+) -> None:
+    program = f"import os; os.chdir({str(tmp_path)!r}); runpy.run_module('rtshm', None, '__main__')"
+    done = bare(program, *arguments.split())
+    assert done.returncode == 1
+    assert done.stderr.endswith(f" takes {LIBRARIES[extra]}: pip install 'rtshm[{extra}]'\n")
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        "rtshm.record('motor', 'run.csv')",
+        "rtshm.load('run.csv')",
+        "rtshm.Live('motor')",
+        "rtshm.Layout('speed:f32').dtype",
+    ],
+)
+def test_name_that_takes_numpy_says_so_without_it(use: str) -> None:
+    program = f"""
+import rtshm
+try:
+    {use}
+except rtshm.ExtraError as error:
+    print(error.name, str(error))
+"""
+    done = bare(program)
+    assert done.stderr == ""
+    name, _, words = done.stdout.partition(" ")
+    assert name == "numpy"
+    assert words.endswith(" takes numpy: pip install 'rtshm[numpy]'\n")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import builtins
 import enum
 from typing import Any
 
@@ -127,19 +126,6 @@ def test_layouts_of_one_text_are_equal() -> None:
 
 def test_enum_class_is_taken_as_its_entries() -> None:
     assert Layout(c.Struct("mode" / c.Enum(c.Int8un, Mode))).text == "mode:u8{OFF=0,ON=1}"
-
-
-def test_dtype_without_numpy_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    imported = builtins.__import__
-
-    def no_numpy(name: str, *args: Any) -> Any:
-        if name == "numpy":
-            raise ModuleNotFoundError("No module named 'numpy'")
-        return imported(name, *args)
-
-    monkeypatch.setattr(builtins, "__import__", no_numpy)
-    with pytest.raises(ImportError, match=r"a dtype takes numpy: pip install 'rtshm\[numpy\]'"):
-        Layout(MOTOR).dtype  # noqa: B018
 
 
 # What cannot lie in place.

@@ -71,10 +71,10 @@ def record(
     The file is readable at any time, up to its last second. A file that exists
     is not replaced. Samples that were lost are counted.
     """
-    from rtshm.recording.record import ALL, DURATION
-
     known = f".{suffix or 'csv'}" if output == "-" else suffix_of(output)
     check_format(known)
+    from rtshm.recording.record import ALL, DURATION
+
     wanted = bool(sys.stderr and sys.stderr.isatty()) if progress is None else progress
     seconds = None if duration_ns is None else duration_ns / 1e9
     bar: AbstractContextManager[Callable[[Progress], None]] = nullcontext(lambda progress: None)

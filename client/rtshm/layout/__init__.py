@@ -51,7 +51,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, dataclass_transform
 
 from rtshm.abi import LAYOUT_OFFSET
-from rtshm.errors import LayoutError
+from rtshm.errors import LayoutError, need
 from rtshm.layout import c, view
 from rtshm.layout.codec import Codec, check_known, field_codec
 from rtshm.layout.fields import NUMBERS, Field, Kind
@@ -164,12 +164,10 @@ class Layout:
 
         It is of the memory: a q16 is an i4, with 65536 for 1.0.
 
-        Raises ImportError if there is no numpy.
+        Raises ExtraError if there is no numpy.
         """
-        try:
-            import numpy
-        except ImportError as error:
-            raise ImportError("a dtype takes numpy: pip install 'rtshm[numpy]'") from error
+        need("numpy", "a dtype", "numpy")
+        import numpy
 
         made: numpy.dtype[numpy.void] = numpy.dtype(_dtype(self._root))
         return made
