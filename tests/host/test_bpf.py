@@ -10,6 +10,7 @@ import rtshm
 from rtshm import bpf
 from rtshm.layout import Layout
 
+from tests.host import cli
 from tests.lib.payload import CHECKOUT, TASK_ROOT
 from vm.host import debian, image
 
@@ -58,6 +59,15 @@ def inside(script: str, *arguments: str) -> str:
 def test_header_of_the_example_is_that_of_its_layout() -> None:
     header = (EXAMPLES / bpf.HEADER).read_text()
     assert header == Layout(PI).declaration("region_pi", bpf=True)
+    done = cli.run("header", "pi", "--bpf", "--layout", PI)
+    assert (done.returncode, done.stdout, done.stderr) == (0, header, "")
+
+
+def test_header_of_an_invalid_layout_is_refused() -> None:
+    done = cli.run("header", "pi", "--layout", "speed:f65")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("rtshm: ")
+    assert "f65" in done.stderr
 
 
 def test_header_of_the_ready_made_programs_is_that_of_a_layout() -> None:

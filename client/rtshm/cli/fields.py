@@ -222,13 +222,18 @@ def _overlap(one: Place, other: Place) -> bool:
 @click.command()
 @name_argument
 @click.option("--bpf", is_flag=True, help="For BPF programs that run in its ticks: see task.")
-def header(name: str, bpf: bool) -> None:
+@click.option("--layout", "text", metavar="TEXT",
+              help="Take this layout, and no region: 'speed:f64 gain:f32'.")  # fmt: skip
+def header(name: str, bpf: bool, text: str | None) -> None:
     """Print a C header that declares the fields of a region.
 
     The struct is region_NAME and begins right after struct rtshm_word.
     """
-    with rtshm.open(name, readonly=True) as region:
-        layout = region.layout
+    if text is None:
+        with rtshm.open(name, readonly=True) as region:
+            layout = region.layout
+    else:
+        layout = rtshm.Layout(text)
     click.echo(layout.declaration(f"region_{name.replace('-', '_')}", bpf=bpf), nl=False)
 
 
