@@ -65,6 +65,7 @@ def pytest_keyboard_interrupt() -> None:
             worker.channel.waitclose(CLEARING_SECONDS)
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     def place(item: pytest.Item) -> tuple[int, int]:
         if isinstance(item, pytest.Function) and item.originalname == "test_suite":
@@ -74,6 +75,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
     everything = suites.all_suites()
     items.sort(key=place)
+    # Each worker is given two tests at a time, and a second suite would wait for the first.
+    long = [item for item in items if place(item)[0] < 0]
+    short = items[len(items) - len(long) :]
+    if not set(long) & set(short):
+        items[: len(long)] = [each for both in zip(long, short, strict=True) for each in both]
+        del items[len(items) - len(long) :]
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
