@@ -7,7 +7,7 @@ import struct
 import sys
 import time
 from io import FileIO
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from rtshm import bpf
 from rtshm.durations import seconds
@@ -71,6 +71,14 @@ class Queue(Task):
             self._add(loaded.fd)
             self._values = FileIO(os.dup(loaded.map_fd("values")))
             self._counts = FileIO(os.dup(loaded.map_fd(".bss")))
+
+    @classmethod
+    def of(cls, region: Region[Any] | str, name: str) -> NoReturn:
+        """Raise TypeError: only the object that made a queue can fill it. See Task.of()."""
+        raise TypeError(
+            f"{region_name(region)}: only the rtshm.Queue that made {name!r} can put values "
+            f"into it; rtshm.Task.of() can look at it and remove it"
+        )
 
     def put(self, values: Iterable[Any]) -> None:
         """Put values at the end, and wait for room while the queue is full.

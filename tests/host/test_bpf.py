@@ -141,3 +141,8 @@ def test_program_without_a_path_needs_a_name() -> None:
     for arguments in ({}, {"program": 3, "source": "a.bpf.c"}):
         with pytest.raises(TypeError, match="give either a program or a source"):
             rtshm.Task("r", name="a", **arguments)  # type: ignore[arg-type]
+
+
+def test_queue_of_another_object_is_refused() -> None:
+    with pytest.raises(TypeError, match=r"^motor: only the rtshm\.Queue that made 'queue' can put"):
+        rtshm.Queue.of("motor", "queue")
