@@ -125,7 +125,9 @@ def discard(path: Path) -> None:
         return
 
     def unlock_and_retry(function: Callable[[str], object], name: str, _: object) -> None:
-        os.chmod(os.path.dirname(name), 0o700)
-        function(name)
+        # Another run may remove the same tree.
+        with contextlib.suppress(FileNotFoundError):
+            os.chmod(os.path.dirname(name), 0o700)
+            function(name)
 
     shutil.rmtree(path, onerror=unlock_and_retry)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import time
 from dataclasses import dataclass
@@ -130,8 +131,10 @@ def built(directory: Path) -> dict[str, bytes]:
 def prune(directory: Path) -> None:
     """Remove the build directories of checkouts that are no more."""
     for origin in directory.glob("*/.checkout"):
-        if not Path(origin.read_text()).exists():
-            cache.remove(origin.parent)
+        # Another run may do the same.
+        with contextlib.suppress(FileNotFoundError):
+            if not Path(origin.read_text()).exists():
+                cache.remove(origin.parent)
 
 
 def synchronise(directory: Path, sources: dict[Path, bytes]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from vm.host import cache, runs
+from vm.host import cache, kbuild, runs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -99,3 +99,24 @@ def test_runs_are_pruned_but_not_those_that_go_on(monkeypatch: pytest.MonkeyPatc
         assert len(list(old.parent.iterdir())) == 3
     with runs.directory():
         assert not old.exists()
+
+
+def prune_builds(start: str) -> None:
+    while time.time() < float(start):
+        pass
+    kbuild.prune(cache.root() / "build")
+
+
+def test_builds_of_checkouts_that_are_gone_are_pruned_by_several_at_once(empty_cache: Path) -> None:
+    for number in range(300):
+        folder = empty_cache / "build" / str(number)
+        folder.mkdir(parents=True)
+        (folder / ".checkout").write_text("/nowhere/checkout")
+    start = str(time.time() + 3)
+    pruners = [SPAWN.Process(target=prune_builds, args=(start,)) for _ in range(3)]
+    for each in pruners:
+        each.start()
+    for each in pruners:
+        each.join()
+    assert [each.exitcode for each in pruners] == [0, 0, 0]
+    assert [*(empty_cache / "build").iterdir()] == []
