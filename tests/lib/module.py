@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.lib.kmsg import KernelLog, Line
+    from rtshm.cli.machine import Line
+
+    from tests.lib.kmsg import KernelLog
 
 CHECKOUT = Path(__file__).parents[2]
 KO = Path(os.environ.get("RTSHM_KO", CHECKOUT / "rtshm.ko"))

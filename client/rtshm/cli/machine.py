@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
 
@@ -18,6 +18,38 @@ KMSG = Path("/dev/kmsg")
 _RECORD_BYTES = 8192
 
 
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the kernel log: its text, and seconds since boot."""
+
+    seconds: float
+    text: str
+
+    def __str__(self) -> str:
+        return f"[{self.seconds:12.6f}] {self.text}"
+
+
+def open_log(*, new_only: bool) -> FileIO:
+    """Open the kernel log at its oldest line, or at its end. Raises OSError with a remedy."""
+    try:
+        file = FileIO(KMSG)
+    except OSError as error:
+        raise refused(error, KMSG, log_remedy(error.errno)) from None
+    if new_only:
+        file.seek(0, os.SEEK_END)
+    return file
+
+
+def read_line(file: FileIO) -> Line | None:
+    """Return the next line, None if it was overwritten before: then the oldest kept follows."""
+    try:
+        record = os.read(file.fileno(), _RECORD_BYTES).decode(errors="replace")
+    except BrokenPipeError:
+        return None
+    head, _, message = record.partition(";")
+    return Line(int(head.split(",")[2]) / 1e6, message.partition("\n")[0])
+
+
 @click.command()
 @click.option("--new", is_flag=True, help="Only lines that come from now on.")
 def log(new: bool) -> None:
@@ -25,23 +57,11 @@ def log(new: bool) -> None:
 
     It prints the lines that the log has, then new ones as they come.
     """
-    try:
-        file = FileIO(KMSG)
-    except OSError as error:
-        raise refused(error, KMSG, log_remedy(error.errno)) from None
-    with file:
-        if new:
-            file.seek(0, os.SEEK_END)
+    with open_log(new_only=new) as file:
         while True:
-            try:
-                record = os.read(file.fileno(), _RECORD_BYTES).decode(errors="replace")
-            except BrokenPipeError:
-                # Lines were overwritten before they were read: go on with the oldest kept.
-                continue
-            head, _, message = record.partition(";")
-            text = message.partition("\n")[0]
-            if text.startswith("rtshm: "):
-                click.echo(f"[{int(head.split(',')[2]) / 1e6:12.6f}] {text}")
+            line = read_line(file)
+            if line and line.text.startswith("rtshm: "):
+                click.echo(line)
 
 
 # 1 and 2 are those of every command.
