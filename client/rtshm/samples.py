@@ -369,15 +369,11 @@ def watermark_of(watermark: int) -> int:
     return watermark
 
 
-def samples_every(name: str, seconds: float) -> Samples:
+def samples_every(info: RegionInfo, seconds: float) -> Samples:
     """Open the samples of a region, to be woken so often, if samples come as fast."""
-    from rtshm.control import Control
-
-    with Control() as control:
-        info = control.get(name)
     ticks = int(seconds * 1e9 / info.period_ns) if info.period_ns else 1
     watermark = min(max(ticks, 1), max(info.record_depth // 2, 1))
-    return Samples(name, watermark=watermark, wait=seconds)
+    return Samples(info.name, watermark=watermark, wait=seconds)
 
 
 def wait_ns_of(wait: Timeout) -> int:

@@ -106,15 +106,14 @@ def scope(
     with ExitStack() as stack:
         readers: list[Samples] = []
         if file is None:
-            for each in (name, *others):
-                # Woken twice a picture, if samples come as fast.
-                samples = samples_every(each, FRAME_SECONDS / 2)
-                readers.append(stack.enter_context(samples))
-        begun = (
-            [file[each].conditions for each in file.regions]
-            if file
-            else [Conditions.now(reader.info) for reader in readers]
-        )
+            with rtshm.Control() as control:
+                infos = [control.get(each) for each in (name, *others)]
+            # Woken twice a picture, if samples come as fast.
+            every = FRAME_SECONDS / 2
+            readers = [stack.enter_context(samples_every(info, every)) for info in infos]
+            begun = [Conditions.now(info) for info in infos]
+        else:
+            begun = [file[each].conditions for each in file.regions]
         try:
             curves = [
                 each for headings in chosen(begun, fields or _first(begun)) for each in headings

@@ -56,10 +56,12 @@ def stream(names: tuple[str, ...], to: tuple[str, str, int], every: int) -> None
 
     kind, host, port = to
     with ExitStack() as stack, Stop() as stop:
-        readers = []
-        for name in names:
-            samples = stack.enter_context(samples_every(name, _WAIT_SECONDS))
-            readers.append((Conditions.now(samples.info), samples))
+        with rtshm.Control() as control:
+            infos = [control.get(name) for name in names]
+        readers = [
+            (Conditions.now(info), stack.enter_context(samples_every(info, _WAIT_SECONDS)))
+            for info in infos
+        ]
         sink: Sink
         if kind == "udp":
             sink = Udp(host, port)
