@@ -16,6 +16,7 @@ from tests.lib import payload
 from tests.lib.payload import TABLE
 from vm.host import cache, debian, image, linux_source
 from vm.host.errors import HarnessError
+from vm.host.processor import ARM64
 from vm.host.progress import run_logged, step
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ SUITES = ("bookworm", "trixie")
 
 # Other processors: Debian's name of each, the kernel's, and what the compiler's names begin with.
 CROSS = {
-    "arm64": ("arm64", "aarch64-linux-gnu-", "linux-headers-cloud-arm64"),
+    "arm64": (ARM64.arch, ARM64.cross, TABLE["6.12-arm64"].headers),
     "riscv64": ("riscv", "riscv64-linux-gnu-", "linux-headers-riscv64"),
 }
 CROSS_PACKAGES = (
@@ -141,8 +142,7 @@ def cross(processor: str) -> image.Files:
                 SUITE,
                 CROSS_PACKAGES,
                 f"--architectures={','.join((native, *CROSS))}",
-                # The suite alone: its updates are not there for all processors at once.
-                '--setup-hook=sed -i 1q "$1/etc/apt/sources.list"',
+                f"--setup-hook={image.SUITE_ONLY}",
                 f"--customize-hook={hook}",
                 log=cache.root() / "cross.log",
             )

@@ -47,7 +47,7 @@ SPACE = kernels.UserSpace(
     # ebpfcat is for an example, client/examples/follow.py; mcap needs lz4 and zstandard.
     # Compiled code has a hash for arm64, and one for x86-64.
     wheels="""\
-ebpfcat==1.0.0 \
+ebpfcat==1.0.0 \\
     --hash=sha256:03dcfd605e176d6571e05e70668f5e4f2eefc283b6138262a4833e91b10e12ba
 lz4==4.4.5 \\
     --hash=sha256:533298d208b58b651662dd972f52d807d48915176e5b032fb4f8c3b6f5fe535c \\

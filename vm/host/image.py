@@ -39,6 +39,7 @@ EXPERIMENTAL = (
     'sed "s/ sid / experimental /" "$1/etc/apt/sources.list" '
     '>"$1/etc/apt/sources.list.d/experimental.list"'
 )
+# Without its updates, which are not there for all processors at once.
 SUITE_ONLY = 'sed -i 1q "$1/etc/apt/sources.list"'
 ON_TOP = {"sid": (f"--setup-hook={EXPERIMENTAL}",)}
 
@@ -150,7 +151,6 @@ def root(table: Table, suite: str, processor: Processor = X86) -> Root:
 
 def both(processor: Processor) -> list[str]:
     """Options of mmdebstrap for a root that has packages for this processor as well."""
-    # The suite only: its updates are not there for all processors at once.
     return [f"--architectures={X86.debian},{processor.debian}", f"--setup-hook={SUITE_ONLY}"]
 
 
