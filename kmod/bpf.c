@@ -4,8 +4,8 @@
  * each tick of a region.
  *
  * The verifier checks programs of this type for any context, hard interrupts included:
- * they cannot sleep, and have no timers and no spin locks. Their first argument is a
- * buffer, here the record. The verifier reports how far the program reaches into it.
+ * they cannot sleep, have no spin locks, and no timers (7.3: but those an irq_work starts).
+ * Their first argument is a buffer, here the record. It reports how far they reach into it.
  *
  * BPF tasks are added, replaced and removed by who has claimed the region, and removed
  * when it ends, which takes a claim too. So a task that is found under a claim stays.
@@ -105,11 +105,26 @@ static int rtshm_bpf_check_maps(const struct bpf_prog *prog, struct netlink_ext_
 	return 0;
 }
 
-/* Whether the instruction is one of may_goto, as the verifier rewrites it (6.9 and later). */
-static bool rtshm_bpf_may_goto(const struct bpf_insn *insn)
+/*
+ * Whether a loop without a bound has this instruction: the call of an iterator, what the
+ * verifier makes of bpf_iter_num_next() (7.3 and later), or of may_goto (6.9 and later).
+ * None of them has a constant, which net.core.bpf_jit_harden would rewrite.
+ */
+static bool rtshm_bpf_endless(const struct bpf_insn *insn)
 {
-	return insn->code == (BPF_LDX | BPF_MEM | BPF_DW) &&
-	       insn->dst_reg == BPF_REG_AX && insn->src_reg == BPF_REG_10;
+	switch (insn->code) {
+	case BPF_JMP | BPF_CALL:
+		return insn->src_reg == BPF_PSEUDO_KFUNC_CALL;
+	case BPF_LDX | BPF_MEM | BPF_DW:
+		return insn->dst_reg == BPF_REG_AX && insn->src_reg == BPF_REG_10;
+	case BPF_JMP32 | BPF_JSGE | BPF_X:
+		/* Never the first: R0 has no value yet. */
+		return insn->dst_reg == BPF_REG_0 && insn->src_reg == BPF_REG_2 &&
+		       insn[-1].code == (BPF_LDX | BPF_MEM | BPF_W) && insn[-1].off == 4 &&
+		       insn[-1].dst_reg == BPF_REG_2 && insn[-1].src_reg == BPF_REG_1;
+	default:
+		return false;
+	}
 }
 
 /*
@@ -118,21 +133,15 @@ static bool rtshm_bpf_may_goto(const struct bpf_insn *insn)
  * The verifier walks a loop turn by turn, and prunes a path only where it meets a state
  * whose paths are walked to their ends. So each run follows states that it walked, none
  * twice, and takes no more instructions than it did. This does not hold for callbacks
- * and global functions, which are functions of their own, nor for iterators, which are
- * calls of the kernel, nor for may_goto.
+ * and global functions, which are functions of their own, nor for iterators and may_goto.
  */
 static u32 rtshm_bpf_insns_max(const struct bpf_prog *prog)
 {
 	if (prog->aux->func_cnt)
 		return 0;
-	for (u32 i = 0; i < prog->len; i++) {
-		const struct bpf_insn *insn = &prog->insnsi[i];
-		bool kfunc = insn->code == (BPF_JMP | BPF_CALL) &&
-			     insn->src_reg == BPF_PSEUDO_KFUNC_CALL;
-
-		if (kfunc || rtshm_bpf_may_goto(insn))
+	for (u32 i = 0; i < prog->len; i++)
+		if (rtshm_bpf_endless(&prog->insnsi[i]))
 			return 0;
-	}
 	return prog->aux->verified_insns;
 }
 
