@@ -11,7 +11,10 @@ import numpy
 import pexpect
 import pytest
 import rtshm
+from click.testing import CliRunner
+from rtshm import ExtraError
 from rtshm.cli.scope import View, _first, _saved
+from rtshm.cli.scope import scope as command
 from rtshm.recording.columns import chosen, dtype_of
 from rtshm.recording.trigger import Mode, Sweep, Sweeper, Sweeps
 
@@ -124,7 +127,15 @@ def test_sweeps_of_a_recording_are_shown_one_after_another(tmp_path: Path) -> No
 def test_terminal_that_cannot_be_painted_is_refused() -> None:
     env = {**os.environ, "TERM": "dumb"}
     scope = pexpect.spawn(sys.executable, ["-m", "rtshm", "scope", "x"], env=env, encoding="utf-8")
-    scope.expect(r"this terminal cannot be painted \(TERM=dumb\); use rtshm record")
+    scope.expect("scope needs a terminal, and not TERM=dumb; use rtshm record")
     scope.expect(pexpect.EOF)
     scope.close()
     assert scope.exitstatus == 2
+
+
+def test_missing_library_is_named_with_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("rtshm.cli.scope.has_screen", lambda: True)
+    monkeypatch.setitem(sys.modules, "plotext", None)
+    done = CliRunner().invoke(command, ["x"])
+    assert str(done.exception) == "scope takes plotext: pip install 'rtshm[scope]'"
+    assert isinstance(done.exception, ExtraError)

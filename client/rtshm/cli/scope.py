@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import os
 import re
 import select
 import sys
@@ -19,7 +18,8 @@ import click
 import rtshm
 from rtshm.cli.parameters import name_argument, parsed
 from rtshm.cli.record import loaded, of_recording
-from rtshm.cli.screen import keys
+from rtshm.cli.screen import has_screen, keys
+from rtshm.errors import need
 from rtshm.recording import FORMATS
 from rtshm.recording.conditions import Conditions
 from rtshm.samples import samples_every
@@ -88,19 +88,14 @@ def scope(
     s saves the sweep. Of a recording n and p show the next and the previous
     sweep.
     """
-    if not (sys.stdin and sys.stdin.isatty() and sys.stdout and sys.stdout.isatty()):
-        raise click.UsageError("scope needs a terminal; without one, rtshm record")
-    if os.environ.get("TERM", "dumb") in ("dumb", ""):
-        raise click.UsageError("this terminal cannot be painted (TERM=dumb); use rtshm record")
+    if not has_screen():
+        raise click.UsageError("scope needs a terminal, and not TERM=dumb; use rtshm record")
     if level is None and (mode != "auto" or trigger):
         raise click.UsageError("a trigger has a level: --level 0.5")
-    try:
-        import plotext  # noqa: F401
-
-        from rtshm.recording.columns import chosen, dtype_of
-        from rtshm.recording.trigger import Edge, Mode, Sweeper, Sweeps, Trigger
-    except ImportError as error:
-        raise click.UsageError(f"scope takes {error.name}: pip install 'rtshm[scope]'") from None
+    for library in ("numpy", "plotext"):
+        need(library, "scope", "scope")
+    from rtshm.recording.columns import chosen, dtype_of
+    from rtshm.recording.trigger import Edge, Mode, Sweeper, Sweeps, Trigger
 
     file = loaded(name) if Path(name).suffix in FORMATS else None
     with ExitStack() as stack:
