@@ -93,7 +93,7 @@ def _module(module: _Module) -> Verdict:
     )
     if elsewhere:
         text = f"installed for {', '.join(elsewhere)} and not for {module.release}, which runs"
-        remedy = f"install linux-headers-{module.release}, then: sudo dkms autoinstall"
+        remedy = f"{headers_remedy(os.uname())}, then: sudo dkms autoinstall"
     else:
         text = "not installed"
         remedy = "install rtshm-dkms, or in rtshm's tree: sudo make install"
@@ -257,7 +257,14 @@ def _headers(module: _Module) -> Verdict:
     if (build / "include").is_dir():
         return OK, str(build), ""
     text = f"no headers of {module.release}, so no module can be built for it here"
-    return WARNING, text, f"sudo apt-get install linux-headers-{module.release}"
+    return WARNING, text, headers_remedy(os.uname())
+
+
+def headers_remedy(kernel: os.uname_result) -> str:
+    """What installs the headers of a kernel: only packages of the archive have known names."""
+    if any(name in kernel.version for name in ("Debian", "Ubuntu")):
+        return f"sudo apt-get install linux-headers-{kernel.release}"
+    return f"install the headers of {kernel.release} from where this kernel came"
 
 
 def _netlink(module: _Module) -> Verdict:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from rtshm.doctor import headers_remedy
 from rtshm.lateness import Level, cpus_of, timing
 from rtshm.recording.conditions import Machine
 
@@ -148,3 +149,29 @@ def test_this_machine_is_judged_and_nothing_raises() -> None:
     here = {finding.check: finding.level for finding in timing(Machine.now())}
     assert [*here] == [*found(Path("/"))]
     assert os.path.exists(f"/{CPUS}/isolated") is (here["isolcpus"] is not Level.UNKNOWN)
+
+
+@pytest.mark.parametrize(
+    ("release", "version", "remedy"),
+    [
+        (
+            "6.12.117+deb13-amd64",
+            "#1 SMP PREEMPT_DYNAMIC Debian 6.12.117-1 (2026-10-01)",
+            "sudo apt-get install linux-headers-6.12.117+deb13-amd64",
+        ),
+        (
+            "6.8.0-45-generic",
+            "#45-Ubuntu SMP PREEMPT_DYNAMIC Fri Aug 30 12:02:04 UTC 2024",
+            "sudo apt-get install linux-headers-6.8.0-45-generic",
+        ),
+        (
+            "7.3.0-rc4",
+            "#2 SMP PREEMPT Mon Nov 30 09:00:00 UTC 2026",
+            "install the headers of 7.3.0-rc4 from where this kernel came",
+        ),
+    ],
+)
+def test_headers_are_a_package_only_of_a_kernel_of_the_archive(
+    release: str, version: str, remedy: str
+) -> None:
+    assert headers_remedy(os.uname_result(("Linux", "here", release, version, "x86_64"))) == remedy
