@@ -176,12 +176,15 @@ man: $(VENV)/stamp
 
 # Those of the pages, of the demonstration and of Foxglove.
 pictures: demo-task
+	@$(SETUP) pictures
 	@cp step.png docs/step.png
+	@dot -Tsvg docs/architecture.dot -o docs/architecture.svg
 	@$(PYTHON) docs/pictures.py step.npz
 	@npm install --silent --no-save --prefix docs/_build/npm \
 		@foxglove/studio-base@1.48.0 react@17.0.2 react-dom@17.0.2
 	@$(PYTHON) docs/studio.py docs/_build/npm/node_modules
-	@echo "docs/step.png, docs/terminal.svg, docs/word.svg, docs/performance.svg, docs/foxglove.png"
+	@echo "docs/step.png, docs/architecture.svg, docs/terminal.svg, docs/word.svg," \
+		"docs/performance.svg, docs/foxglove.png"
 
 # The kernels that have tests, as JSON.
 kernels:

@@ -23,6 +23,10 @@ tools)
 			chromium-headless-shell
 	fi
 	;;
+pictures)
+	want graphviz "draws docs/architecture.dot" dot
+	want npm "gets Foxglove Studio for its picture" npm
+	;;
 all)
 	want qemu-system-arm "the virtual machine of arm64 kernels" qemu-system-aarch64
 	;;
