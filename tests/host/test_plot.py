@@ -240,6 +240,43 @@ def test_value_is_drawn_if_it_changes_or_is_the_only_one() -> None:
     assert titles(plot.figure(made("", 10)))[:-1] == ["some_int"]
 
 
+def test_fields_with_commas_between_them_share_a_panel(tmp_path: Path) -> None:
+    one, other = made("target:f64 axes:i32[2]", 100), made("at:f64", 100, [(50, 5)], "axis2")
+    with Recorder(tmp_path / "run.arrows", begun(one, other)) as recorder:
+        recorder.write(one.array)
+        recorder.write(other.array, 1)
+        recorder.finish("test")
+    run = rtshm.load(tmp_path / "run.arrows")
+    drawn = plot.figure(run, ["motor.target,axis2.at,motor.axes[1]", "motor.axes"])
+    assert titles(drawn)[:-1] == ["motor.target, axis2.at, motor.axes[1]", "motor.axes"]
+    both, axes = drawn.axes[:2]
+    for panel, labels in (
+        (both, ["motor.target", "axis2.at", "motor.axes[1]"]),
+        (axes, ["[0]", "[1]"]),
+    ):
+        legend = panel.get_legend()
+        assert legend
+        assert [text.get_text() for text in legend.get_texts()] == labels
+    # The gap of the second region is in the panel that has it.
+    gaps = [[each.get_gid() for each in panel.collections] for panel in (both, axes)]
+    assert gaps == [["gaps"], []]
+    with pytest.raises(ValueError, match="no field axis2"):
+        plot.figure(run, ["motor.target,axis2.on"])
+    plot.save(run, tmp_path / "run.html", ["motor.target,axis2.at"])
+    page = (tmp_path / "run.html").read_text()
+    assert "motor.target, axis2.at" in page
+
+
+def test_values_of_enums_that_share_a_panel_are_numbers() -> None:
+    made_up = made("mode:u8{off=0,on=1} state:u8{run=1} ok:bool well:bool", 10)
+    labels = [
+        [text.get_text() for text in axes.get_yticklabels()]
+        for axes in plot.figure(made_up, ["mode,state", "ok,well"]).axes
+    ]
+    assert "on" not in labels[0]
+    assert labels[1] == ["false", "true"]
+
+
 @pytest.mark.parametrize("count", [0, 1, 2])
 def test_recording_of_few_samples_is_drawn(tmp_path: Path, count: int) -> None:
     plot.save(made(TEXT, count), tmp_path / "run.png")
@@ -249,7 +286,11 @@ def test_recording_of_few_samples_is_drawn(tmp_path: Path, count: int) -> None:
 def test_png_is_a_picture_that_is_not_blank(tmp_path: Path, recording: Recording) -> None:
     written(recording, tmp_path / "run.csv")
     done = run("plot", str(tmp_path / "run.csv"), "-o", str(tmp_path / "run.png"))
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == (
+        f"rtshm: {tmp_path}/run.png: motor: 449 samples in 0.499 s, 51 lost, 0 periods missed; "
+        f"fields some_int | {' | '.join([*FIELDS, 'points[0].x', 'points[0].y'])}\n"
+    )
     pixels = image.imread(tmp_path / "run.png")
     height, width = pixels.shape[:2]
     assert (width, height > 1000) == (1320, True)

@@ -229,7 +229,8 @@ def loaded(file: str) -> rtshm.Recording:
 @_file
 @_output(check_picture, "File to write: FILE.png or .html.")
 @click.option("--field", "fields", metavar="NAME", multiple=True,
-              help="Draw only this: speed, axes[3], motor.speed; may be repeated.")  # fmt: skip
+              help="Draw only this: speed, axes[3], motor.speed, or target,speed in one panel; "
+              "may be repeated.")  # fmt: skip
 @click.option("--region", metavar="NAME", help="Draw only this region.")
 def plot(file: str, output: str, fields: tuple[str, ...], region: str | None) -> None:
     """Draw a recording.
@@ -246,6 +247,6 @@ def plot(file: str, output: str, fields: tuple[str, ...], region: str | None) ->
     try:
         if region is not None:
             recording = recording[region]
-        save(recording, output, fields or None)
+        click.echo(f"rtshm: {output}: {save(recording, output, fields or None)}", err=True)
     except ValueError as error:
         raise click.UsageError(str(error)) from error

@@ -154,14 +154,18 @@ def _of_regions(begun: Sequence[Conditions]) -> Iterator[Column]:
 
 
 def chosen(begun: Sequence[Conditions], names: Sequence[str]) -> list[list[Column]]:
-    """The columns of fields, or of elements of them. ValueError unless they are numbers."""
+    """The columns of each name: a field, an element of one, or several with commas between them.
+
+    ValueError unless they are numbers.
+    """
     fields = groups(begun)
     known = {each.name: [each] for headings in fields.values() for each in headings} | fields
-    if unknown := [name for name in names if name not in known]:
+    several = [name.split(",") for name in names]
+    if unknown := [name for each in several for name in each if name not in known]:
         raise ValueError(
             f"there is no field {', '.join(unknown)} to draw; there are {', '.join(fields)}"
         )
-    return [known[name] for name in names]
+    return [[column for name in each for column in known[name]] for each in several]
 
 
 class Rows:

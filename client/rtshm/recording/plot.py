@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 import html
+import itertools
 import os
 import textwrap
 from collections.abc import Iterator, Sequence
@@ -112,15 +113,18 @@ class Lateness:
 
 def save(
     recording: Recording, path: str | os.PathLike[str], fields: Sequence[str] | None = None
-) -> None:
+) -> str:
     """Draw it into a file: .png, or .html, a page of its own in which one can zoom.
 
-    Raises as figure() does, ValueError for another suffix, and OSError.
+    Returns a line that says what it has. Raises as figure() does, ValueError
+    for another suffix, and OSError.
     """
-    if Path(check_picture(path)).suffix == ".png":
-        figure(recording, fields).savefig(path, format="png", dpi=_DPI)
+    suffix, drawn = Path(check_picture(path)).suffix, Drawn(recording, fields)
+    if suffix == ".png":
+        _figure(drawn).savefig(path, format="png", dpi=_DPI)
     else:
-        Path(path).write_text(_page(recording, fields), encoding="utf-8")
+        Path(path).write_text(_page(drawn), encoding="utf-8")
+    return f"{drawn.count()}; fields {' | '.join(map(drawn.name, drawn.panels))}"
 
 
 class Drawn:
@@ -178,9 +182,12 @@ class Drawn:
         return line(self.seconds[region], self.values(heading), self.gaps[region][0], pieces)
 
     def name(self, headings: Sequence[Column]) -> str:
-        """The name of a panel: that of its field."""
-        column, name = headings[0], headings[0].name
-        return name if len(headings) == 1 else name.removesuffix(column.field) + column.root
+        """The name of a panel: those of its fields."""
+        fields: dict[str, list[str]] = {}
+        for each in headings:
+            field = each.name.removesuffix(each.field) + each.root
+            fields.setdefault(field, []).append(each.name)
+        return ", ".join(each[0] if len(each) == 1 else field for field, each in fields.items())
 
     def title(self, headings: Sequence[Column]) -> str:
         """The name of a panel, and how many of its values are not drawn."""
@@ -195,20 +202,24 @@ class Drawn:
 
     def names(self, headings: Sequence[Column]) -> dict[int, str]:
         """Of the values of an enum or bool, flags that are set together too; {} for numbers."""
-        column = headings[0]
-        if column.dtype.kind == "b":
+        if all(each.dtype.kind == "b" for each in headings):
             return {0: "false", 1: "true"}
-        if column.enum is None:
+        enum = headings[0].enum
+        if enum is None or any(each.enum is not enum for each in headings):
             return {}
         there = numpy.unique(numpy.concatenate([self.values(each) for each in headings]))
-        members = numpy.array([int(member) for member in column.enum.__members__.values()])
+        members = numpy.array([int(member) for member in enum.__members__.values()])
         if len(members) <= LINES_MAX and numpy.isin(there, members).all():
             there = members
         there = there[:_NAMES_MAX]
-        return dict(zip(there.tolist(), names_of(column.enum, there), strict=True))
+        return dict(zip(there.tolist(), names_of(enum, there), strict=True))
 
-    def spans(self, region: int) -> Array:
+    def spans(self, headings: Sequence[Column]) -> Iterator[tuple[float, float]]:
         """Begin and end of what was lost; what is nearer than the eye can tell is one."""
+        for region in {each.region or 0 for each in headings}:
+            yield from self._spans(region).tolist()
+
+    def _spans(self, region: int) -> Array:
         before, _ = self.gaps[region]
         if not len(before):
             return numpy.zeros((0, 2))
@@ -233,20 +244,24 @@ class Drawn:
 def figure(recording: Recording, fields: Sequence[str] | None = None) -> Figure:
     """Draw each field over time, the histogram of lateness, and the conditions as caption.
 
-    The elements of an array share a panel, unless one is named: `axes[3]`. In
-    a recording of several regions the fields are named `motor.speed`. Without
+    The elements of an array share a panel, unless one is named: `axes[3]`.
+    Fields with commas between them share one, too: `target,speed`. In a
+    recording of several regions the fields are named `motor.speed`. Without
     `fields` those that are numbers, PANELS_MAX of them; some_int only if it
     changes, or is alone. Values that are not finite are gaps, and are counted.
     The time of a sweep is counted from its edge. Raises ValueError for a field
     that is unknown or not a number, and ExtraError if matplotlib is not
     installed.
     """
+    return _figure(Drawn(recording, fields))
+
+
+def _figure(drawn: Drawn) -> Figure:
     need("matplotlib", "a picture", "plot")
     import matplotlib
     from matplotlib.figure import Figure
     from matplotlib.ticker import EngFormatter
 
-    drawn = Drawn(recording, fields)
     caption = _caption(drawn)
     rows = [1.05 if len(drawn.panels) > 6 else 1.35] * len(drawn.panels)
     with matplotlib.rc_context(_STYLE):
@@ -285,29 +300,31 @@ def figure(recording: Recording, fields: Sequence[str] | None = None) -> Figure:
 def _draw_panel(axes: Axes, drawn: Drawn, headings: list[Column]) -> None:
     from matplotlib.ticker import MaxNLocator
 
-    column, names = headings[0], drawn.names(headings)
+    names, one = drawn.names(headings), len({each.root for each in headings}) == 1
     for heading, colour in zip(headings, _COLOURS, strict=False):
         few = len(drawn.values(heading)) <= 60
         axes.plot(
             *drawn.line(heading), color=colour, linewidth=1.1, marker="." if few else "",
             markersize=4, drawstyle="steps-post" if names else "default",
-            label=heading.field.removeprefix(column.root), solid_joinstyle="round",
+            label=heading.field.removeprefix(heading.root) if one else heading.name,
+            solid_joinstyle="round",
         )  # fmt: skip
     # Above its panel, where no number of the axis is in its way.
     axes.set_title(drawn.title(headings), loc="left", fontsize=9.5, pad=3)
+    whole = all(each.dtype.kind in "iu" for each in headings)
     if names and len(names) <= LINES_MAX:
         axes.set_yticks([*names], [*names.values()])
     else:
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=column.dtype.kind in "iu"))
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=whole))
     if len(headings) > 1:
         axes.legend(
             loc="upper left", bbox_to_anchor=(1.005, 1.05), fontsize=8, frameon=False,
             handlelength=1.2, labelspacing=0.25, borderaxespad=0,
         )  # fmt: skip
-    spans = drawn.spans(headings[0].region or 0)
-    if len(spans):
+    spans = [(begin, end - begin) for begin, end in drawn.spans(headings)]
+    if spans:
         axes.broken_barh(
-            [(begin, end - begin) for begin, end in spans], (0, 1),
+            spans, (0, 1),
             transform=axes.get_xaxis_transform(),
             facecolor=GAP + "30", edgecolor=GAP, linewidth=0.6, zorder=0.5, gid="gaps",
         )  # fmt: skip
@@ -422,9 +439,8 @@ def _caption(drawn: Drawn) -> list[str]:
     return lines
 
 
-def _page(recording: Recording, fields: Sequence[str] | None) -> str:
+def _page(drawn: Drawn) -> str:
     need("plotly", "a page", "plot")
-    drawn = Drawn(recording, fields)
     tables = ""
     for each in drawn.regions:
         lateness, name = Lateness.of(each), each.conditions.region
@@ -455,7 +471,7 @@ def zoomable(drawn: Drawn, kind: str = "scattergl") -> Any:
             picture.add_trace(trace, row=row, col=1)
         if names:
             picture.update_yaxes(tickvals=[*names], ticktext=[*names.values()], row=row)
-        for begin, end in drawn.spans(headings[0].region or 0)[:_SPANS_MAX]:
+        for begin, end in itertools.islice(drawn.spans(headings), _SPANS_MAX):
             look = {"fillcolor": GAP, "opacity": 0.2, "line_color": GAP}
             picture.add_vrect(x0=begin, x1=end, row=row, col=1, **look)
     picture.update_xaxes(title_text=f"time since {drawn.zero}, s", row=len(panels))
