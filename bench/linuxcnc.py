@@ -87,7 +87,7 @@ def sampled(stream: Any) -> tuple[numpy.ndarray[Any, numpy.dtype[Any]], float]:
 
 def of_rtshm(lead: timedelta | None) -> numpy.ndarray[Any, numpy.dtype[Any]]:
     """The errors of as many periods: the difference of one tick more."""
-    times = recorded(PERIOD_NS, TICKS + 1, lead)["time_ns"].astype("i8")
+    times = recorded(PERIOD_NS, TICKS + 1, lead)["time_ns"]
     return numpy.diff(times) - PERIOD_NS
 
 

@@ -65,7 +65,7 @@ def draw(samples, path):
     import matplotlib.pyplot as plt
 
     first = numpy.flatnonzero(samples["setpoint"])[0]
-    ms = (samples["time_ns"].astype("i8") - int(samples["time_ns"][first])) / 1e6
+    ms = (samples["time_ns"] - samples["time_ns"][first]) / 1e6
     theory = numpy.where(ms >= 0, 1 - numpy.exp(-ms.clip(0) / 1e3 / LOOP_TAU_S), 0)
     figure, (response, jitter) = plt.subplots(2, height_ratios=(2, 1), figsize=(9, 7))
 

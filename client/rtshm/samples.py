@@ -166,7 +166,8 @@ class Reader(Handle):
         Its shape is (n,), with n no more than `most`. Its fields are those of
         Sample, `flags` (1: announced) among them, then some_int and ready of
         the word, then the fields of the region's layout that lie wholly within
-        the record, a q16 as an f8. Waits as an iteration does, for `timeout` at most; without
+        the record, a q16 as an f8. `tick`, `time_ns` and `lateness_ns` are signed, as
+        are their differences. Waits as an iteration does, for `timeout` at most; without
         `wait`, it is what is there, maybe nothing, whatever the watermark.
         Raises ExtraError if there is no numpy, TimeoutError, ClosedError.
         """
@@ -414,10 +415,11 @@ def sample_dtype(
     import numpy
 
     record = sample_bytes - record_bytes
+    # u64 in the kernel, but below 2**63: signed here, so that differences may be negative.
     fields: dict[str, tuple[Any, int]] = {
-        "tick": ("u8", 0),
-        "time_ns": ("u8", 8),
-        "lateness_ns": ("u8", 16),
+        "tick": ("i8", 0),
+        "time_ns": ("i8", 8),
+        "lateness_ns": ("i8", 16),
         "flags": ("u4", 24),
         "missed": ("u4", 28),
         "some_int": ("i4", record),

@@ -44,9 +44,9 @@ def made(
     dtype = dtype_of(conditions)
     # Every bit of every field; then what is to be of a kind.
     array = numpy.frombuffer(random.bytes(count * dtype.itemsize), dtype).copy()
-    number = numpy.arange(count, dtype="u8")
+    number = numpy.arange(count, dtype="i8")
     array["tick"] = 1 + number
-    array["lateness_ns"] = random.lognormal(8, 0.5, count).astype("u8")
+    array["lateness_ns"] = random.lognormal(8, 0.5, count).astype("i8")
     array["time_ns"] = 10**12 + number * PERIOD_NS + array["lateness_ns"]
     array["flags"] %= 2
     array["missed"] = 0

@@ -602,6 +602,21 @@ def test_dataframe_has_the_wall_clock_as_index_and_plain_columns(tmp_path: Path)
     assert table["axes[1]"].tolist() == recording.array["axes"][:, 1].tolist()
 
 
+@SUFFIXES
+def test_time_and_ticks_before_a_sample_are_negative(tmp_path: Path, suffix: str) -> None:
+    recording = made("speed:f64", 300)
+    written(recording, tmp_path / f"run{suffix}")
+    run = rtshm.load(tmp_path / f"run{suffix}")
+    arrow = {name: run.to_arrow()[name].to_numpy() for name in ("tick", "time_ns", "lateness_ns")}
+    for columns in (recording.array, run.array, run.to_pandas(), run.to_xarray(), arrow):
+        for name in arrow:
+            since = numpy.asarray(columns[name] - columns[name][100:101].item())
+            assert since.dtype == "i8"
+            assert since.min() < 0 <= since.max()
+        last = numpy.asarray(columns["tick"] - columns["tick"][-1:].item())
+        assert last.tolist() == [*range(-299, 1)]
+
+
 def test_dataset_has_arrays_as_dimensions(tmp_path: Path) -> None:
     recording = made(TEXT, 300)
     dataset = recording.to_xarray()

@@ -11,7 +11,7 @@ import numpy
 import pytest
 from rtshm.recording.trigger import WAIT_NS, Edge, Mode, Sweep, Sweeper, Sweeps, Trigger, edges
 
-DTYPE = numpy.dtype([("tick", "u8"), ("value", "f8")])
+DTYPE = numpy.dtype([("tick", "i8"), ("value", "f8")])
 Rows = numpy.ndarray[Any, numpy.dtype[Any]]
 
 
@@ -140,7 +140,7 @@ def test_more_before_the_edge_than_a_sweep_has_is_refused() -> None:
         sweeper(10, 10)
 
 
-TIMED = numpy.dtype([("tick", "u8"), ("time_ns", "u8"), ("value", "f8")])
+TIMED = numpy.dtype([("tick", "i8"), ("time_ns", "i8"), ("value", "f8")])
 MS = 1_000_000
 
 

@@ -197,7 +197,7 @@ class View:
             for each, colour in zip(self.curves, itertools.cycle(_COLOURS)):
                 rows = sweep.parts[each.region or 0]
                 values = each.of(rows).astype("f8")
-                ms = (rows["time_ns"].astype("i8") - zero) / 1e6
+                ms = (rows["time_ns"] - zero) / 1e6
                 x, y = line(ms, values, gaps(rows["tick"])[0], width * 2)
                 if numpy.isfinite(y).any():
                     label = each.name if len(self.curves) > 1 else None

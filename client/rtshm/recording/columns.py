@@ -112,8 +112,8 @@ class Counts(NamedTuple):
 
 def wall_clock(conditions: Conditions, array: Array) -> Array:
     """The CLOCK_REALTIME of each sample, as datetime64[ns]."""
-    begin = numpy.int64(conditions.started_ns - conditions.started_monotonic_ns)
-    times: Array = (array["time_ns"].astype("i8") + begin).view("M8[ns]")
+    begin = conditions.started_ns - conditions.started_monotonic_ns
+    times: Array = (array["time_ns"] + begin).view("M8[ns]")
     return times
 
 

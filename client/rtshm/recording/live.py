@@ -109,7 +109,7 @@ class Live:
             parts.append(self._samples.read_array(_MOST, wait=False))
         rows = joined(self._rows.dtype, parts)
         if len(rows):
-            times = rows["time_ns"].astype("i8")
+            times = rows["time_ns"]
             rows = rows[times > times[-1] - self._window_ns].copy()
         self._rows = rows
 

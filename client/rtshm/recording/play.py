@@ -127,7 +127,7 @@ def _check(recording: Recording) -> None:
             f"{name}: only {', '.join(conditions.fields)} of the layout was recorded; "
             "record all fields to play it"
         )
-    back = numpy.flatnonzero(numpy.diff(recording.array["time_ns"].astype("i8")) < 0)
+    back = numpy.flatnonzero(numpy.diff(recording.array["time_ns"]) < 0)
     if len(back):
         raise ValueError(f"{name}: the time goes back after sample {back[0] + 1}")
 

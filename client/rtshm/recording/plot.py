@@ -146,7 +146,7 @@ class Drawn:
             }
             self.panels = list(shown.values())[:PANELS_MAX] or [known["some_int"]]
             self.left_out = list(shown)[PANELS_MAX:]
-        times = [each.array["time_ns"].astype("i8") for each in self.regions]
+        times = [each.array["time_ns"] for each in self.regions]
         firsts = [each[0] for each in times if len(each)]
         self.zero = "the first sample"
         begin = min(firsts, default=0)
@@ -334,7 +334,7 @@ def _draw_panel(axes: Axes, drawn: Drawn, headings: list[Column]) -> None:
 
 def gaps(ticks: Array) -> tuple[Array, Array]:
     """Where samples are lost: the indices of those before, and how many are."""
-    lost = numpy.diff(ticks).astype("i8") - 1
+    lost = numpy.diff(ticks) - 1
     (before,) = numpy.nonzero(lost > 0)
     return before, lost[before]
 

@@ -119,7 +119,7 @@ class Recorder:
         """Whether it is time to append a chunk: once a second, or after many samples."""
         return time.monotonic() >= self._due or self._pending_bytes >= _CHUNK_BYTES
 
-    def flush(self, before_ns: int = 2**64 - 1) -> None:
+    def flush(self, before_ns: int = 2**63 - 1) -> None:
         """Append the chunk of the samples that wait, in the order of their times.
 
         write() does when it is due; of several regions the caller does, with

@@ -236,10 +236,9 @@ class Sweeps:
         oldest = [int(sweep.rows["time_ns"][0]) for sweep in self._waiting[:1]]
         latest = [int(each["time_ns"][-1]) for each in rows if len(each)]
         oldest.append(max(max(latest, default=0) - self._keep_ns, 0))
-        end = numpy.uint64(2**64 - 1)
-        self._rows = [_between(each, numpy.uint64(min(oldest)), end) for each in self._rows]
+        self._rows = [_between(each, min(oldest), 2**63 - 1) for each in self._rows]
         return done
 
 
-def _between(rows: Array, begin: numpy.uint64, end: numpy.uint64) -> Array:
+def _between(rows: Array, begin: int, end: int) -> Array:
     return rows[(rows["time_ns"] >= begin) & (rows["time_ns"] <= end)]
