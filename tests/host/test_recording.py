@@ -427,7 +427,9 @@ def two() -> tuple[Recording, Recording]:
     motor = made("speed:f64 on:bool mode:u8{off=0,on=1} _:x6 id:bytes[4] _:x4", 300)
     axis = made("axes:i32[2]", 100, name="axis2")
     axis.array["time_ns"] = motor.array["time_ns"][::3] + 500
-    return motor, axis
+    # The wall clock of the second was read a millisecond late.
+    late = replace(axis.conditions, started_ns=motor.conditions.started_ns + 10**6)
+    return motor, Recording.of(late, axis.array)
 
 
 @pytest.mark.promise("recordings: Several regions are on one time line")
@@ -456,6 +458,9 @@ def test_two_regions_are_one_recording_on_one_time_line(tmp_path: Path, suffix: 
     if suffix == ".csv":
         ordered = pandas.read_csv(path)
         assert ordered["time_ns"].is_monotonic_increasing
+    if suffix == ".mcap":
+        times = [each.log_time for _, _, each in make_reader(path.open("rb")).iter_messages()]
+        assert times == table.index.astype("int64").tolist()
 
 
 def test_chunks_of_two_regions_are_in_the_order_of_time(tmp_path: Path) -> None:

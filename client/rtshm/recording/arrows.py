@@ -82,7 +82,8 @@ def table(content: Sequence[tuple[Conditions, Array]]) -> pyarrow.Table:
     """All samples with `time` before them; enums are dictionaries of the names."""
     begun = [conditions for conditions, _ in content]
     parts = [(number, array) for number, (_, array) in enumerate(content)]
-    times = [wall_clock(conditions, array) for conditions, array in content]
+    # One clock for all: of each region the two clocks were read at another moment.
+    times = [wall_clock(begun[0], array) for _, array in content]
     order = numpy.argsort(
         numpy.concatenate([array["time_ns"] for _, array in parts]), kind="stable"
     )

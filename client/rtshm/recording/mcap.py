@@ -50,9 +50,10 @@ class Writer:
     def write(self, parts: Sequence[tuple[int, Array]]) -> None:
         rows = Rows(parts)
         found = [each for _, array in parts for each in objects(array)]
+        # One clock for all: of each region the two clocks were read at another moment.
+        begun = self._begun[0]
         for at, region in zip(rows.order.tolist(), rows.regions.tolist(), strict=True):
             sample = found[at]
-            begun = self._begun[region]
             time_ns = begun.started_ns + sample["time_ns"] - begun.started_monotonic_ns
             data = json.dumps(sample, separators=(",", ":")).encode()
             self._library.add_message(
