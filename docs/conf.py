@@ -102,7 +102,11 @@ class Typed(Generated):
             **guide.ELSEWHERE,
         }
         for name, by in sorted(typed.items()):
-            yield row(f"[{name}]({name}.md)", by)
+            lines = [each.text for each in guide.page(name)]
+            for begin, elsewhere in guide.UNTYPED.items():
+                by += f"; {elsewhere}" * any(line.startswith(begin) for line in lines)
+            # The README is outside of the site.
+            yield row(f"[{name}]({name}.md)" if "/" not in name else Path(name).name, by)
 
 
 class Kernels(Generated):

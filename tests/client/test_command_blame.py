@@ -16,7 +16,7 @@ import pytest
 import rtshm
 from rtshm import late, tracing
 
-from tests.lib import command, guide, module
+from tests.lib import command, module
 from tests.lib.child import killed
 from tests.lib.ftrace import EVENT, TRACEFS
 from tests.lib.waiting import wait_until
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from tests.lib.fixtures import Load
 
-PAGE = module.CHECKOUT / "docs/blame.md"
 RUN = Path("/sys/module/rtshm_probe/parameters/run")
 # As late as no host makes a tick that runs this.
 OFF_NS = 300_000_000
@@ -231,20 +230,3 @@ def test_refusal_has_a_remedy(motor: rtshm.Control, monkeypatch: pytest.MonkeyPa
     assert "this kernel has no event irq:none" in str(caught.value)
     assert "CONFIG_EVENT_TRACING" in caught.value.remedy
     assert state() == before
-
-
-def test_page_does_what_it_shows(
-    load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    load(print=0, period_ns=3_600_000_000_000)
-    monkeypatch.chdir(tmp_path)
-    for each in guide.read(PAGE.read_text()):
-        if each.where == "python":
-            exec(each.text, {})
-            continue
-        assert each.where == "#"
-        printed = subprocess.run(
-            each.text, shell=True, check=True, stdout=subprocess.PIPE, text=True
-        ).stdout
-        assert guide.agrees(each.shown, printed), f"# {each.text}\n{printed}"
-    assert list(tmp_path.iterdir()) == []

@@ -6,11 +6,14 @@ What is the user's, before that, builds what is in the guest already: tests/boot
 from __future__ import annotations
 
 import importlib
+import json
 import re
 import shlex
+import socket
 import subprocess
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 PATIENCE = 300
 MADE = ("mine.bpf.c", "run.csv", "run.csv.json", "run.png", "step.npz", "step.png")
 END = "end of the command, status "
+# What imports for long.
+SLOW = ("python3 ", *(f"rtshm {name} " for name in ("plot", "record", "play", "recover")))
 
 
 class Shell:
@@ -35,7 +40,6 @@ class Shell:
     def __init__(self) -> None:
         self._bash = subprocess.Popen(
             ["bash"],
-            cwd=CHECKOUT,
             text=True,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
@@ -57,13 +61,16 @@ class Shell:
         raise AssertionError(f"# {command}\n{printed}\nand the end of the shell")
 
     def close(self) -> None:
-        self._bash.communicate(timeout=PATIENCE)
+        self._bash.communicate("kill $(jobs -p) 2>/dev/null\n", timeout=PATIENCE)
 
 
 @pytest.fixture
-def shell(load: Load, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
+def shell(
+    page: str, load: Load, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> Iterator[Shell]:
     # Python's part is run here, and finds the files where the shell made them.
-    monkeypatch.chdir(CHECKOUT)
+    in_checkout = any(each.text.startswith("insmod ") for each in guide.page(page))
+    monkeypatch.chdir(CHECKOUT if in_checkout else tmp_path)
     shell = Shell()
     yield shell
     shell.close()
@@ -75,23 +82,35 @@ def shell(load: Load, monkeypatch: pytest.MonkeyPatch) -> Iterator[Shell]:
 
 
 def scope(text: str) -> None:
-    """What takes a terminal: until it has drawn, then q."""
+    """What takes a terminal: until it has drawn, and saved, then q."""
     terminal = command.on_terminal(*shlex.split(text)[1:], size=(24, 100), TERM="xterm")
     terminal.timeout = PATIENCE
-    terminal.expect_exact("pi output")
-    terminal.expect_exact("lost 0")
+    terminal.expect_exact("triggered" if "--level" in text else "q leaves")
+    if "--save" in text:
+        terminal.send("s")
+        terminal.expect_exact("saved")
     terminal.send("q")
     assert command.leave(terminal) == 0
 
 
+def stream(text: str, shell: Shell) -> None:
+    """What sends until it is stopped: until a datagram has come."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as receiver:
+        receiver.bind(("127.0.0.1", 9870))
+        receiver.settimeout(PATIENCE)
+        shell.run(f"{text.partition(' #')[0]} &")
+        assert json.loads(receiver.recv(10_000))["motor"]["tick"] > 0
+    shell.run("kill $! && wait $!")
+
+
 def compiled(text: str) -> str:
     """The command with the object for the source, which clang compiled on the host."""
-    return re.sub(r"\S+\.bpf\.c\b", "client/examples/pi.bpf.o", text)
+    return re.sub(r"\S+\.bpf\.c\b", f"{CHECKOUT}/client/examples/pi.bpf.o", text)
 
 
 def in_fork(text: str) -> str:
     """What a program in Python prints, run by a fork of this process: imports take it a minute."""
-    program, *arguments = shlex.split(text)
+    program, *arguments = shlex.split(text, comments=True)
     script = "" if program == "rtshm" else arguments.pop(0)
     done = subprocess.run(
         [program],
@@ -105,22 +124,35 @@ def in_fork(text: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("page", guide.GUEST)
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=[pytest.mark.needs("raw")] * (page == "raw-memory"))
+        for page in guide.GUEST
+    ],
+)
 def test_page_does_what_it_shows(page: str, shell: Shell, load: Load) -> None:
-    typed = [each for each in guide.page(page) if each.where != "$"]
+    typed = [
+        each
+        for each in guide.page(page)
+        if each.where != "$" and not each.text.startswith((*guide.UNTYPED,))
+    ]
     if not any(each.text.startswith("insmod ") for each in typed):
         load(print=0)
-    if any("rtshm plot" in each.text for each in typed):
-        # For the forks.
-        importlib.import_module("matplotlib.pyplot")
+    # For the forks.
+    for library, what in (("matplotlib.pyplot", "rtshm plot "), ("pyarrow", ".arrows")):
+        if any(what in each.text for each in typed):
+            importlib.import_module(library)
     python = guide.Python(page)
     for each in typed:
         if each.where in (">>>", "python"):
             python.run(each)
         elif each.text.startswith("rtshm scope "):
             scope(each.text)
+        elif "--to udp:" in each.text:
+            stream(each.text, shell)
         else:
-            in_python = each.text.startswith(("rtshm plot ", "python3 "))
+            in_python = each.text.startswith(SLOW) and "|" not in each.text
             text = compiled(each.text) if each.text.startswith("rtshm task ") else each.text
             printed = in_fork(text) if in_python else shell.run(text)
             # The loop settles in a second, which a person takes to type the next line.
@@ -131,8 +163,8 @@ def test_page_does_what_it_shows(page: str, shell: Shell, load: Load) -> None:
             assert guide.agrees(each.shown, printed), (
                 f"# {each.text}\n{printed}\nand not, as the page has it:\n{each.shown}"
             )
-        if "rtshm plot" in each.text:
-            assert (CHECKOUT / "run.png").read_bytes().startswith(b"\x89PNG")
+        if drawn := re.search(r"rtshm plot .* -o (\S+)", each.text):
+            assert Path(drawn[1]).read_bytes().startswith(b"\x89PNG")
         if each.text == "rmmod rtshm":
             assert not module.is_loaded()
     assert not [name for name in MADE if (CHECKOUT / name).exists()]
@@ -146,3 +178,16 @@ def test_example_of_the_readme_does_what_it_says(load: Load) -> None:
     array = python.names["array"]
     assert 1 <= len(array) <= 1000
     assert set(array["target"]) == {3.0}
+
+
+def test_value_of_the_readme_is_in_the_log(load: Load) -> None:
+    typed = [each.text for each in guide.page("../README")]
+    (write,) = [text for text in typed if "rtshm write" in text]
+    (log,) = [text for text in typed if "dmesg" in text]
+    said = log.partition("# ")[2]
+    load()
+    subprocess.run(write.replace("sudo ~/rtshm/bin/", ""), shell=True, check=True)
+    command = log.replace("sudo ", "")
+    deadline = time.monotonic() + PATIENCE
+    while said not in (out := subprocess.check_output(command, shell=True, text=True)):
+        assert time.monotonic() < deadline, out

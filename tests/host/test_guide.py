@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from tests.lib import guide
 
 TEXT = """\
@@ -58,14 +60,15 @@ def test_guide_has_all_that_it_is_for() -> None:
 
 
 def test_every_page_with_something_to_type_has_its_test() -> None:
-    pages = {path.stem for path in guide.DOCS.glob("*.md")}
+    pages = {"../README", *(path.stem for path in guide.DOCS.glob("*.md"))}
     assert {page for page in pages if guide.page(page)} == {
         *guide.HOST,
         *guide.GUEST,
         *guide.ELSEWHERE,
     }
-    for tests in guide.ELSEWHERE.values():
-        assert (guide.DOCS.parent / tests.partition(":")[0].partition(",")[0].split()[0]).exists()
+    for tests in (*guide.ELSEWHERE.values(), *guide.UNTYPED.values()):
+        for path in re.findall(r"`(tests/.*?)`", tests):
+            assert (guide.DOCS.parent / path).exists()
 
 
 def test_commands_of_a_user_in_other_pages_are_in_the_guide() -> None:
@@ -73,3 +76,14 @@ def test_commands_of_a_user_in_other_pages_are_in_the_guide() -> None:
     own = {each.text for each in guide.page("guide")}
     others = [each for page in guide.GUEST for each in guide.page(page) if each.where == "$"]
     assert {each.text for each in others} <= own
+
+
+def test_program_of_the_readme_and_its_commands_are_those_of_the_page() -> None:
+    """tests/boots/test_guide.py types the page's."""
+    own = {each.text: each.shown for each in guide.page("bpf")}
+    readme = (guide.DOCS.parent / "README.md").read_text()
+    (program,) = [text for language, text in guide.FENCED.findall(readme) if language == "c"]
+    assert re.sub(r"\s*/\*.*?\*/", "", program) == own["cat follow.bpf.c"]
+    axis = [each.text for each in guide.page("../README") if " axis " in each.text]
+    assert len(axis) == 3
+    assert {text.replace("sudo ", "").replace(" axis ", " motor ") for text in axis} <= {*own}

@@ -18,24 +18,28 @@ HOST = ("formats", "layout-grammar", "pandas", "unit-tests")
 """Pages that need no kernel module: tests/host/test_pages.py types all of each."""
 GUEST = (
     *("guide", "getting-started", "groups", "containers", "tuning", "layouts", "safe-values"),
-    *("control", "kicks"),
+    *("control", "kicks", "blame", "history", "raw-memory", "recording"),
 )
 """Pages whose lines for root and for Python tests/client/test_guide.py types."""
 ELSEWHERE = {
-    "at-boot": "tests/boots/test_at_boot.py",
-    "blame": "tests/client/test_command_blame.py",
-    "bpf": "tests/boots/test_guide.py: the guest has no clang",
-    "history": "tests/client/test_command_scope.py",
-    "installing": "tests/install/test_packages.py",
-    "notebook": "tests/host/test_notebook.py, in JupyterLab",
-    "performance": "tests/boots and bench/tests",
-    "raspberry-pi": "docs/raspberry-pi.md: on a board, which no test has",
-    "raw-memory": "tests/module/test_raw_memory.py",
-    "recording": "tests/client/test_command_record.py",
-    "vagrant": "tests/vagrant/test_up.py",
-    "virtual-machine": "tests/boots/test_guide.py",
+    "../README": "`tests/boots/test_demo.py`: `make demo` and `make demo-task`; "
+    "`tests/client/test_guide.py`: Python, and what reads and writes; "
+    "`tests/host/test_guide.py`: the rest is in the guide and in the page about BPF",
+    "at-boot": "not typed; `tests/boots/test_at_boot.py` boots with such files",
+    "bpf": "`tests/boots/test_guide.py`: all of it",
+    "installing": "not typed; `tests/install` installs, upgrades and purges the packages",
+    "notebook": "`tests/host/test_notebook.py`: the cell, in JupyterLab",
+    "performance": "not typed; CI runs `make bench`",
+    "raspberry-pi": "not typed: no test has a board",
+    "vagrant": "`tests/vagrant`: the same commands, on boxes made there",
+    "virtual-machine": "`tests/boots/test_guide.py`: all but `make vm`, which has a terminal",
 }
-"""Pages whose commands have no such test, and the tests of what they show."""
+"""The other pages with something to type, and what types it."""
+UNTYPED = {
+    "rtshm stream motor --to foxglove:": "`tests/host/test_stream.py` has Foxglove, which no "
+    "guest has",
+}
+"""Beginnings of lines in pages of GUEST that are not typed, and the tests of what they show."""
 
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
