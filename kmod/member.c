@@ -108,31 +108,6 @@ void rtshm_member_add(struct rtshm_member *member, enum rtshm_quota quota, s64 a
 	member->used[quota] += amount;
 }
 
-/* As rtshm_memory_get(), and -EDQUOT with a message. It counts until it is put. */
-void *rtshm_member_memory_get(struct rtshm_member *member, u64 bytes, int node,
-			      const char *attribute, struct netlink_ext_ack *extack)
-{
-	void *memory;
-	int err;
-
-	err = rtshm_member_charge(member, RTSHM_QUOTA_BYTES, bytes, attribute, extack);
-	if (err)
-		return ERR_PTR(err);
-	memory = rtshm_memory_get(bytes, node);
-	if (IS_ERR(memory))
-		rtshm_member_add(member, RTSHM_QUOTA_BYTES, -bytes);
-	return memory;
-}
-
-/* @memory may be NULL. */
-void rtshm_member_memory_put(struct rtshm_member *member, void *memory, u64 bytes)
-{
-	if (!memory)
-		return;
-	rtshm_memory_put(memory, bytes);
-	rtshm_member_add(member, RTSHM_QUOTA_BYTES, -bytes);
-}
-
 /* Whether the member is this user. */
 bool rtshm_member_is(const struct rtshm_member *member, kuid_t uid)
 {

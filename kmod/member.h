@@ -23,9 +23,6 @@ void rtshm_member_leave(struct rtshm_member *member);
 int rtshm_member_charge(struct rtshm_member *member, enum rtshm_quota quota, u64 amount,
 			const char *attribute, struct netlink_ext_ack *extack);
 void rtshm_member_add(struct rtshm_member *member, enum rtshm_quota quota, s64 amount);
-void *rtshm_member_memory_get(struct rtshm_member *member, u64 bytes, int node,
-			      const char *attribute, struct netlink_ext_ack *extack);
-void rtshm_member_memory_put(struct rtshm_member *member, void *memory, u64 bytes);
 bool rtshm_member_is(const struct rtshm_member *member, kuid_t uid);
 u32 rtshm_member_uid(const struct rtshm_member *member);
 

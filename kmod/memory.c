@@ -10,6 +10,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
+#include "member.h"
 #include "rtshm.h"
 
 /* Of all regions and samples, until the last user has closed them. */
@@ -77,34 +78,47 @@ static bool rtshm_bytes_reserve(u64 bytes)
 
 /*
  * Returns zeroed memory, charged to the caller's memory cgroup, from @node as long as
- * that has some: -ENOSPC beyond bytes_max, or -ENOMEM. May take seconds.
+ * that has some. It counts for @member until it is put. -EDQUOT with a message about
+ * @attribute, -ENOSPC beyond bytes_max, or -ENOMEM. May take seconds.
  */
-void *rtshm_memory_get(u64 bytes, int node)
+void *rtshm_memory_get(struct rtshm_member *member, u64 bytes, int node,
+		       const char *attribute, struct netlink_ext_ack *extack)
 {
 	u64 count = DIV_ROUND_UP_ULL(bytes, PAGE_SIZE);
 	void *memory = NULL;
+	int err;
 
+	err = rtshm_member_charge(member, RTSHM_QUOTA_BYTES, bytes, attribute, extack);
+	if (err)
+		return ERR_PTR(err);
+	err = -ENOSPC;
 	if (!rtshm_bytes_reserve(bytes))
-		return ERR_PTR(-ENOSPC);
+		goto err_member;
 	/* Others would have to give up memory for an allocation that fails in the end. */
 	if (count <= min_t(u64, si_mem_available(), UINT_MAX))
 		memory = rtshm_pages_get(count, node);
-	if (!memory) {
-		atomic64_sub(bytes, &rtshm_bytes);
-		return ERR_PTR(-ENOMEM);
-	}
+	err = -ENOMEM;
+	if (!memory)
+		goto err_bytes;
 	/* Two pointers to it are known: the kernel's of vmap(), and the caller's. */
 	kmemleak_alloc(memory, bytes, 2, GFP_KERNEL);
 	kmemleak_no_scan(memory);
 	return memory;
+
+err_bytes:
+	atomic64_sub(bytes, &rtshm_bytes);
+err_member:
+	rtshm_member_add(member, RTSHM_QUOTA_BYTES, -bytes);
+	return ERR_PTR(err);
 }
 
 /* @memory may be NULL. */
-void rtshm_memory_put(void *memory, u64 bytes)
+void rtshm_memory_put(struct rtshm_member *member, void *memory, u64 bytes)
 {
 	if (!memory)
 		return;
-	atomic64_sub(bytes, &rtshm_bytes);
 	kmemleak_free(memory);
 	rtshm_pages_put(memory, bytes);
+	atomic64_sub(bytes, &rtshm_bytes);
+	rtshm_member_add(member, RTSHM_QUOTA_BYTES, -bytes);
 }

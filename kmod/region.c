@@ -218,8 +218,8 @@ static void rtshm_region_release(struct kref *kref)
 	if (IS_ENABLED(CONFIG_HAS_IOMEM) && region->phys)
 		rtshm_phys_put(region->phys);
 	else
-		rtshm_member_memory_put(region->member, (void __force *)region->mem,
-					region->config.size);
+		rtshm_memory_put(region->member, (void __force *)region->mem,
+				 region->config.size);
 	rtshm_member_leave(region->member);
 	kfree(region->config.layout);
 	kfree_rcu(region, rcu);	/* rtshm_task_kick() */
@@ -297,8 +297,8 @@ static int rtshm_region_fill(struct rtshm_region *region, struct netlink_ext_ack
 			return rtshm_refuse_memory(extack, "size", rtshm_phys_get(region, extack));
 		return rtshm_refuse(extack, -ENXIO, "phys: this machine has no such addresses");
 	}
-	mem = rtshm_member_memory_get(region->member, region->config.size,
-				      cpu_to_node(region->config.set.timer_cpu), "size", extack);
+	mem = rtshm_memory_get(region->member, region->config.size,
+			       cpu_to_node(region->config.set.timer_cpu), "size", extack);
 	if (IS_ERR(mem))
 		return rtshm_refuse_memory(extack, "size", PTR_ERR(mem));
 	region->mem = (void __shm __force *)mem;

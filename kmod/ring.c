@@ -12,9 +12,9 @@
 #include <linux/slab.h>
 #include <linux/topology.h>
 
-#include "member.h"
-#include "rtshm.h"
 #include "ring.h"
+#include "rtshm.h"
+#include "tick.h"
 
 /* Process context, no lock held. A ring, NULL for a depth of 0, or an ERR_PTR. */
 struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set,
@@ -36,8 +36,8 @@ struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set,
 	ring->wake_at = U64_MAX;
 	ring->wake_ns = U64_MAX;
 	INIT_LIST_HEAD(&ring->sleepers);
-	slots = rtshm_member_memory_get(member, (u64)ring->depth * ring->stride, node,
-					"record-depth", extack);
+	slots = rtshm_memory_get(member, (u64)ring->depth * ring->stride, node,
+				 "record-depth", extack);
 	if (IS_ERR(slots)) {
 		kfree(ring);
 		return ERR_CAST(slots);
@@ -51,7 +51,7 @@ static void rtshm_ring_release(struct kref *kref)
 {
 	struct rtshm_ring *ring = container_of(kref, typeof(*ring), kref);
 
-	rtshm_member_memory_put(ring->member, ring->slots, (u64)ring->depth * ring->stride);
+	rtshm_memory_put(ring->member, ring->slots, (u64)ring->depth * ring->stride);
 	kfree(ring);
 }
 

@@ -4,8 +4,8 @@
  * the ground up; a call never goes down this list:
  *
  *     limits.c     what a region may be
- *     memory.c     memory of regions and samples     phys.c   raw memory
  *     member.c     the members of the group, and what each uses of the quotas
+ *     memory.c     memory of regions and samples     phys.c   raw memory
  *     copy.c       consistent copies in and out of a region
  *     task.c       the code of other modules that a tick runs
  *     thread.c     the thread of a region: wakes pollers, prints
@@ -39,11 +39,6 @@
 #include "compat.h"
 #include "config.h"
 #include "rtshm_task.h"
-
-/* Ticks and samples before the first: tests/boots/test_month.py has another. */
-#ifndef RTSHM_TICKS_BEFORE
-#define RTSHM_TICKS_BEFORE	0ULL
-#endif
 
 struct rtshm_counters {
 	u64			ticks;
@@ -149,16 +144,12 @@ static inline u64 rtshm_load(const u64 __shm *word)
 	return READ_ONCE(*(const u64 __force *)word);
 }
 
-static inline bool rtshm_cmpxchg(u64 __shm *word, u64 old, u64 new)
-{
-	return cmpxchg((u64 __force *)word, old, new) == old;
-}
-
 /* memory.c */
 extern atomic64_t rtshm_bytes;
 
-void *rtshm_memory_get(u64 bytes, int node);
-void rtshm_memory_put(void *memory, u64 bytes);
+void *rtshm_memory_get(struct rtshm_member *member, u64 bytes, int node,
+		       const char *attribute, struct netlink_ext_ack *extack);
+void rtshm_memory_put(struct rtshm_member *member, void *memory, u64 bytes);
 
 /* phys.c, with CONFIG_HAS_IOMEM */
 int rtshm_phys_get(struct rtshm_region *region, struct netlink_ext_ack *extack);

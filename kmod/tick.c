@@ -35,6 +35,11 @@ bool rtshm_announced(const struct rtshm_region *region)
 	return now.word.ready;
 }
 
+static bool rtshm_cmpxchg(u64 __shm *word, u64 old, u64 new)
+{
+	return cmpxchg((u64 __force *)word, old, new) == old;
+}
+
 /*
  * Hard interrupt, region->lock held. @seen is the word as this tick saw it;
  * true when the announcement in it was taken. One attempt: against a writer

@@ -9,6 +9,11 @@
 #include <linux/percpu-defs.h>
 #include <linux/types.h>
 
+/* Ticks and samples before the first: tests/boots/test_month.py has another. */
+#ifndef RTSHM_TICKS_BEFORE
+#define RTSHM_TICKS_BEFORE	0ULL
+#endif
+
 struct rtshm_region;
 struct rtshm_settings;
 
