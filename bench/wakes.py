@@ -44,6 +44,9 @@ PRIORITY = 90
 HOG = 49
 # A process of a real-time priority may take all of a cpu.
 RUNTIME = Path("/proc/sys/kernel/sched_rt_runtime_us")
+REALTIME = Path("/sys/kernel/realtime")
+# PREEMPT_RT expires a timerfd in a thread of priority 1: behind the loop, never.
+STARVED = "its timer expires in a thread of priority 1, which the loop keeps from running"
 # What the end of the program before leaves to be done is done by then.
 SETTLED = 1.0
 
@@ -128,7 +131,12 @@ def add(figures: Figures, name: str, found: Wakes) -> float:
 
 def beside(figures: Figures, hog: int) -> None:
     when = f"beside a loop of priority {hog}" if hog else "idle"
-    timers = {way: add(figures, f"{when}: {way}", woken(way, hog)[:, 0]) for way in TIMERS}
+    timers = {}
+    for way in TIMERS:
+        if way == "timerfd" and hog and REALTIME.exists():
+            figures.absent(f"{when}: {way}, median", STARVED)
+        else:
+            timers[way] = add(figures, f"{when}: {way}", woken(way, hog)[:, 0])
     with region():
         for way in WAITS:
             from_due, from_tick = woken(way, hog).T
