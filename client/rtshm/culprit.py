@@ -23,6 +23,8 @@ _ENABLES = re.compile(
 )
 _CALL = re.compile(r"(?:__(?:x64|ia32|arm64|riscv)_(?:compat_)?|__do_|__se_|k)sys_(\w+)")
 _FAULT = re.compile(r"(?:asm_)?exc_page_fault|do_page_fault|do_mem_abort")
+# Of the times of events.
+_RESOLUTION_NS = 1000
 # The state of a cpu that has left its idle state.
 _AWAKE = "4294967295"
 
@@ -50,9 +52,10 @@ class LateTick:
     lateness_ns: int
     cpu: int
     kind: str
-    """What `by` is: function, interrupt, timer, idle or unknown."""
+    """What `by` is: function, interrupt, timer or idle; none if the interrupt of the tick came in
+    time, and unknown."""
     by: str
-    """Function with module, interrupt, timer function or idle state; "" if unknown."""
+    """Function with module, interrupt, timer function or idle state; "" for none and unknown."""
     call: str
     """The system call that the function ran in, or "page fault"; "" outside of both."""
     softirq: str
@@ -131,7 +134,7 @@ def late_tick(stacks: str, trace: Callable[[int], str], lead_ns: int) -> LateTic
         cpu=tick.cpu,
         kind=kind,
         by=by,
-        call=_call(stack),
+        call="" if kind == "none" else _call(stack),
         softirq=next((s.name for s in timeline if s.kind == "softirq" and not s.end_ns), ""),
         process=tick.process,
         pid=tick.pid,
@@ -148,6 +151,12 @@ def _who(timeline: Sequence[Span], stack: Sequence[str], blocked_ns: int) -> tup
             # The interrupt that goes on is the tick's own.
             if span.kind in kinds and 2 * over_ns > blocked_ns and (span.end_ns or "idle" in kinds):
                 return span.kind, span.name
+    own_ns = max(
+        (-s.begin_ns for s in timeline if s.kind == "interrupt" and not s.end_ns), default=0
+    )
+    # Interrupts were on when it came, so what it interrupted kept it off for a moment at most.
+    if 2 * (blocked_ns - own_ns - _RESOLUTION_NS) <= blocked_ns:
+        return "none", ""
     for frame in filter(None, map(_FRAME.match, stack)):
         if not _ENABLES.fullmatch(frame[1]):
             return "function", frame[1] + (frame[2] or "")

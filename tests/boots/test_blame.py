@@ -23,3 +23,11 @@ def test_function_that_keeps_interrupts_off_is_named_each_time(
     guest_program: Program, kernel: str
 ) -> None:
     guest_program("blame", kernel=kernel, icount=True)
+
+
+@pytest.mark.promise("blame: What the tick only interrupted is not named")
+@pytest.mark.parametrize("kernel", [pytest.param("6.12", marks=pytest.mark.more), "6.12-rt"])
+def test_read_that_is_interrupted_is_not_named_and_write_that_keeps_interrupts_off_is(
+    guest_program: Program, kernel: str
+) -> None:
+    guest_program("blame_copies", kernel=kernel, icount=True)

@@ -19,15 +19,20 @@ HEAD = "# tracer: nop\n#\n#           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCT
 TICK = "rtshm_tick: region=motor tick=7 value=0 lateness_ns={late} ready=0"
 
 
-def read(events: str, stack: str = "", late: int = 50_000, lead_ns: int = 0) -> LateTick:
-    """A tick of motor at 10.000100 s, in this process, after these events: `us name: text`."""
+def read(
+    events: str, stack: str = "", late: int = 50_000, lead_ns: int = 0, entered: int = 100
+) -> LateTick:
+    """A tick of motor at 10.000100 s, in this process, after these events: `us name: text`.
+
+    Its interrupt came at `entered` us.
+    """
 
     def line(event: str) -> str:
         us, _, text = event.strip().partition(" ")
         return f"       my prog-2-71      [000] d.h1.    10.{int(us):06}: {text}\n"
 
     now = "hrtimer_expire_entry: hrtimer=0 function=rtshm_tick [rtshm] now=1"
-    own = [line("100 local_timer_entry: vector=236"), line(f"100 {now}")]
+    own = [line(f"{entered} local_timer_entry: vector=236"), line(f"100 {now}")]
     tick = line(f"103 {TICK.format(late=late)}")
     frames = ["rtshm_tick+0x1/0x2 [rtshm]", "asm_sysvec_apic_timer_interrupt+0x1a/0x20"]
     frames += stack.split("\n") if stack else []
@@ -67,6 +72,17 @@ def test_function_is_the_one_that_kept_interrupts_off_and_its_call_is_named() ->
 
 def test_function_that_enables_interrupts_for_its_caller_is_not_to_blame() -> None:
     assert read("", "finish_task_switch.isra.0+0x9/0xf\n__schedule+0x4/0xb").by == "__schedule"
+
+
+def test_function_that_was_only_interrupted_is_not_to_blame() -> None:
+    """Most of the delay is after the entry of the interrupt, as exactly as events tell."""
+    late = read("", WRITE, late=3_400, entered=98)
+    assert (late.kind, late.by, late.call) == ("none", "", "")
+    assert late.stack == tuple(WRITE.split("\n"))
+    assert page(late)[1] == (
+        "by       nobody: the interrupt of the tick came in time, and was most of the delay itself"
+    )
+    assert read("", WRITE, late=7_000, entered=98).by == "guilty [my_driver]"
 
 
 def test_page_fault_is_named_and_a_call_around_it_first() -> None:

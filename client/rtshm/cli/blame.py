@@ -24,6 +24,7 @@ _BY = {
     "interrupt": "the handler of {by}",
     "timer": "the timer function {by}",
     "idle": "the cpu, which slept in idle {by}",
+    "none": "nobody: the interrupt of the tick came in time, and was most of the delay itself",
     "unknown": "nothing that the kernel traces: firmware (SMI), a hypervisor, or several in turn",
 }
 
