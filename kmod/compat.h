@@ -11,6 +11,7 @@
 #include <linux/hrtimer.h>
 #include <linux/mm.h>
 #include <linux/netlink.h>
+#include <linux/sched.h>
 #include <linux/spinlock.h>
 #include <linux/version.h>
 
@@ -43,12 +44,12 @@
 /* 6.2: an answer has room for the text of a refusal (51c352bdbcd2). */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 #define NETLINK_MAX_FMTMSG_LEN 80
-/* One for all: of two refusals at the same time, both may have the text of one. */
+/* By the number of the caller, which sends its own answer: few callers share a text. */
 static inline char *rtshm_extack_text(struct netlink_ext_ack *extack)
 {
-	static char text[NETLINK_MAX_FMTMSG_LEN];
+	static char texts[256][NETLINK_MAX_FMTMSG_LEN];
 
-	return text;
+	return texts[current->pid % ARRAY_SIZE(texts)];
 }
 #else
 #define rtshm_extack_text(extack) ((extack)->_msg_buf)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lib import genl, module
-from tests.lib.child import status_of
+from tests.lib.child import killed, status_of
 from tests.lib.genl import DEL, GET, NEW, SET, Genl, Refused, attr, attrs, raw
 from tests.lib.kmsg import KernelLog
 from tests.lib.libc import PAGE
@@ -99,6 +99,20 @@ def test_new_is_refused_with_the_errno_and_the_limit(link: Genl) -> None:
         for attributes, code, text in REFUSED:
             assert refused(link, NEW, attributes) == (code, text), attributes
         assert [line.text for line in everything.lines(0)] == []
+
+
+def test_refusals_at_the_same_time_have_their_own_words(link: Genl) -> None:
+    """Of two processes, however they alternate."""
+
+    def ask(attributes: bytes, text: str, count: int = 1000) -> None:
+        with Genl() as own:
+            for _ in range(count):
+                with pytest.raises(Refused) as caught:
+                    own.ask(NEW, attributes)
+                assert caught.value.text == text
+
+    with killed(lambda: ask(attrs(name="a", size=0), SIZES, 10**9)):
+        assert status_of(lambda: ask(attrs(name=""), NAMES)) == 0
 
 
 def test_missing_file_is_refused(link: Genl) -> None:
