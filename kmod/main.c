@@ -103,8 +103,11 @@ static int __init rtshm_make_default(void)
 		       size, period_ns, PTR_ERR(region), extack._msg ?: "no device");
 		return PTR_ERR(region);
 	}
-	scoped_guard(mutex, &rtshm_regions_lock)
+	scoped_guard(mutex, &rtshm_regions_lock) {
+		rtshm_region_go_live(region);
 		rtshm_netlink_open();
+	}
+	rtshm_region_announce(region, false);
 	rtshm_region_unclaim(region);
 	return 0;
 }

@@ -52,11 +52,7 @@ static struct rtshm_region *rtshm_nl_region(struct genl_info *info,
 	if (!name)
 		return ERR_PTR(-EINVAL);
 	region = look(name);
-	if (!region) {
-		GENL_SET_ERR_MSG(info, "name: no such region");
-		return ERR_PTR(-ENOENT);
-	}
-	return region;
+	return region ?: ERR_PTR(rtshm_refuse(info->extack, -ENOENT, "name: no such region"));
 }
 
 /* rtshm_regions_lock held. What was asked for is done, if the reply has room or not. */
@@ -237,6 +233,7 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 	struct rtshm_region *region;
 	struct rtshm_config config;
 	struct sk_buff *reply;
+	bool up;
 	int err;
 
 	if (!name)
@@ -246,11 +243,10 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 	if (err)
 		return err;
 	scoped_guard(mutex, &rtshm_regions_lock)
-		err = rtshm_nl_up ? 0 : -EBUSY;
-	if (err) {
-		GENL_SET_ERR_MSG(info, "the module is being loaded or unloaded");
-		return err;
-	}
+		up = rtshm_nl_up;
+	if (!up)
+		return rtshm_refuse(info->extack, -EBUSY,
+				    "the module is being loaded or unloaded");
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
 	if (!reply)
 		return -ENOMEM;
@@ -261,9 +257,11 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 	}
 	/* The reply first: a client may have one socket for both. */
 	scoped_guard(mutex, &rtshm_regions_lock) {
+		rtshm_region_go_live(region);
 		rtshm_nl_reply(reply, region, true, skb, info);
 		rtshm_netlink_notify(region, RTSHM_CMD_REGION_NEW_NTF);
 	}
+	rtshm_region_announce(region, false);
 	rtshm_region_unclaim(region);
 	return 0;
 }
@@ -276,8 +274,8 @@ static struct rtshm_region *rtshm_nl_claim(const struct sk_buff *skb, struct gen
 	if (IS_ERR(region) || rtshm_may_change(skb, region))
 		return region;
 	rtshm_region_unclaim(region);
-	GENL_SET_ERR_MSG(info, "name: the region of another user takes CAP_SYS_RESOURCE");
-	return ERR_PTR(-EPERM);
+	return ERR_PTR(rtshm_refuse(info->extack, -EPERM,
+				    "name: the region of another user takes CAP_SYS_RESOURCE"));
 }
 
 int rtshm_nl_region_del_doit(struct sk_buff *skb, struct genl_info *info)

@@ -173,8 +173,8 @@ static void rtshm_region_unreserve(struct rtshm_region *region)
 }
 
 /*
- * Process context, no lock held. Makes a region, which ticks then. Nobody hears of
- * it before nothing can fail any more. Returns it claimed, or an ERR_PTR.
+ * Process context, no lock held. Makes a region, which ticks then. Nobody finds it before
+ * rtshm_region_go_live(). Returns it claimed, or an ERR_PTR.
  */
 struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
 				       struct netlink_ext_ack *extack)
@@ -202,11 +202,6 @@ struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
 	err = rtshm_region_build(region, extack);
 	if (err)
 		goto err_reserve;
-	scoped_guard(mutex, &rtshm_regions_lock) {
-		region->live = true;
-		rtshm_regions_changed();
-	}
-	rtshm_region_announce(region, false);
 	return region;
 
 err_reserve:
@@ -215,6 +210,17 @@ err_reserve:
 err_claim:
 	rtshm_region_unclaim(region);
 	return ERR_PTR(err);
+}
+
+/*
+ * rtshm_regions_lock held, under which listeners are told of the new region before anybody
+ * can change it. rtshm_region_announce() follows.
+ */
+void rtshm_region_go_live(struct rtshm_region *region)
+{
+	lockdep_assert_held(&rtshm_regions_lock);
+	region->live = true;
+	rtshm_regions_changed();
 }
 
 /*

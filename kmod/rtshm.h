@@ -160,8 +160,7 @@ void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from, si
 void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to, size_t len);
 void rtshm_copy_in_locked(struct rtshm_region *region, size_t pos, const void *from,
 			  size_t len);
-void rtshm_copy_out_once(const struct rtshm_region *region, size_t pos, void *to,
-			 size_t len);
+void rtshm_copy_out_once(const struct rtshm_region *region, size_t pos, void *to, size_t len);
 
 /* task.c */
 ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *tick);
@@ -204,6 +203,7 @@ struct rtshm_region *rtshm_region_claim(const char *name);
 void rtshm_region_unclaim(struct rtshm_region *region);
 struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
 				       struct netlink_ext_ack *extack);
+void rtshm_region_go_live(struct rtshm_region *region);
 int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings *set,
 			bool reset, struct netlink_ext_ack *extack);
 void rtshm_region_remove(struct rtshm_region *region);

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import socket
 import struct
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lib import genl
+from tests.lib import genl, module
+from tests.lib.child import killed
 from tests.lib.genl import NLMSG_ERROR, NUMBERS, Genl, attrs
+from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
     from tests.lib.fixtures import Load
@@ -16,6 +22,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.same_on_rt
 
 NETLINK_ADD_MEMBERSHIP = 1
+NETLINK_KOBJECT_UEVENT, KERNELS_GROUP = 15, 1
+RUN = Path("/sys/module/rtshm_probe/parameters/run")
 CTRL_ATTR_MCAST_GROUPS, CTRL_ATTR_MCAST_GRP_NAME, CTRL_ATTR_MCAST_GRP_ID = 7, 1, 2
 NEW_NTF, SET_NTF = (NUMBERS[f"RTSHM_CMD_REGION_{name}_NTF"] for name in ("NEW", "SET"))
 
@@ -53,3 +61,34 @@ def test_reply_comes_before_the_notification(load: Load) -> None:
         assert commands(link, 2) == [genl.NEW, NEW_NTF]
         link.send(link.message(genl.SET, attrs(name="a", print=1)))
         assert commands(link, 2) == [genl.SET, SET_NTF]
+
+
+def test_region_is_told_of_before_its_tasks(load: Load) -> None:
+    """Though a module adds one as soon as the device is there."""
+    load(print=0)
+    module.insert(module.PROBE)
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {0})
+
+    def add() -> None:
+        # Before whoever makes the region comes to its next step.
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(90))
+        while b"/rtshm/a\0" not in devices.recv(8192):
+            pass
+        RUN.write_text("add 1 a")
+        signal.pause()
+
+    try:
+        with (
+            Genl() as link,
+            socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_KOBJECT_UEVENT) as devices,
+        ):
+            subscribe(link)
+            devices.bind((0, KERNELS_GROUP))
+            with killed(add) as pid:
+                wait_until(lambda: os.sched_getscheduler(pid) == os.SCHED_FIFO, "the listener")
+                link.send(link.message(genl.NEW, attrs(name="a")))
+                assert commands(link, 3) == [genl.NEW, NEW_NTF, SET_NTF]
+    finally:
+        os.sched_setaffinity(0, before)
+        module.remove("rtshm_probe")
