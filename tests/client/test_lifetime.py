@@ -8,8 +8,6 @@ import gc
 import mmap
 import os
 import pickle
-import random
-import signal
 import subprocess
 import sys
 import threading
@@ -22,7 +20,8 @@ import pytest
 import rtshm
 from rtshm import ClosedError, Control, Samples
 
-from tests.lib import child, first, module
+from tests.lib import child, first, interrupts, module
+from tests.lib.interrupts import descriptors
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from rtshm.handle import Handle
 
 NEVER = timedelta(hours=1)
-INTERRUPTS = 1000
 
 MAKERS: dict[str, Callable[[], Handle]] = {
     "region": lambda: rtshm.open("a"),
@@ -88,10 +86,6 @@ def region_a(control: Control) -> Iterator[None]:
         region.publish(1)
     yield
     gc.collect()
-
-
-def descriptors() -> set[str]:
-    return set(os.listdir("/proc/self/fd"))
 
 
 @every
@@ -295,44 +289,7 @@ def test_close_wakes_the_tasks_that_wait(name: str) -> None:
 )
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_interrupts_at_any_instant_leak_nothing(control: Control) -> None:
-    """Of SIGINTs at random, none leaves a descriptor, a mapping or a user of the region."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
-    def use() -> None:
-        with rtshm.open("a") as region:
-            region.update(n=1)
-            region.read()
-            region.samples().close()
-        # Not by read_array(): numpy makes dtypes that it refuses when it is interrupted.
-        with Samples("a", oldest=True) as samples:
-            next(samples)
-        with Control() as other:
-            other.get("a")
-
-    chance = random.Random(1)
-    before = descriptors()
-    interrupted = 0
-    handled = signal.signal(signal.SIGALRM, interrupt)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            while interrupted < INTERRUPTS:
-                try:
-                    # Again, since what is raised in a __del__ ends nothing.
-                    signal.setitimer(signal.ITIMER_REAL, chance.uniform(1e-5, 0.02), 1)
-                    while True:
-                        use()
-                except KeyboardInterrupt:
-                    interrupted += 1
-            signal.setitimer(signal.ITIMER_REAL, 0)
-            gc.collect()
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, handled)
-    assert descriptors() == before
-    assert control.get("a").users == 0
+    interrupts.leak_nothing(control, 100)
 
 
 def test_open_object_at_the_exit_is_not_an_error() -> None:

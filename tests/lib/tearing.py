@@ -5,13 +5,17 @@ from __future__ import annotations
 import signal
 import subprocess
 from contextlib import ExitStack, contextmanager
+from datetime import timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+import rtshm
 from rtshm.paths import DEVICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+BOTH_HALVES = 0x1_0000_0001
 
 
 class Seen(NamedTuple):
@@ -42,6 +46,21 @@ def hostile(tear: Path, role: str, name: str, fields: int, records: int = 0) -> 
         yield
         for writer in writers:
             ended(writer)
+
+
+def store_one_field(control: rtshm.Control, tear: Path, stores: int) -> None:
+    """Store numbers through the view and by two processes, `stores` at least: none is torn."""
+    control.create("plain", layout="first:u64", period=timedelta(milliseconds=2))
+    with (
+        rtshm.open("plain") as region,
+        checked(tear, "plain", 1) as seen,
+        hostile(tear, "store", "plain", 1, stores),
+    ):
+        for low in range(stores // 100):
+            region.view.first = low * BOTH_HALVES
+            assert region.view.first % BOTH_HALVES == 0
+    assert seen[0].changed > 0
+    assert seen[0].torn == 0
 
 
 @contextmanager

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-import subprocess
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,8 @@ import pytest
 import rtshm
 from rtshm import safe
 
-from tests.lib import command, module
-from tests.lib.programs import compiled
+from tests.lib import bpf_tasks, command
+from tests.lib.bpf_tasks import COUNT, PERIOD_NS, SAFE, assert_promised, history
 from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -25,12 +24,8 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.same_on_rt, pytest.mark.stock, pytest.mark.needs("bpf")]
 
-COUNT = module.CHECKOUT / "tests/module/tasks/count.bpf.o"
 LAYOUT = "setpoint:i32 safe:i32 beat:u16 age:u64 gain:f32 axes:i16[3]"
-PERIOD_NS = 1_000_000
-SAFE = -7
 NOBODY = 65534
-KILLED = 2_000
 
 
 @pytest.fixture
@@ -52,67 +47,12 @@ def create(control: rtshm.Control, **settings: Any) -> None:
     )
 
 
-def history() -> Any:
-    """All samples that are kept."""
-    with rtshm.Samples("r", oldest=True) as samples:
-        kept = samples.read_array(1 << 20, wait=False)
-    assert len(kept) < samples.info.record_depth, "the first samples are overwritten"
-    return kept
-
-
-def assert_promised(samples: Any, after_ns: int, signs: Any = None) -> None:
-    """Assert that the safe values are in place in each tick that is promised, and in no other.
-
-    From the writer's first sign of life on, by the times at which the ticks were due. The
-    signs are the announcements, if they are not given. To re-arm is what the marks say.
-    """
-    assert (numpy.diff(samples["tick"]) == 1).all()
-    due = (samples["time_ns"] - samples["lateness_ns"]).tolist()
-    alive = ((samples["flags"] & 1) if signs is None else signs).tolist()
-    marks = samples["safe"].tolist()
-    ages = samples["age"].tolist() if signs is not None else None
-    begin = alive.index(1)
-    before = marks[begin - 1]
-    alive_ns, in_place = 0, before > 0
-    wrong = []
-    for at in range(begin, len(due)):
-        if in_place and marks[at] == -before:
-            in_place, alive_ns = False, due[at]
-        if alive[at]:
-            alive_ns = due[at]
-        in_place = in_place or due[at] - alive_ns >= after_ns
-        if in_place != (marks[at] > 0) or (ages and ages[at] != due[at] - alive_ns):
-            wrong.append(at)
-        before = marks[at]
-    assert wrong == []
-
-
 @pytest.mark.promise("safe values: They are in each tick that is promised, and in no other")
 @pytest.mark.once
-def test_safe_values_of_2000_killed_writers_come_in_the_tick_promised(
+def test_safe_values_of_killed_writers_come_in_the_tick_promised(
     load: Load, tmp_path: Path
 ) -> None:
-    dying = compiled(Path(__file__).with_name("dying.c"), tmp_path / "dying")
-    load(print=0, period_ns=3_600_000_000_000, depth_max=1 << 20)
-    after_ns = 2_000_000
-    with rtshm.Control() as control:
-        create(
-            control,
-            period=200_000,
-            layout="setpoint:i32 safe:i32",
-            record_depth=1 << 19,
-        )
-        with rtshm.SafeValues("r", after=after_ns, setpoint=SAFE):
-            writers = [str(dying), "/dev/rtshm/r", str(KILLED), "400", "1"]
-            subprocess.run(writers, check=True)
-            samples = history()
-        control.delete("r")
-    assert_promised(samples, after_ns)
-    marks = samples["safe"]
-    assert {*range(1, KILLED + 1)} <= {*marks.tolist()}
-    # What a writer stores while the safe values are in place, no tick has.
-    assert (samples["setpoint"][marks > 0] == SAFE).all()
-    assert (samples["setpoint"][marks <= 0] > 0).any()
+    bpf_tasks.kill_writers(load, tmp_path, 100)
 
 
 @pytest.mark.promise("safe values: They stay until they are re-armed")

@@ -5,14 +5,12 @@ from __future__ import annotations
 import errno
 import importlib.util
 import os
-import random
 import re
 import signal
 import subprocess
 import sys
 import threading
-import time
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,9 +20,17 @@ import pytest
 import rtshm
 from rtshm import bpf
 
-from tests.lib import command, module
-from tests.lib.child import killed
-from tests.lib.figures import figure
+from tests.lib import bpf_tasks, command, module
+from tests.lib.bpf_tasks import (
+    COUNT,
+    LAYOUT,
+    MAPS,
+    PERIOD_NS,
+    PROGRAMS,
+    SHORTEST_NS,
+    create,
+    programs,
+)
 from tests.lib.genl import NUMBERS, Genl, Refused, raw
 from tests.lib.waiting import wait_until
 
@@ -36,35 +42,17 @@ if TYPE_CHECKING:
 # The kernels with debugging are built without BPF, but for one.
 pytestmark = [pytest.mark.stock, pytest.mark.needs("bpf")]
 
-PROGRAMS = module.CHECKOUT / "tests/module/tasks"
-COUNT = PROGRAMS / "count.bpf.o"
-MAPS = PROGRAMS / "maps.bpf.o"
 REFUSED = PROGRAMS / "refused.bpf.o"
 PI = module.CHECKOUT / "client/examples/pi.bpf.o"
 PI_MODULE = module.CHECKOUT / "kmod/examples/pi/rtshm_pi.ko"
-LAYOUT = "setpoint:i32 kp:i32 ki:i32 output:i32 error:i32 drive:i32"
 NOBODY = 65534
-PERIOD_NS = 1_000_000
-SHORTEST_NS = 100_000
 RELEASE = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
 
 
 @pytest.fixture
 def control(load: Load) -> Iterator[rtshm.Control]:
-    """A region `r` that records, with no task in it yet."""
-    load(print=0, period_ns=3_600_000_000_000)
-    with rtshm.Control() as control:
-        create(control)
-        try:
-            yield control
-        finally:
-            # A task that a failed test left would hold the module.
-            if any(region.name == "r" for region in control.list()):
-                control.delete("r")
-
-
-def create(control: rtshm.Control, **settings: Any) -> None:
-    control.create("r", **{"period": PERIOD_NS, "layout": LAYOUT, "record_depth": 4096, **settings})
+    with bpf_tasks.region(load) as control:
+        yield control
 
 
 def output() -> int:
@@ -74,12 +62,6 @@ def output() -> int:
 
 def more_than(count: int) -> bool:
     return output() > count
-
-
-def programs() -> int:
-    """BPF programs of the type of tasks that the kernel has, in whatever use."""
-    listed = subprocess.run(["bpftool", "prog"], capture_output=True, text=True, check=True).stdout
-    return len(re.findall(r"^\d+: raw_tracepoint_writable ", listed, re.MULTILINE))
 
 
 def assert_refused(
@@ -352,37 +334,7 @@ def test_pinned_program_and_what_has_a_descriptor_are_tasks(control: rtshm.Contr
     "BPF: A replacement leaves no tick without a program; a refused one leaves the old program"
 )
 def test_replacing_leaves_no_tick_without_a_program(control: rtshm.Control) -> None:
-    """10,000 times, with a tick each 100 us: the programs count the ticks in the record."""
-    control.set("r", period=SHORTEST_NS, record_depth=65536)
-    with bpf.descriptor(COUNT, "a") as one, bpf.descriptor(COUNT, "b") as other:
-        with rtshm.Task("r", one, name="count") as task, rtshm.Samples("r", watermark=1) as samples:
-            first = task.info
-            for _ in range(5_000):
-                control.replace_task("r", "count", other)
-                control.replace_task("r", "count", one)
-            seen = samples.read_array(4096)
-            # All that there are: the counts and the numbers of the ticks go up together.
-            assert (seen["output"] - seen["output"][0] == seen["tick"] - seen["tick"][0]).all()
-            last = task.info
-            counted = control.get("r").counters.ticks
-            assert last.prog_id == first.prog_id
-            assert last.ticks > first.ticks
-            wait_until(lambda: control.get("r").counters.ticks > counted, "another tick")
-            with rtshm.open("r") as region:
-                record = region.read()
-            # The first tick with the program was number `start`.
-            start = int(seen["tick"][0]) - int(seen["output"][0])
-            assert record["error"] - record["output"] == start
-            # The control: a removal does leave ticks without one.
-            task.remove()
-            counted = control.get("r").counters.ticks
-            wait_until(lambda: control.get("r").counters.ticks > counted + 1, "ticks without it")
-            control.add_task("r", "count", one)
-            wait_until(lambda: task.info.ticks > 0, "a tick with it")
-            with rtshm.open("r") as region:
-                record = region.read()
-            assert record["error"] - record["output"] > start
-    assert programs() == 0
+    bpf_tasks.replace(control, 500)
 
 
 @pytest.mark.promise(
@@ -425,32 +377,9 @@ def test_killed_loader_leaves_its_task_which_goes_with_the_region(control: rtshm
         assert control.get("r").tasks == ()
 
 
-def load_until_killed() -> None:
-    while True:
-        # One that was killed may have left its task.
-        with suppress(FileExistsError):
-            rtshm.Task("r", COUNT)
-        task = rtshm.Task.of("r", "count")
-        task.replace(MAPS)
-        task.remove()
-
-
 @pytest.mark.promise("BPF: The loader may be killed, and the program is freed with its region")
 def test_loaders_killed_at_any_moment_leave_no_program_behind(control: rtshm.Control) -> None:
-    """While they load, add, replace or remove: each leaves a whole task or none."""
-    control.set("r", period=SHORTEST_NS)
-    moments = random.Random(1)
-    left = []
-    for _ in range(figure("loaders")):
-        with killed(load_until_killed):
-            time.sleep(moments.uniform(0, 0.1))
-        # Between the death of a process and the end of its descriptors nothing is promised.
-        left += [len(control.get("r").tasks)]
-    assert set(left) == {0, 1}
-    rtshm.Task.of("r", "count").remove()
-    wait_until(lambda: programs() == 0, "the end of all programs")
-    counted = control.get("r").counters.ticks
-    wait_until(lambda: control.get("r").counters.ticks > counted, "a tick")
+    bpf_tasks.kill_loaders(control, 30)
 
 
 @pytest.mark.promise("BPF: rtshm.ko cannot be unloaded under a task")

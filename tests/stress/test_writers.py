@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 import rtshm
 
+from tests.lib import tearing
 from tests.lib.tearing import checked, hostile
 
 if TYPE_CHECKING:
@@ -48,6 +49,13 @@ def test_of_many_records_by_write_none_is_torn(tear: Path, figures: list[int]) -
         pass
     assert seen[0].changed > 0
     assert seen[0].torn == 0
+
+
+@pytest.mark.promise("fields: A store of one number through the view is whole")
+@pytest.mark.figures("stores")
+def test_of_many_plain_stores_of_one_field_none_is_torn(tear: Path, figures: list[int]) -> None:
+    with rtshm.Control() as control:
+        tearing.store_one_field(control, tear, figures[0])
 
 
 @pytest.mark.promise("robustness: A hostile writer harms no other region and stops no tick")
