@@ -1,10 +1,25 @@
-"""How pages of docs/ are read, which test_pages.py, tests/client and tests/boots type."""
+"""How pages of docs/ are read, which test_pages.py, tests/client and tests/boots type; and the
+pictures of the guide."""
 
 from __future__ import annotations
 
 import re
+import shlex
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
 
+import numpy
+import pytest
+
+from tests.host.recordings import made, written
 from tests.lib import guide
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CLIENT = guide.DOCS.parent / "client"
+FIELDS = ("setpoint", "kp", "ki", "output", "error", "drive")
 
 TEXT = """\
 # Heading
@@ -87,3 +102,37 @@ def test_program_of_the_readme_and_its_commands_are_those_of_the_page() -> None:
     axis = [each.text for each in guide.page("../README") if " axis " in each.text]
     assert len(axis) == 3
     assert {text.replace("sudo ", "").replace(" axis ", " motor ") for text in axis} <= {*own}
+
+
+def step() -> Any:
+    """The samples of a step as theory has it."""
+    dtype = [(name, "i8") for name in ("time_ns", "lateness_ns")]
+    samples = numpy.zeros(2100, [*dtype, *((name, "f8") for name in FIELDS)])
+    samples["time_ns"] = numpy.arange(-100, 2000) * 1_000_000 + 10**12
+    samples["lateness_ns"] = numpy.arange(2100)
+    samples["setpoint"][100:] = 1
+    samples["output"][100:] = 1 - numpy.exp(-numpy.arange(2000) / 50)
+    return samples
+
+
+@pytest.mark.parametrize("page", ["guide", "history", "recording"])
+def test_pictures_are_drawn(page: str, tmp_path: Path) -> None:
+    """By the page's commands, of files like those that tests/client/test_guide.py makes by it."""
+    layout = " ".join(f"{name}:q16" for name in FIELDS)
+    for name in ("run.csv", "run.arrows", "sweep.arrows"):
+        written(made(layout, 2100, name="pi"), tmp_path / name)
+    numpy.savez(tmp_path / "step.npz", samples=step())
+    typed = [each for each in guide.page(page) if guide.draws(each)]
+    assert typed
+    for each in typed:
+        command = each.text.replace("rtshm ", f"{sys.executable} -m rtshm ", 1)
+        command = command.replace("python3 client/", f"{sys.executable} {CLIENT}/")
+        done = subprocess.run(
+            shlex.split(command, comments=True),
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            text=True,
+            check=True,
+        )
+        assert guide.agrees(each.shown, done.stdout), f"# {each.text}\n{done.stdout}"
+        assert (tmp_path / guide.draws(each)).read_bytes().startswith(b"\x89PNG")

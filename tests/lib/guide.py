@@ -73,6 +73,12 @@ def page(name: str) -> list[Typed]:
     return list(read((DOCS / f"{name}.md").read_text()))
 
 
+def draws(typed: Typed) -> str:
+    """Return the picture that a command draws; nothing if it draws none."""
+    drawn = re.search(r"^(?:rtshm plot|python3 .* --from) .*?(\w+\.png)", typed.text)
+    return drawn[1] if drawn else ""
+
+
 def agrees(shown: str, printed: str) -> bool:
     """Whether this is what is shown."""
     pattern = ".*".join(map(re.escape, shown.strip().split("...")))

@@ -13,7 +13,7 @@ import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from tests.lib import deb, payload
+from tests.lib import deb, payload, rewritten
 from tests.lib.payload import CHECKOUT, TABLE
 from vm.host import machine
 from vm.host.errors import HarnessError
@@ -161,10 +161,10 @@ def run(suite: Suite) -> Result:
     begin = time.monotonic()
     sink = io.BytesIO()
     own: dict[str, Any] = {}
-    extra: dict[str, bytes] = {}
+    extra = rewritten.bytecode(CHECKOUT, table().arguments[suite.name][-1])
     if suite.name == INSTALL:
         own["disk"] = deb.install_image()
-        extra = deb.for_guest(CHECKOUT)
+        extra |= deb.for_guest(CHECKOUT)
     kernel = TABLE[suite.kernel]
     outcome = machine.run(
         TABLE,
