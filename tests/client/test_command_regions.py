@@ -570,7 +570,17 @@ def test_names_of_regions_are_completed(
     assert run().stdout == "plain,motor-of-the-mill\n"
 
 
+# The command with no terminal: a snapshot's interpreter runs it then.
+ELSEWHERE = """#!/bin/sh
+{{ {{ {command} "$@" 3>&- | cat; }} 2>&1 >&3 </dev/null | cat >&2; }} 3>&1
+"""
+
+
 def test_bash_completes_names_of_regions(load: Load, tmp_path: Path) -> None:
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    (programs / "rtshm").write_text(ELSEWHERE.format(command=shutil.which("rtshm")))
+    (programs / "rtshm").chmod(0o755)
     script = tmp_path / "completion"
     script.write_text(done("completion", "bash"))
     bash = pexpect.spawn(
@@ -578,7 +588,7 @@ def test_bash_completes_names_of_regions(load: Load, tmp_path: Path) -> None:
         ["--norc", "--noprofile", "-i"],
         encoding="utf-8",
         timeout=PATIENCE,
-        env={**os.environ, "PS1": "$ ", "TERM": "dumb"},
+        env={**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "PS1": "$ ", "TERM": "dumb"},
     )
     bash.expect_exact("$ ")
     bash.sendline(f". {script}; bind 'set bell-style none'")

@@ -36,11 +36,13 @@ def forked(
     script: str = "",
     closed: Sequence[int] = (),
     unshare: int = 0,
+    prepare: str = "",
 ) -> Callable[[], None]:
     """Have a `preexec_fn` run the command, or a script, in place of the program, and never return.
 
     The standard streams in `closed` are closed first, and are None then as in an interpreter
-    that starts without them. `unshare` are flags of unshare(2).
+    that starts without them. `unshare` are flags of unshare(2), and `prepare` is a line for
+    the shell, which runs in the new namespaces.
     """
 
     def act() -> None:
@@ -50,6 +52,8 @@ def forked(
             os.close(number)
         if unshare:
             module.unshare(unshare)
+        if prepare:
+            subprocess.run(prepare, shell=True, check=True)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
         os.environ.update(env or {})
         for number, name in enumerate(("stdin", "stdout", "stderr")):
@@ -86,15 +90,17 @@ def run(
     group: int | None = None,
     closed: Sequence[int] = (),
     unshare: int = 0,
+    prepare: str = "",
     in_fork: bool = False,
 ) -> subprocess.CompletedProcess[str]:
     """Run the command; as a user of no group but one, which is by default the user's number.
 
     In a fork of this process where the snapshot's interpreter would decline: for another
-    user, with standard streams that are `closed`, in a namespace of its own (`unshare`), and
-    if this process is in one (`in_fork`).
+    user, with standard streams that are `closed`, in a namespace of its own (`unshare`, where a
+    shell runs `prepare` first), and if this process is in one (`in_fork`).
     """
     in_fork = in_fork or user is not None or bool(closed) or bool(unshare)
+    acts = forked(arguments, closed=closed, unshare=unshare, prepare=prepare)
     return subprocess.run(
         [*COMMAND, *arguments],
         input=stdin,
@@ -104,7 +110,7 @@ def run(
         user=user,
         group=user if group is None else group,
         extra_groups=None if user is None else [],
-        preexec_fn=forked(arguments, closed=closed, unshare=unshare) if in_fork else None,
+        preexec_fn=acts if in_fork else None,
     )
 
 

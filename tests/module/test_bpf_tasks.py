@@ -6,10 +6,10 @@ import errno
 import importlib.util
 import os
 import re
-import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -31,6 +31,7 @@ from tests.lib.bpf_tasks import (
     create,
     programs,
 )
+from tests.lib.child import killed
 from tests.lib.genl import NUMBERS, Genl, Refused, raw
 from tests.lib.waiting import wait_until
 
@@ -351,25 +352,15 @@ def test_refused_replacement_leaves_the_old_program(control: rtshm.Control) -> N
         assert task.info.prog_id == before
 
 
-LOADER = """
-import rtshm, sys, time
-rtshm.Task("r", sys.argv[1])
-print("added", flush=True)
-time.sleep(1000)
-"""
-
-
 @pytest.mark.promise("BPF: The loader may be killed, and the program is freed with its region")
 def test_killed_loader_leaves_its_task_which_goes_with_the_region(control: rtshm.Control) -> None:
+    def load() -> None:
+        rtshm.Task("r", COUNT)
+        time.sleep(1000)
+
     for _ in range(3):
-        loader = subprocess.Popen(
-            [sys.executable, "-c", LOADER, str(COUNT)], stdout=subprocess.PIPE, text=True
-        )
-        assert loader.stdout
-        assert loader.stdout.readline() == "added\n"
-        loader.send_signal(signal.SIGKILL)
-        loader.wait()
-        loader.stdout.close()
+        with killed(load):
+            wait_until(lambda: control.get("r").tasks, "the task")
         wait_until(partial(more_than, output() + 20), "ticks without the loader")
         control.delete("r")
         wait_until(lambda: programs() == 0, "the program's end")
