@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -52,17 +53,31 @@ def test_leftovers_of_a_killed_make_do_not_disturb_the_next() -> None:
         subprocess.run(files.command(["mkfifo", "/tmp/GMfifo1"], {}), check=True)
 
 
+def times(copy: Path) -> dict[str, int]:
+    """When each object of a checkout was compiled."""
+    origins = (cache.root() / "build").glob("*/.checkout")
+    kept = [path.parent for path in origins if path.read_text() == str(copy)]
+    return {path.name: path.stat().st_mtime_ns for each in kept for path in each.rglob("*.o")}
+
+
+def test_another_checkout_begins_with_what_is_built(copy: Path, tmp_path: Path) -> None:
+    kbuild.modules(TABLE, KERNEL, tree(copy))
+    other = shutil.copytree(copy, tmp_path / "other", symlinks=True)
+    (other / "hello.c").write_text((other / "hello.c").read_text() + "int hello_again;\n")
+    changed = kbuild.modules(TABLE, KERNEL, tree(other))
+    assert b"hello_again" in changed["hello.ko"]
+    before = times(copy)
+    compiled = {name for name, time in times(other).items() if before[name] != time}
+    assert "hello.o" in compiled
+    assert "neighbour.o" not in compiled
+
+
 @pytest.mark.parametrize(("changed", "again"), [("hello.c", False), ("hello.h", True)])
 def test_other_module_is_built_again_when_it_sees_the_change(
     copy: Path, changed: str, again: bool
 ) -> None:
-    def times() -> dict[Path, int]:
-        origins = (cache.root() / "build").glob("*/.checkout")
-        kept = [path.parent for path in origins if path.read_text() == str(copy)]
-        return {path: path.stat().st_mtime_ns for each in kept for path in each.rglob("*.o")}
-
     kbuild.modules(TABLE, KERNEL, tree(copy))
-    before = times()
+    before = times(copy)
     path = copy / changed
     text = path.read_text()
     path.write_text(text + "/* changed */\n")
@@ -70,6 +85,6 @@ def test_other_module_is_built_again_when_it_sees_the_change(
         kbuild.modules(TABLE, KERNEL, tree(copy))
     finally:
         path.write_text(text)
-    rebuilt = {path.name for path, time in times().items() if before.get(path) != time}
+    rebuilt = {name for name, time in times(copy).items() if before.get(name) != time}
     assert "hello.o" in rebuilt
     assert ("neighbour.o" in rebuilt) == again
