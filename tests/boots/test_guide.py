@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from rtshm.layout import Layout
 
-from tests.lib import guide
+from tests.lib import guide, payload
 from tests.lib.payload import TABLE, TASK_ROOT
 from vm.host import debian, image
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from tests.boots.program import Program
 
 CHECKOUT = Path(__file__).resolve().parents[2]
+EXAMPLE = Path("kmod/examples/pi")
 
 
 def test_guide_builds_the_modules_and_installs_the_command(copy: Path, tmp_path: Path) -> None:
@@ -32,7 +33,8 @@ def test_guide_builds_the_modules_and_installs_the_command(copy: Path, tmp_path:
     script = "\n".join(["set -e", f"export KDIR={files.headers}", "cd /build", *making])
     subprocess.run(files.command(["sh", "-c", script], {mine: "/build"}), check=True)
     assert (mine / "rtshm.ko").exists()
-    assert (mine / "kmod/examples/pi/rtshm_pi.ko").exists()
+    assert (mine / EXAMPLE / "rtshm_pi.ko").exists()
+    build_out_of_the_tree(files, mine, tmp_path / "pi")
 
     environment = {**os.environ, "HOME": str(tmp_path)}
     for each in typed:
@@ -44,6 +46,20 @@ def test_guide_builds_the_modules_and_installs_the_command(copy: Path, tmp_path:
     # With what the guide goes on to use.
     using = "import matplotlib, numpy, plotext, rich"
     subprocess.run([tmp_path / "rtshm/bin/python", "-c", using], check=True)
+
+
+def build_out_of_the_tree(files: image.Files, tree: Path, mine: Path) -> None:
+    """Build the example by its own Makefile where it is not in the module's tree."""
+    sources = {path.name for path in payload.tree(CHECKOUT).files() if path.parent == EXAMPLE}
+    mine.mkdir()
+    for name in sources:
+        shutil.copy(CHECKOUT / EXAMPLE / name, mine)
+    binds = {tree: "/build", mine: "/mnt"}
+    command = ["make", "-s", "-C", "/mnt", "RTSHM=/build", f"KDIR={files.headers}"]
+    subprocess.run(files.command(command, binds), check=True)
+    assert (mine / "rtshm_pi.ko").exists()
+    subprocess.run(files.command([*command, "clean"], binds), check=True)
+    assert {path.name for path in mine.iterdir()} == sources
 
 
 def test_virtual_machine_takes_files_and_returns_results(copy: Path) -> None:

@@ -101,7 +101,7 @@ def test_module_of_an_unknown_key_is_refused_and_doctor_says_whose(signed: bytes
 def test_both_are_taken_by_the_kernel_as_it_is_otherwise(signed: bytes) -> None:
     command = "set -e; for file in rtshm.ko signed.ko; do insmod $file; rmmod rtshm; done"
     extra = {"signed.ko": signed}
-    outcome = payload.run(command, deadline=180, extra=extra).outcome
+    outcome = payload.run(command, deadline=180, extra=extra, warm=True).outcome
     assert (outcome.lost, outcome.status) == (None, 0)
 
 
