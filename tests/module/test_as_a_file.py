@@ -25,6 +25,8 @@ SIZE = 2 * PAGE
 STRIDE = 40
 RWF_NOWAIT = 8
 
+pytestmark = pytest.mark.same_on_rt
+
 
 @pytest.fixture
 def fd(control: rtshm.Control) -> Iterator[int]:

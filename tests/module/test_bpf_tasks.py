@@ -199,6 +199,7 @@ def test_program_without_a_bound_is_refused_where_its_constants_are_rewritten(
 
 
 @pytest.mark.promise("BPF: A program that could harm is refused, with the reason")
+@pytest.mark.same_on_rt
 def test_program_that_could_harm_is_refused_with_words(control: rtshm.Control) -> None:
     refuse_all()
     for name, words in REFUSED_BY_THE_VERIFIER.items():
@@ -222,6 +223,7 @@ def test_unbounded_program_runs_where_long_tasks_are_stopped(control: rtshm.Cont
         assert task.info.insns_max is None
 
 
+@pytest.mark.same_on_rt
 def test_descriptor_of_another_kind_of_program_is_refused(control: rtshm.Control) -> None:
     words = "prog-fd: not a BPF program of type raw_tracepoint_writable"
     with open("/dev/null", "rb") as file:
@@ -238,6 +240,7 @@ def test_descriptor_of_another_kind_of_program_is_refused(control: rtshm.Control
         rtshm.Task("r", PROGRAMS / "plain.bpf.o")
 
 
+@pytest.mark.same_on_rt
 def test_names_and_places_are_refused_with_words(control: rtshm.Control) -> None:
     most = "name: give [a-z0-9][a-z0-9_-]*, at most 31 characters"
     with ExitStack() as tasks:
@@ -262,6 +265,7 @@ def test_names_and_places_are_refused_with_words(control: rtshm.Control) -> None
         control.remove_task("r", "count")
 
 
+@pytest.mark.same_on_rt
 def test_request_without_an_attribute_says_which(control: rtshm.Control) -> None:
     given = {
         "REGION": b"r\0",
@@ -283,6 +287,7 @@ def test_request_without_an_attribute_says_which(control: rtshm.Control) -> None
                 assert (caught.value.errno, caught.value.text) == (errno.EINVAL, words)
 
 
+@pytest.mark.same_on_rt
 def test_tasks_take_privileges_and_the_message_says_which(control: rtshm.Control) -> None:
     refused = command.run("task", "add", "r", str(COUNT), user=NOBODY)
     assert refused.returncode == 1
@@ -310,6 +315,7 @@ def test_task_of_a_module_is_not_a_bpf_task(control: rtshm.Control) -> None:
         module.remove("rtshm_probe")
 
 
+@pytest.mark.same_on_rt
 def test_pinned_program_and_what_has_a_descriptor_are_tasks(control: rtshm.Control) -> None:
     pinned = Path("/sys/fs/bpf/rtshm-count")
     subprocess.run(["bpftool", "prog", "load", str(COUNT), str(pinned)], check=True)
@@ -454,6 +460,7 @@ def test_adding_replacing_and_deleting_at_once(control: rtshm.Control) -> None:
     assert programs() == 0
 
 
+@pytest.mark.same_on_rt
 def test_command_adds_lists_shows_replaces_and_removes(control: rtshm.Control) -> None:
     assert command.done("task", "add", "r", str(COUNT)) == ""
     assert re.search(
@@ -466,6 +473,7 @@ def test_command_adds_lists_shows_replaces_and_removes(control: rtshm.Control) -
     assert control.get("r").tasks == ()
 
 
+@pytest.mark.same_on_rt
 def test_command_shows_the_words_of_a_refusal(control: rtshm.Control) -> None:
     for program, name, words in (
         ("/dev/null", "null", "/dev/null: libbpf cannot read it (Invalid argument)"),

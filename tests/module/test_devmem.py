@@ -28,7 +28,12 @@ if TYPE_CHECKING:
     from tests.lib.kmsg import KernelLog
 
 # The kernels with debugging are built without /dev/mem.
-pytestmark = [pytest.mark.stock, pytest.mark.memmap, pytest.mark.needs("raw")]
+pytestmark = [
+    pytest.mark.same_on_rt,
+    pytest.mark.stock,
+    pytest.mark.memmap,
+    pytest.mark.needs("raw"),
+]
 
 # 6.16: the type is the mapping's for as long as its vma is there, revoked or not.
 UNCACHED_STAYS = module.kernel_version() >= (6, 16)

@@ -149,6 +149,7 @@ BEYOND_LIMITS = [
 
 
 @pytest.mark.promise("limits: A bad parameter fails the load")
+@pytest.mark.same_on_rt
 def test_bad_parameter_fails_the_load(log: KernelLog, load: Load) -> None:
     before = traces()
     for name, value, code in UNPARSED:
@@ -186,6 +187,7 @@ BEYOND = [
 
 
 @pytest.mark.promise("limits: A value outside its limits is refused with the limit")
+@pytest.mark.same_on_rt
 def test_default_region_beyond_a_limit_fails_the_load(log: KernelLog, load: Load) -> None:
     before = traces()
     for parameters, code, why in BEYOND:
@@ -210,6 +212,7 @@ def test_floor_of_the_period_can_be_lowered_to_10_us(load: Load, first: str) -> 
 )
 @pytest.mark.needs("small")
 @pytest.mark.parametrize("beyond", ["MemTotal", "MemAvailable"])
+@pytest.mark.same_on_rt
 def test_size_beyond_the_memory_is_refused_without_a_splat_or_a_victim(
     log: KernelLog, load: Load, beyond: str
 ) -> None:
@@ -231,12 +234,14 @@ def test_size_beyond_the_memory_is_refused_without_a_splat_or_a_victim(
 
 
 @pytest.mark.parametrize("name", ["size", "period_ns", "print", "regions_max"])
+@pytest.mark.same_on_rt
 def test_parameter_cannot_be_changed_at_run_time(load: Load, name: str) -> None:
     load(print=0)
     with pytest.raises(PermissionError):
         (module.PARAMETERS / name).write_text("8192")
 
 
+@pytest.mark.same_on_rt
 def test_size_parameter_is_the_size_of_the_region(load: Load) -> None:
     load(size=16 * PAGE, print=0)
     with rtshm.open() as region:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tests.lib.fixtures import Load
 
 
-pytestmark = pytest.mark.needs("raw")
+pytestmark = [pytest.mark.same_on_rt, pytest.mark.needs("raw")]
 
 # Of the machine that tests/lib/payload.py makes; the kernel has its end from the processor.
 _bits = re.search(
