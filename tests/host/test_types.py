@@ -7,8 +7,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 CHECKOUT = Path(__file__).parents[2]
 CLIENT = CHECKOUT / "client"
@@ -79,67 +83,64 @@ rtshm.create("motor", Motor, period=1)
 """
 
 
-def mypy(file: Path) -> set[int]:
-    """The lines with an error."""
+Lines = set[tuple[str, int]]
+
+
+def mypy(folder: Path) -> Lines:
+    """The lines with an error, of all programs in the folder."""
+    files = sorted(folder.glob("*.py"))
     done = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary", file],
-        cwd=file.parent,
+        [sys.executable, "-m", "mypy", "--strict", "--config-file=", "--no-error-summary", *files],
+        cwd=folder,
         capture_output=True,
         text=True,
         env={"MYPYPATH": str(CLIENT), "PATH": "/usr/bin:/bin"},
     )
     assert done.returncode in (0, 1), done.stderr + done.stdout
-    return {int(line) for line in re.findall(rf"^{file.name}:(\d+): error", done.stdout, re.M)}
+    found = re.findall(r"^(\w+\.py):(\d+): error", done.stdout, re.MULTILINE)
+    return {(name, int(line)) for name, line in found}
 
 
-def pyright(file: Path) -> set[int]:
-    """The lines with an error."""
-    config = {"extraPaths": [str(CLIENT)], "typeCheckingMode": "standard", "include": [file.name]}
-    (file.parent / "pyrightconfig.json").write_text(json.dumps(config))
+def pyright(folder: Path) -> Lines:
+    """The lines with an error, of all programs in the folder."""
+    config = {"extraPaths": [str(CLIENT)], "typeCheckingMode": "standard"}
+    (folder / "pyrightconfig.json").write_text(json.dumps(config))
     done = subprocess.run(
         [sys.executable, "-m", "pyright", "--outputjson", "--pythonpath", sys.executable],
-        cwd=file.parent,
+        cwd=folder,
         capture_output=True,
         text=True,
     )
     found = json.loads(done.stdout)
-    assert found["summary"]["filesAnalyzed"] == 1
+    # The stub of construct is one.
+    assert found["summary"]["filesAnalyzed"] == len([*folder.glob("*.py*")])
     return {
-        each["range"]["start"]["line"] + 1
+        (Path(each["file"]).name, each["range"]["start"]["line"] + 1)
         for each in found["generalDiagnostics"]
         if each["severity"] == "error"
     }
 
 
-checkers = pytest.mark.parametrize("checker", [mypy, pyright])
-
-
-@checkers
-def test_checker_knows_the_types_and_refuses_what_is_wrong(checker: object, tmp_path: Path) -> None:
-    assert callable(checker)
-    file = tmp_path / "program.py"
-    file.write_text(DECLARED + RIGHT + WRONG)
+@pytest.mark.parametrize("checker", [mypy, pyright])
+def test_checker_knows_the_types_takes_the_examples_and_refuses_what_is_wrong(
+    checker: Callable[[Path], Lines], tmp_path: Path
+) -> None:
+    (tmp_path / "program.py").write_text(DECLARED + RIGHT + WRONG)
     first = (DECLARED + RIGHT).count("\n") + 1
-    assert checker(file) == set(range(first, first + WRONG.count("\n")))
-
-
-@checkers
-def test_examples_of_the_documents_have_their_types(checker: object, tmp_path: Path) -> None:
-    assert callable(checker)
     examples = [
-        (document.name, block)
+        (document.stem, block)
         for document in DOCUMENTS
         for block in re.findall(r"^```python\n(.*?)^```$", document.read_text(), re.M | re.S)
         if re.search("^import rtshm$", block, re.MULTILINE)
     ]
     assert len(examples) >= 2
-    typed = [block for _, block in examples if "@rtshm.struct" in block]
-    assert typed
+    assert any("@rtshm.struct" in block for _, block in examples)
     # construct comes without types: for a checker all of it is Any.
     (tmp_path / "construct.pyi").write_text(
         "from typing import Any\ndef __getattr__(name: str) -> Any: ...\n"
     )
     for number, (name, block) in enumerate(examples):
-        file = tmp_path / f"example{number}.py"
-        file.write_text(block)
-        assert checker(file) == set(), f"{name}:\n{block}"
+        file = f"{name}_{number}.py".lower().replace("-", "_")
+        (tmp_path / file).write_text(block)
+    wrong = range(first, first + WRONG.count("\n"))
+    assert checker(tmp_path) == {("program.py", line) for line in wrong}
