@@ -68,7 +68,9 @@ install-files:
 uninstall:
 	$(if $(shell command -v $(DKMS)),-$(DKMS) remove rtshm/$(VERSION) --all)
 	@for module in $(wildcard /lib/modules/*/updates/rtshm.ko); do \
-		echo "rm $$module" && rm $$module && depmod $$(echo $$module | cut -d/ -f4); \
+		echo "rm $$module" && rm $$module && \
+		rmdir --ignore-fail-on-non-empty $${module%/*} && \
+		depmod $$(echo $$module | cut -d/ -f4); \
 	done
 	rm -rf $(DKMS_SOURCE) $(PREFIX)/share/doc/rtshm-dkms
 	rm -f $(addprefix $(PREFIX)/include/linux/,$(notdir $(wildcard kmod/include/uapi/linux/*.h)))

@@ -39,6 +39,7 @@ def test_without_dkms_the_module_is_built_for_the_running_kernel(before: machine
         said = install_use_and_uninstall(checkout, ko, "DKMS=")
     assert f"There is no DKMS: rtshm.ko is installed for {machine.RELEASE} only." in said
     assert left(before) == [f"~{path}" for path in machine.GROUPS]
+    assert not ko.parent.exists()
 
 
 def install_use_and_uninstall(checkout: Path, ko: Path, *words: str) -> str:
