@@ -200,9 +200,9 @@ bench: $(VENV)/stamp
 $(VENV)/stamp: tests/requirements.txt client/pyproject.toml client/setup.py client/rtshm/_publish.c
 	@$(SETUP) tools
 	@echo "setting up the Python tools in $(VENV) (one to three minutes)" >&2
-	@python3 -m venv --clear $(VENV)
-	@$(PYTHON) -m pip install -qq -r tests/requirements.txt -e client
-	@touch $@
+	@flock . sh -ec 'test -e $@ && test -z "$$(find $^ -newer $@)" && exit; \
+		python3 -m venv --clear $(VENV); \
+		$(PYTHON) -m pip install -qq -r tests/requirements.txt -e client; touch $@'
 
 clean:
 	@find . -path ./$(VENV) -prune -o -path ./.git -prune -o -type f \( -name '*.o' \

@@ -28,6 +28,28 @@ def test_installed_files_are_for_all_whatever_the_umask(tmp_path: Path) -> None:
     ] == []
 
 
+def test_two_makes_at_once_set_up_the_python_tools_once(tmp_path: Path) -> None:
+    made = ("tests/requirements.txt", "client/pyproject.toml", "client/setup.py")
+    for name in ("Makefile", "dkms.conf", "vm/vm.mk", *made, "client/rtshm/_publish.c"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(CHECKOUT / name, tmp_path / name)
+    python = tmp_path / "bin/python3"
+    python.parent.mkdir()
+    python.write_text(
+        '#!/bin/sh\necho "$@" >>made\nsleep 1\n'
+        "mkdir -p .venv/bin && cp bin/python3 .venv/bin/python\n"
+    )
+    python.chmod(0o755)
+    command = ["make", "-s", "-C", str(tmp_path), "SETUP=true", ".venv/stamp"]
+    environment = {"PATH": f"{python.parent}:/usr/bin:/bin"}
+    both = [subprocess.Popen(command, env=environment) for _ in range(2)]
+    assert [make.wait() for make in both] == [0, 0]
+    assert (tmp_path / "made").read_text().splitlines() == [
+        "-m venv --clear .venv",
+        "-m pip install -qq -r tests/requirements.txt -e client",
+    ]
+
+
 def test_path_with_a_space_is_refused_in_words(tmp_path: Path) -> None:
     checkout = tmp_path / "my work"
     (checkout / "vm").mkdir(parents=True)
