@@ -27,9 +27,6 @@ pictures)
 	want graphviz "draws docs/architecture.dot" dot
 	want npm "gets Foxglove Studio for its picture" npm
 	;;
-all)
-	want qemu-system-arm "the virtual machine of arm64 kernels" qemu-system-aarch64
-	;;
 bench)
 	want kmod "virtme-ng finds modules with it" modprobe
 	want busybox-static "virtme-ng makes an initramfs of it" busybox
