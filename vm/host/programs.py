@@ -86,6 +86,8 @@ def compiled(
             raise HarnessError(f"{text}\n{program.folder}: status {done.returncode}")
 
     made_of = [root.path.name, dict(texts), program.name, program.compiler]
+    if processor.foreign and not own:
+        made_of.append(image.space(table, processor).path.name)
     return (cache.artefact("program", made_of, build) / program.name).read_bytes()
 
 
