@@ -88,9 +88,9 @@ _WORD = Field(
         Field("ready", "ready", 4, Kind.U8, 1, 1),
     ),
 )
-Word = structure("Word", _WORD)
+Word = structure("Word", _WORD, {})
 """The live word, a ctypes structure."""
-_WordCopy = structure("Word", _WORD, readonly=True)
+_WordCopy = structure("Word", _WORD, {}, readonly=True)
 
 
 @overload

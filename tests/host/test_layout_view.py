@@ -195,9 +195,9 @@ def refusals() -> dict[str, tuple[Callable[[Any], None], type[Exception], str]]:
         "struct": (
             store("pos", (1, 2)),
             TypeError,
-            "pos: (1, 2) is neither a pos nor a mapping of x, y",
+            "pos: (1, 2) is not a mapping of names to values",
         ),
-        "struct element": (at("points", 0, {"x": 1}), TypeError, "points: {'x': 1} is neither"),
+        "struct element": (at("points", 0, {"x": 1}), ValueError, "points: no value for y"),
         "in a struct": (
             lambda view: setattr(view.points[1], "x", 2**15),
             OverflowError,

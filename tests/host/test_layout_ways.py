@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import ctypes
+import dataclasses
 import enum
 import pickle
 import subprocess
@@ -100,6 +101,113 @@ def test_class_that_cannot_lie_in_place_is_refused_where_it_is_declared() -> Non
             data: Annotated[bytes, rtshm.u8]
 
 
+class Plain8(enum.Enum):
+    ON = 1
+
+
+class Gap(enum.IntFlag):
+    RUN = 1
+    BOTH = 6
+
+
+@pytest.mark.parametrize(
+    ("annotation", "reason"),
+    [
+        (Annotated[float, rtshm.u8], "a: declared as float, but the values of u8 are int"),
+        (Annotated[int, rtshm.q16], "a: declared as int, but the values of q16 are float"),
+        (Annotated[str, rtshm.u8], "a: declared as str, but"),
+        (Annotated[Plain8, rtshm.u8], "a: declared as Plain8, but .* an IntEnum or an IntFlag"),
+        (Annotated[rtshm.Array[float], rtshm.i32, 2], "a: declared as float, but"),
+        (Annotated[rtshm.Array[Nested], Point, 2], "a: declared as Nested, but"),
+        (Annotated[int, rtshm.u8, 3], "a: .* give a length for each Array"),
+        (Annotated[rtshm.Array[int], rtshm.u8], "a: .* give a length for each Array"),
+        (Annotated[bytes, 4, 5], "a: .* give a length for each Array"),
+        (Annotated[Gap, rtshm.u8], "a: BOTH: give each bit a name of its own"),
+    ],
+)
+def test_declaration_of_other_values_than_there_will_be_is_refused(
+    annotation: Any, reason: str
+) -> None:
+    with pytest.raises(LayoutError, match=reason):
+        rtshm.struct(type("Wrong", (), {"__annotations__": {"a": annotation}}))
+
+
+def test_fields_with_defaults_by_keyword_only_are_read() -> None:
+    @rtshm.struct
+    class Motor:
+        speed: rtshm.f64 = 1.0
+        gain: rtshm.f64 = dataclasses.field(default=2.0, kw_only=True)
+
+    layout = Layout(Motor)
+    assert layout.load(layout.build(Motor())) == Motor(1.0, gain=2.0)
+
+    class Without:
+        speed: rtshm.f64
+        gain: rtshm.f64 = dataclasses.field(init=False, default=2.0)
+
+    with pytest.raises(LayoutError, match="gain: init=False"):
+        rtshm.struct(Without)
+
+
+def test_further_names_of_values_are_taken_and_not_in_the_text() -> None:
+    class Mode(enum.IntEnum):
+        OFF = 0
+        STOPPED = 0
+        ON = 1
+
+    class Bits(enum.IntFlag):
+        NONE = 0
+        RUN = 1
+        FAULT = 2
+        ALL = 3
+
+    @rtshm.struct
+    class Motor:
+        mode: Annotated[Mode, rtshm.u8]
+        bits: Annotated[Bits, rtshm.u8]
+
+    layout = Layout(Motor)
+    assert layout.text == "mode:u8{OFF=0,ON=1} bits:u8<RUN=1,FAULT=2>"
+    assert Layout(layout.text) == layout
+    for bits in (*Bits, Bits.NONE, Bits.ALL):
+        motor = Motor(Mode.STOPPED, bits)
+        assert layout.load(layout.build(motor)) == motor
+    assert layout.build({"mode": "STOPPED", "bits": "ALL|RUN"}) == b"\0\3"
+
+
+def test_ctypes_structure_has_the_fields_that_it_inherits() -> None:
+    class Base(ctypes.Structure):
+        _fields_ = [("speed", ctypes.c_double)]  # noqa: RUF012
+
+    class Derived(Base):
+        _fields_ = [("mode", ctypes.c_uint8)]  # noqa: RUF012
+
+    assert Layout(Derived).text == "speed:f64 mode:u8 _:x7"
+    with pytest.raises(LayoutError, match="there is no field in it"):
+        Layout(type("Bare", (ctypes.Structure,), {}))
+
+
+def test_view_takes_what_its_types_say_and_what_it_gives() -> None:
+    layout = Layout(Nested)
+    view: Any = layout.ctypes.from_buffer(bytearray(layout.size))
+    view.where = Point(1, 2)
+    view.path = [Point(3, 4), view.where]
+    view.path[0] = view.path[1]
+    view.where = {"x": 5, "y": 6}
+    assert (view.where.x, view.path[0].x, view.path[1].y) == (5, 1, 2)
+    assert view.path == view.path
+    assert view.path[0] == view.path[1] != view.where == {"x": 5, "y": 6}
+    assert view.where == Point(5, 6)
+    record = layout.load(layout.build(view))
+    assert record.where == Point(5, 6)
+    assert layout.build(dataclasses.replace(record, where=view.where)) == layout.build(view)
+    for kept in (view, view.where):
+        with pytest.raises(TypeError, match=r"live memory.* use read\(\)"):
+            copy.copy(kept)
+    with pytest.raises(TypeError, match=r"where: .* is not a mapping"):
+        layout.build(dataclasses.replace(record, where=view))
+
+
 def test_class_in_a_function_may_name_what_is_there() -> None:
     class Local(enum.IntEnum):
         A = 3
@@ -184,7 +292,7 @@ def test_arrays_compare_and_structs_take_mappings() -> None:
     assert view.axes == [0, 0]
     view.pos = {"x": 3, "y": 4}
     assert (view.pos.x, view.pos.y) == (3, 4)
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="pos: no value for y"):
         view.pos = {"x": 3}
     assert repr(view) == "Layout(axes=[0, 0], pos=pos(x=3, y=4))"
     assert dir(view) == ["axes", "pos"]

@@ -151,12 +151,12 @@ class Layout:
         A number is one load or store. Bytes, arrays and structs are not: the
         kernel and others may be seen halfway.
         """
-        return view.structure("Layout", self._root)
+        return view.structure("Layout", self._root, self._classes)
 
     @cached_property
     def ctypes_readonly(self) -> type[_ctypes.Structure]:
         """As `ctypes`, for from_buffer_copy(): every store is PermissionError."""
-        return view.structure("Layout", self._root, readonly=True)
+        return view.structure("Layout", self._root, self._classes, readonly=True)
 
     @cached_property
     def dtype(self) -> numpy.dtype[numpy.void]:

@@ -128,7 +128,7 @@ def check_names(struct: Field) -> None:
     fields = [*_all(struct)]
     tags = [_joined(each) for each in fields if each.enum or each.fields]
     enums = [(_joined(each), each.enum) for each in fields if each.enum]
-    constants = [_constant(tag, entry) for tag, enum in enums for entry in enum.__members__]
+    constants = [_constant(tag, str(entry.name)) for tag, enum in enums for entry in enum]
     for names in tags, constants:
         for name, count in Counter(names).items():
             if count > 1:
@@ -177,8 +177,8 @@ def _declarations(name: str, struct: Field) -> Iterator[str]:
         if field.enum:
             comment = f"\t/* enum {inner} */"
             entries = "".join(
-                f"\t{_constant(inner, entry)} = {_literal(member)},\n"
-                for entry, member in field.enum.__members__.items()
+                f"\t{_constant(inner, str(member.name))} = {_literal(member)},\n"
+                for member in field.enum
             )
             yield f"enum {inner} {{\n{entries}}};"
         lines.append(f"\t{ctype} {field.name}{counts};{comment}")

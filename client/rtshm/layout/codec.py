@@ -6,6 +6,7 @@ way does not take goes through the encoders of the fields, which say what is wro
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from collections.abc import Callable, Mapping
 from enum import IntEnum
@@ -13,7 +14,16 @@ from functools import partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from rtshm.layout.fields import NUMBERS, Q16_ONE, Kind, decoder, encoder, exactly, with_padding
+from rtshm.layout.fields import (
+    NUMBERS,
+    Q16_ONE,
+    Kind,
+    View,
+    decoder,
+    encoder,
+    exactly,
+    with_padding,
+)
 
 if TYPE_CHECKING:
     from rtshm.layout.fields import Field
@@ -48,7 +58,7 @@ class Codec:
             # Says what is wrong; or takes what is not of the usual types.
             "encode": lambda values: self._struct.pack(*flat(values)),
             "error": struct.error,
-            "cls": self._classes.get(""),
+            "cls": self._classes.get(root.path),
         }
         items, attributes, arguments = [], [], []
         for at, field in enumerate(root.fields):
@@ -155,7 +165,9 @@ def _flat_struct(root: Field, classes: Classes) -> Callable[[Any], list[Any]]:
             if missing := [name for name in names if name not in values]:
                 raise ValueError(f"{where}: no value for {', '.join(missing)}")
             found = [values[name] for name in names]
-        elif isinstance(values, classes.get(root.path, ())):
+        elif isinstance(values, classes.get(root.path, ())) or (
+            isinstance(values, View) and dir(values) == sorted(names)
+        ):
             found = [getattr(values, name) for name in names]
         else:
             raise TypeError(f"{where}: {values!r} is not a mapping of names to values")
@@ -191,7 +203,10 @@ class _Reader:
             at += _slots(field)
         if (made := self._classes.get(root.path)) is None:
             return "{" + ", ".join(f"{name!r}: {value}" for name, value in parts.items()) + "}"
-        return f"{self._name(made)}({', '.join(parts.values())})"
+        named = {field.name for field in dataclasses.fields(made) if field.kw_only}
+        given = [value for name, value in parts.items() if name not in named]
+        given += [f"{name}={parts[name]}" for name in parts if name in named]
+        return f"{self._name(made)}({', '.join(given)})"
 
     def _elements(self, field: Field, shape: tuple[int, ...], base: str, at: int) -> str:
         if not shape:

@@ -60,16 +60,17 @@ def _annotated(annotation: Any, path: str, classes: dict[str, type[Any]]) -> Any
     python, *marks = typing.get_args(annotation)
     counts = [mark for mark in marks if isinstance(mark, int)]
     kinds = [mark for mark in marks if not isinstance(mark, int)]
-    if _innermost(python) is bytes:
+    if _innermost(python)[0] is bytes:
         kinds = [Kind.BYTES]
     if len(kinds) != 1:
         raise LayoutError(f"{path}: {annotation!r}: give one type, for example rtshm.u8")
     (kind,) = kinds
     while typing.get_origin(kind) is typing.Annotated:
         _, kind = typing.get_args(kind)
-    element = _innermost(python)
+    element, dimensions = _innermost(python)
     declared: Any
     if hasattr(kind, LAYOUT):
+        _check_is(element, kind, path, kind.__name__)
         declared = _nested(kind, path, classes)
     elif kind is Kind.BYTES:
         if not counts:
@@ -80,19 +81,42 @@ def _annotated(annotation: Any, path: str, classes: dict[str, type[Any]]) -> Any
     else:
         declared = number(kind)
         if isinstance(element, type) and issubclass(element, enum.IntFlag):
+            known = sum(element)
+            if odd := [entry for entry, bits in element.__members__.items() if bits & ~known]:
+                raise LayoutError(f"{path}: {', '.join(odd)}: give each bit a name of its own, too")
             declared = NamedBits(declared, element)
         elif isinstance(element, type) and issubclass(element, enum.IntEnum):
             declared = NamedValues(declared, element)
+        else:
+            _check_is(element, _PYTHON.get(kind, int), path, kind)
+    if dimensions != len(counts):
+        raise LayoutError(f"{path}: {annotation!r}: give a length for each Array[...] in it")
     for count in reversed(counts):
         declared = construct.Array(count, declared)
     return declared
 
 
-def _innermost(python: Any) -> Any:
-    """Return int of Array[Array[int]]."""
+_PYTHON = {Kind.F32: float, Kind.F64: float, Kind.Q16: float, Kind.BOOL: bool}
+"""What a checker is to know of the values of a kind; of all others int."""
+
+
+def _check_is(element: Any, python: type[Any], path: str, kind: str) -> None:
+    """Refuse a declaration that has a checker believe in other values than there will be."""
+    if element not in (python, Any):
+        enums = ", an IntEnum or an IntFlag" if python is int else ""
+        raise LayoutError(
+            f"{path}: declared as {getattr(element, '__name__', element)}, but the values of "
+            f"{kind} are {python.__name__}; declare {python.__name__}{enums}"
+        )
+
+
+def _innermost(python: Any) -> tuple[Any, int]:
+    """Return int, 2 of Array[Array[int]]."""
+    dimensions = 0
     while arguments := typing.get_args(python):
         python = arguments[0]
-    return python
+        dimensions += 1
+    return python, dimensions
 
 
 def _nested(cls: type[Any], path: str, classes: dict[str, type[Any]]) -> construct.Struct:
@@ -107,7 +131,9 @@ def from_ctypes(cls: type[ctypes.Structure], path: str = "") -> construct.Struct
     if not issubclass(cls, ctypes.Structure) or issubclass(cls, _FOREIGN):
         raise LayoutError(f"{where}: foreign byte order, or a union; use a ctypes.Structure")
     members = []
-    for name, ctype, *bits in cls._fields_:
+    # A class has its own fields after those of the class that it was made from.
+    fields = [each for base in reversed(cls.__mro__) for each in vars(base).get("_fields_", ())]
+    for name, ctype, *bits in fields:
         inner = f"{path}.{name}" if path else name
         if bits:
             raise LayoutError(f"{inner}: it is packed in bits; use whole integers")
@@ -191,6 +217,8 @@ def declare(cls: type[Any], namespace: dict[str, Any]) -> type[Any]:
     """Make a dataclass of a class and note its annotations: what @rtshm.struct does."""
     made = dataclasses.dataclass(cls)
     hints = typing.get_type_hints(made, localns=namespace, include_extras=True)
-    names = [field.name for field in dataclasses.fields(made)]
-    setattr(made, LAYOUT, {name: hints[name] for name in names})
+    fields = dataclasses.fields(made)
+    if left_out := [field.name for field in fields if not field.init]:
+        raise LayoutError(f"{', '.join(left_out)}: init=False, but a record is made of all fields")
+    setattr(made, LAYOUT, {field.name: hints[field.name] for field in fields})
     return made

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import ctypes
-import operator
 import struct
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag, StrEnum
-from functools import cache, partial
+from functools import cache, partial, reduce
 from math import isinf, prod
 from numbers import Real
-from typing import Annotated, Any, NamedTuple, Protocol, TypeVar, cast
+from operator import index, or_
+from typing import Annotated, Any, NamedTuple, NoReturn, Protocol, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -58,6 +58,31 @@ class Array(Protocol[T]):
     def __iter__(self) -> Iterator[T]: ...
     def __getitem__(self, index: int, /) -> T: ...
     def __setitem__(self, index: int, value: T, /) -> None: ...
+
+
+class View:
+    """Live fields of a struct: equal to what has the same values, and never a copy."""
+
+    __slots__ = ()
+    _names: tuple[str, ...]
+
+    def __dir__(self) -> Iterable[str]:
+        return self._names
+
+    def __repr__(self) -> str:
+        values = (f"{name}={getattr(self, name)!r}" for name in self._names)
+        return f"{type(self).__name__}({', '.join(values)})"
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Mapping):
+            return {name: getattr(self, name) for name in self._names} == other
+        missing = object()
+        return all(getattr(self, name) == getattr(other, name, missing) for name in self._names)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a view is live memory, and cannot be copied or pickled; use read()")
 
 
 class Number(NamedTuple):
@@ -280,10 +305,11 @@ def _encode_member(field: Field, enum: type[IntEnum] | type[IntFlag], value: Any
         if flags and names == {""}:
             return 0
         if names <= members.keys():
-            return sum(members[name] for name in names)
+            return reduce(or_, (int(members[name]) for name in names))
     else:
         number = _integer(field, value)
-        if flags and number & sum(members.values()) == number:
+        # Aliases, and names of several bits, are members, and no items.
+        if flags and number & sum(enum) == number:
             return number
         if not flags and number in members.values():
             return number
@@ -301,6 +327,6 @@ def _decode_member(enum: type[IntEnum] | type[IntFlag], stored: int) -> int:
 
 def _integer(field: Field, value: Any) -> int:
     try:
-        return operator.index(value)
+        return index(value)
     except TypeError:
         raise TypeError(f"{field.path}: {value!r} is not a whole number") from None

@@ -67,7 +67,7 @@ def _type_text(field: Field) -> str:
         return f"bytes[{field.element}]"
     if field.enum:
         opening, closing = "<>" if issubclass(field.enum, IntFlag) else "{}"
-        entries = ",".join(f"{name}={member:d}" for name, member in field.enum.__members__.items())
+        entries = ",".join(f"{member.name}={member:d}" for member in field.enum)
         return f"{field.kind}{opening}{entries}{closing}"
     return str(field.kind)
 

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import ctypes
 import errno
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, cast
 
+from rtshm.layout.codec import Codec
 from rtshm.layout.fields import (
     NUMBERS,
     Field,
     Kind,
+    View,
     decoder,
     encoder,
     exactly,
     limits,
     with_padding,
 )
+
+if TYPE_CHECKING:
+    from rtshm.layout.codec import Classes
 
 _DIGIT = 2**30 - 1
 _F32_MAX = (2 - 2**-23) * 2.0**127
@@ -69,9 +74,14 @@ class _Member(property):
         self.size: int = member.size
 
 
-def structure(name: str, struct: Field, *, readonly: bool = False) -> type[ctypes.Structure]:
-    """The ctypes structure that is laid out as `struct`; `readonly` refuses every store."""
-    places = {field.name: _place(field, field.shape, readonly) for field in struct.fields}
+def structure(
+    name: str, struct: Field, classes: Classes, *, readonly: bool = False
+) -> type[ctypes.Structure]:
+    """The ctypes structure that is laid out as `struct`; `readonly` refuses every store.
+
+    `classes` has by path the classes whose objects its structs take.
+    """
+    places = {field.name: _place(field, field.shape, classes, readonly) for field in struct.fields}
     members: list[tuple[str, Any]] = []
     for padding, field in with_padding(struct):
         if padding:
@@ -79,31 +89,29 @@ def structure(name: str, struct: Field, *, readonly: bool = False) -> type[ctype
         if field:
             members.append((field.name, places[field.name].ctype))
     # No slots, so that an unknown name raises AttributeError.
-    names = tuple(places)
-    methods = {
-        "__repr__": lambda view: f"{name}({_values(view, names)})",
-        "__dir__": lambda view: [*names],
-    }
-    view = type(name, (ctypes.Structure,), {"__slots__": (), "_fields_": members, **methods})
+    own = {"__slots__": (), "_fields_": members, "_names": tuple(places)}
+    view: Any = type(name, (View, ctypes.Structure), own)
     for field_name, place in places.items():
         member, raw = getattr(view, field_name), f"_raw_{field_name}"
         setattr(view, raw, member)
         setattr(view, field_name, _Member(member, raw, place))
-    return view
+    return cast("type[ctypes.Structure]", view)
 
 
-def _place(field: Field, shape: tuple[int, ...], readonly: bool) -> _Place:
-    place = _writable_place(field, shape, readonly)
+def _place(field: Field, shape: tuple[int, ...], classes: Classes, readonly: bool) -> _Place:
+    place = _writable_place(field, shape, classes, readonly)
     return place._replace(store=partial(_refuse, field), quick="") if readonly else place
 
 
-def _writable_place(field: Field, shape: tuple[int, ...], readonly: bool) -> _Place:
+def _writable_place(
+    field: Field, shape: tuple[int, ...], classes: Classes, readonly: bool
+) -> _Place:
     if shape:
-        return _array(field, shape[0], _place(field, shape[1:], readonly))
+        return _array(field, shape[0], _place(field, shape[1:], classes, readonly))
     match field.kind:
         case Kind.STRUCT:
-            view = structure(field.path.replace(".", "_"), field, readonly=readonly)
-            return _Place(view, None, partial(_same, field, view))
+            view: Any = structure(field.path.replace(".", "_"), field, classes, readonly=readonly)
+            return _Place(view, None, partial(_same, view, Codec(field, classes).build))
         case Kind.BYTES:
             array, encode = ctypes.c_uint8 * field.element, encoder(field)
             return _Place(
@@ -128,23 +136,8 @@ def _quick(field: Field) -> str:
             return f"{low} <= value <= {high}"
 
 
-def _values(view: Any, names: tuple[str, ...]) -> str:
-    return ", ".join(f"{name}={getattr(view, name)!r}" for name in names)
-
-
-def _same(field: Field, view: type[ctypes.Structure], value: Any) -> Any:
-    if isinstance(value, view):
-        return value
-    names = [inner.name for inner in field.fields]
-    if not isinstance(value, Mapping) or set(value) != set(names):
-        raise TypeError(
-            f"{field.path}: {value!r} is neither a {view.__name__} nor a mapping of "
-            f"{', '.join(names)}"
-        )
-    made: Any = view()
-    for name in names:
-        setattr(made, name, value[name])
-    return made
+def _same(view: Any, build: Callable[[Any], bytes], value: Any) -> Any:
+    return value if isinstance(value, view) else view.from_buffer_copy(build(value))
 
 
 def _refuse(field: Field, value: Any) -> NoReturn:
@@ -189,7 +182,7 @@ def _array(field: Field, count: int, element: _Place) -> _Place:
     return _Place(checked, None, store)
 
 
-class ReadOnlyView:
+class ReadOnlyView(View):
     """A view of memory that may not be written to, which ctypes cannot have itself.
 
     Each field is of a copy as of its access.
@@ -197,7 +190,6 @@ class ReadOnlyView:
 
     __slots__ = ("_copy", "_names")
     _copy: Callable[[], Any]
-    _names: tuple[str, ...]
 
     def __init__(self, copy: Callable[[], Any], names: Iterable[str]) -> None:
         object.__setattr__(self, "_copy", copy)
@@ -209,9 +201,6 @@ class ReadOnlyView:
     def __setattr__(self, name: str, value: Any) -> None:
         # The copy refuses.
         setattr(self._copy(), name, value)
-
-    def __dir__(self) -> Iterable[str]:
-        return self._names
 
     def __repr__(self) -> str:
         return repr(self._copy())
