@@ -60,7 +60,7 @@ def blame(
     """
     from rtshm.control import Control
 
-    limit = seconds(timeout)
+    limit, least_ns = seconds(timeout), nanoseconds(above)
     paths = [Path(file) for file in files]
     for path in paths:
         if _for_trace_cmd(path) and not shutil.which("trace-cmd"):
@@ -72,7 +72,7 @@ def blame(
         path.touch()
     with Control() as control:
         info = control.get(region)
-    late = f'region == "{info.name}" && lateness_ns > {nanoseconds(above)}'
+    late = f'region == "{info.name}" && lateness_ns > {least_ns}'
     with ExitStack() as stack:
         # The first has late ticks only, with their stacks; the second has all events.
         stacks = stack.enter_context(tracing.instance("stacks"))

@@ -177,12 +177,10 @@ def test_further_names_of_values_are_taken_and_not_in_the_text() -> None:
 
 def test_ctypes_structure_has_the_fields_that_it_inherits() -> None:
     class Base(ctypes.Structure):
-        _fields_ = [("speed", ctypes.c_double)]  # noqa: RUF012
+        _fields_ = (("speed", ctypes.c_double),)
 
-    class Derived(Base):
-        _fields_ = [("mode", ctypes.c_uint8)]  # noqa: RUF012
-
-    assert Layout(Derived).text == "speed:f64 mode:u8 _:x7"
+    derived = type("Derived", (Base,), {"_fields_": [("mode", ctypes.c_uint8)]})
+    assert Layout(derived).text == "speed:f64 mode:u8 _:x7"
     with pytest.raises(LayoutError, match="there is no field in it"):
         Layout(type("Bare", (ctypes.Structure,), {}))
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
+import pickle
 import random
 import signal
 import stat
@@ -29,9 +31,10 @@ from rtshm.recording.conditions import Machine, preemption, virtualization
 
 from tests.host.cli import run
 from tests.host.recordings import COLUMNS, TEXT, begun, is_beginning, made, values, written
+from tests.lib import child
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 SUFFIXES = pytest.mark.parametrize("suffix", [".arrows", ".mcap", ".csv"])
 FILE = "run.arrows"
@@ -241,6 +244,78 @@ def test_exception_ends_the_file_with_its_text(tmp_path: Path, suffix: str) -> N
     back = rtshm.load(path)
     assert is_beginning(back, recording)
     assert (len(back.array), back.conditions.ended) == (300, "RuntimeError: the motor is hot")
+
+
+@SUFFIXES
+def test_recorder_that_ended_writes_to_no_other_file(tmp_path: Path, suffix: str) -> None:
+    recording = made(TEXT, 3)
+    recorder = Recorder(tmp_path / f"run{suffix}", begun(recording))
+    recorder.write(recording.array)
+    recorder.finish("enough")
+    with (tmp_path / "other").open("wb") as other:
+        # It has the number that the recorder's descriptor had.
+        uses: list[Callable[[], object]] = [
+            lambda: recorder.write(recording.array),
+            recorder.flush,
+            lambda: recorder.finish("again"),
+            recorder.__enter__,
+        ]
+        for use in uses:
+            with pytest.raises(rtshm.ClosedError, match=f"run{suffix} closed>: open it again"):
+                use()
+        recorder.close()
+        assert os.fstat(other.fileno()).st_size == 0
+    assert rtshm.load(recorder.path).conditions.ended == "enough"
+
+
+@SUFFIXES
+def test_forgotten_recorder_completes_its_file_and_leaves_no_thread(
+    tmp_path: Path, suffix: str
+) -> None:
+    recording = made(TEXT, 3)
+    threads = threading.active_count()
+    recorder = Recorder(tmp_path / f"run{suffix}", begun(recording))
+    recorder.write(recording.array)
+    with pytest.warns(ResourceWarning, match=r"unclosed <rtshm.Recorder"):
+        del recorder
+        gc.collect()
+    assert threading.active_count() == threads
+    back = rtshm.load(tmp_path / f"run{suffix}")
+    assert (len(back.array), back.conditions.ended) == (3, "the program left off")
+
+
+def test_forked_child_completes_no_file_of_its_parent(tmp_path: Path) -> None:
+    recording = made(TEXT, 3)
+    with Recorder(tmp_path / FILE, begun(recording)) as recorder:
+        recorder.write(recording.array)
+        assert child.status_of(recorder.close) == 0
+        assert child.status_of(recorder.flush) == child.FAILED
+    assert len(rtshm.load(tmp_path / FILE).array) == 3
+
+
+def test_regions_without_a_name_of_their_own_are_refused(tmp_path: Path) -> None:
+    for conditions in ([], begun(made("", 1), made("", 1))):
+        with pytest.raises(ValueError, match="name each once"):
+            Recorder(tmp_path / FILE, conditions)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_recording_goes_to_another_process(tmp_path: Path) -> None:
+    written(made(TEXT, 3), tmp_path / FILE)
+    for recording in (rtshm.load(tmp_path / FILE), made(TEXT, 3)):
+        assert same(pickle.loads(pickle.dumps(recording)), recording)
+
+
+@SUFFIXES
+def test_recovered_recording_does_not_replace_itself(tmp_path: Path, suffix: str) -> None:
+    path, link = tmp_path / f"run{suffix}", tmp_path / f"link{suffix}"
+    written(made(TEXT, 3), path)
+    link.symlink_to(path)
+    before = path.read_bytes()
+    for output in (path, link):
+        done = run("recover", str(path), "-o", str(output), "--force")
+        assert (done.returncode, path.read_bytes()) == (2, before)
+        assert "the copy would replace FILE" in done.stderr
 
 
 @SUFFIXES

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, nullcontext
@@ -110,6 +111,8 @@ def recover(file: str, output: str, force: bool) -> None:
     rtshm itself reads a recording that was cut off. The copy is complete, for
     other programs. FILE is not changed.
     """
+    if os.path.exists(file) and os.path.exists(output) and os.path.samefile(file, output):
+        raise click.UsageError(f"{output}: the copy would replace FILE; name another one")
     try:
         read = parts(check_format(suffix_of(file)), Path(file))
     except ValueError as error:

@@ -13,7 +13,7 @@ import dataclasses
 import importlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -66,7 +66,7 @@ class Recording:
     @classmethod
     def of(cls, conditions: Conditions, array: Array) -> Recording:
         """A recording of one region, of samples as Samples.read_array() returns them."""
-        return cls(lambda: {conditions.region: (conditions, array)})
+        return cls(partial(dict, {conditions.region: (conditions, array)}))
 
     @cached_property
     def _content(self) -> Mapping[str, tuple[Conditions, Array]]:
@@ -164,14 +164,16 @@ class Recording:
 
 def suffix_of(path: str | os.PathLike[str]) -> str:
     """The format of a file. ValueError names the known formats and what each needs."""
-    suffix = Path(path).suffix.lower()
+    return _known(Path(path).suffix.lower(), f"{os.fspath(path)}: ")
+
+
+def _known(suffix: str, where: str = "") -> str:
     if suffix not in FORMATS:
         known = ", ".join(
             f"{known} (pip install 'rtshm[{format.extra}]')" for known, format in FORMATS.items()
         )
         raise ValueError(
-            f"{os.fspath(path)}: {suffix or 'no suffix'} is not a format of recordings; "
-            f"use one of {known}"
+            f"{where}{suffix or 'no suffix'} is not a format of recordings; use one of {known}"
         )
     return suffix
 
@@ -188,7 +190,7 @@ def check_picture(path: str | os.PathLike[str]) -> str:
 def check_format(suffix: str) -> Any:
     """The module of a format. ExtraError if its library is not installed."""
     need("numpy", "a recording", "numpy")
-    need(FORMATS[suffix].library, f"a recording as {suffix}", FORMATS[suffix].extra)
+    need(FORMATS[_known(suffix)].library, f"a recording as {suffix}", FORMATS[suffix].extra)
     return importlib.import_module(f"rtshm.recording.{suffix.removeprefix('.')}")
 
 
@@ -202,14 +204,14 @@ def load(path: str | os.PathLike[str]) -> Recording:
     format is not installed, and ValueError for an unknown suffix or a file
     that is not a recording.
     """
-    module = check_format(suffix_of(path))
-    parts(module, Path(path)).close()
-    return opened(module, Path(path))
+    suffix = suffix_of(path)
+    parts(check_format(suffix), Path(path)).close()
+    return opened(suffix, Path(path))
 
 
-def opened(module: Any, path: Path, done: Sequence[Conditions] = ()) -> Recording:
-    """A recording that is read, by the module of its format, when it is used."""
-    return Recording(lambda: _content(module, path), path, done)
+def opened(suffix: str, path: Path, done: Sequence[Conditions] = ()) -> Recording:
+    """A recording of this format that is read when it is used."""
+    return Recording(partial(_content, suffix, path), path, done)
 
 
 def parts(module: Any, path: Path) -> Any:
@@ -229,7 +231,8 @@ def parts(module: Any, path: Path) -> Any:
         # pyarrow's errors about the content are OSError, too.
         raise ValueError(f"{path}: not a recording: {error}") from error
     except Exception as error:
-        raise ValueError(f"{path}: not a recording: {error or type(error).__name__}") from error
+        words = str(error) or type(error).__name__
+        raise ValueError(f"{path}: not a recording: {words}") from error
 
     def whole() -> Iterator[Any]:
         yield begun
@@ -245,10 +248,10 @@ def parts(module: Any, path: Path) -> Any:
     return whole()
 
 
-def _content(module: Any, path: Path) -> dict[str, tuple[Conditions, Array]]:
+def _content(suffix: str, path: Path) -> dict[str, tuple[Conditions, Array]]:
     from rtshm.recording.columns import Counts, dtype_of, joined
 
-    begun, *rest = parts(module, path)
+    begun, *rest = parts(check_format(suffix), path)
     ended = rest.pop() if rest and isinstance(rest[-1], list) else None
     found = {}
     for number, conditions in enumerate(begun):

@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from operator import index
 from typing import TYPE_CHECKING, TypeAlias
 
 from rtshm.control import Control
+from rtshm.durations import seconds
 from rtshm.errors import LayoutError
 from rtshm.recording import Recording, check_format, opened, suffix_of
 from rtshm.recording.columns import dtype_of
@@ -24,6 +25,8 @@ from rtshm.region import Region
 from rtshm.samples import Samples
 
 if TYPE_CHECKING:
+    from rtshm.durations import Timeout
+
     Source: TypeAlias = str | Region
 
 # Of an array that is read at once: samples, and bytes.
@@ -55,7 +58,7 @@ def record(
     region: Source | Sequence[Source],
     path: str | os.PathLike[str],
     *,
-    duration: float | timedelta | None = None,
+    duration: Timeout = None,
     samples: int | None = None,
     fields: Sequence[str] = (),
     oldest: bool = False,
@@ -67,22 +70,26 @@ def record(
     """Record the history of a region, or of several on one time line, in a file.
 
     `region` is a name or a Region, or several. The recording ends after
-    `duration` (seconds), after `samples` of all regions, when the regions are
-    deleted, or when `stopped`, which is called ten times a second, returns a
-    reason. `fields` selects fields of the layout, each for the regions that have it;
-    default: all. With `oldest` it starts at the oldest sample still kept.
+    `duration` (seconds, a timedelta or a text as "5s"), after `samples` of all
+    regions, when the regions are deleted, or when `stopped`, which is called ten
+    times a second, returns a reason. `fields` selects fields of the layout, each
+    for the regions that have it; default: all. With `oldest` it starts at the
+    oldest sample still kept.
     `on_progress` is called ten times a second. Recorder describes `path`, `force` and
     `suffix`. An exception such as KeyboardInterrupt completes the file and propagates.
 
     Returns the recording; its samples are read when they are first used.
-    Raises OSError, ValueError for an unknown suffix, LayoutError for an
+    Raises OSError, ValueError for an unknown suffix or a number below 0, LayoutError for an
     unknown field, and ExtraError if a library is not installed.
     """
-    module = check_format(suffix or suffix_of(path))
+    suffix = suffix or suffix_of(path)
+    check_format(suffix)
     regions = [region] if isinstance(region, (str, Region)) else region
     names = [each if isinstance(each, str) else each.path.name for each in regions]
-    if not names or len(set(names)) < len(names):
-        raise ValueError(f"the regions {', '.join(names)}: name each once")
+    # Before there is a file.
+    limit, most = seconds(duration), sys.maxsize if samples is None else index(samples)
+    if most < 0 or (limit is not None and limit < 0):
+        raise ValueError(f"duration {duration}, samples {samples}: give none below 0")
     with Control() as control:
         infos = [control.get(name) for name in names]
     begun = _with_fields([Conditions.now(info) for info in infos], fields)
@@ -96,12 +103,10 @@ def record(
                 why = "the region was changed meanwhile; try again"
                 raise OSError(errno.EAGAIN, why, info.name)
             readers.append(reader)
-        if isinstance(duration, timedelta):
-            duration = duration.total_seconds()
         # Last, so that there is no file of what cannot be read.
         recorder = stack.enter_context(Recorder(path, begun, force=force, suffix=suffix))
-        why = _run(readers, recorder, duration, samples, oldest, on_progress, stopped)
-        return opened(module, recorder.path, recorder.finish(why))
+        why = _run(readers, recorder, limit, most, oldest, on_progress, stopped)
+        return opened(suffix, recorder.path, recorder.finish(why))
 
 
 def _with_fields(begun: list[Conditions], fields: Sequence[str]) -> list[Conditions]:
@@ -124,8 +129,8 @@ def _with_fields(begun: list[Conditions], fields: Sequence[str]) -> list[Conditi
 def _run(
     readers: Sequence[Samples],
     recorder: Recorder,
-    seconds: float | None,
-    most: int | None,
+    limit: float | None,
+    most: int,
     oldest: bool,
     on_progress: Callable[[Progress], None],
     stopped: Callable[[], str],
@@ -133,7 +138,7 @@ def _run(
     """Record to the end; what ended it."""
     begin = time.monotonic()
     # By the clock of the samples, too: those after the end are not of the recording.
-    end_ns = None if seconds is None else monotonic_ns() + round(seconds * 1e9)
+    end_ns = None if limit is None else monotonic_ns() + round(limit * 1e9)
     poll = select.poll()
     left = {reader.fileno(): number for number, reader in enumerate(readers)}
     for fd in left:
@@ -154,16 +159,16 @@ def _run(
         for fd, number in list(left.items()):
             reader = readers[number]
             chunk = max(1, min(_MOST, _MOST_BYTES // reader.sample_bytes))
-            wanted = min(chunk, sys.maxsize if most is None else most - recorder.samples)
+            wanted = min(chunk, most - recorder.samples)
             array = reader.read_array(wanted, wait=False)
             if len(array) == wanted:
                 before_ns = min(before_ns, int(array["time_ns"][-1]))
             if not len(array) and found.get(fd, 0) & select.POLLHUP:
                 poll.unregister(fd)
                 del left[fd]
-            if seconds is not None and not oldest and not recorder.samples and len(array):
+            if limit is not None and not oldest and not recorder.samples and len(array):
                 # What came since the samples were opened is of the duration.
-                end_ns = min(int(array["time_ns"][0]) + round(seconds * 1e9), end_ns or 0)
+                end_ns = min(int(array["time_ns"][0]) + round(limit * 1e9), end_ns or 0)
             if end_ns is not None:
                 array = array[array["time_ns"] < end_ns]
             recorder.write(array, number)

@@ -10,9 +10,11 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import suppress
+from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Any, Protocol
 
+from rtshm.handle import Handle
 from rtshm.recording import check_format, suffix_of
 from rtshm.recording.conditions import Conditions
 from rtshm.recording.sink import Sink
@@ -37,14 +39,16 @@ class Writer(Protocol):
         """The end; `whole` unless a chunk that was written before is not in the file."""
 
 
-class Recorder:
+class Recorder(Handle):
     """Write a recording of one or several regions, as a context manager.
 
     The file grows by whole chunks, one a second. An existing file is replaced only with
     `force`. A FIFO or a character device is written through. "-" is standard output, and
     `suffix` its format. If an exception leaves the context, the file is completed with
-    the samples so far, and Conditions.ended has the text of the exception. Raises
-    OSError, and what check_format() raises.
+    the samples so far, and Conditions.ended has the text of the exception. close() completes
+    the file, too; a forked child has it closed, and completes nothing. Raises OSError,
+    ValueError for several regions of one name, ClosedError after the end, and what
+    check_format() raises.
     """
 
     def __init__(
@@ -57,8 +61,12 @@ class Recorder:
     ) -> None:
         module = check_format(suffix or suffix_of(path))
         begun = [conditions] if isinstance(conditions, Conditions) else list(conditions)
+        names = [each.region for each in begun]
+        if not names or len(set(names)) < len(names):
+            raise ValueError(f"the regions {', '.join(names)}: name each once")
         from rtshm.recording.columns import Counts, dtype_of
 
+        super().__init__()
         self.path = Path(path)
         self._begun = begun
         self._dtypes = [dtype_of(each) for each in begun]
@@ -68,25 +76,24 @@ class Recorder:
         # Where the last two whole chunks end, and what was counted up to there.
         self._ends: list[tuple[int, list[Counts]]] = []
         self._sink = Sink()
-        self._fd, self._regular = _opened(self.path, force)
-        self._synced: OSError | None = None
+        fd, self._regular = _opened(self.path, force)
+        self._file = FileIO(fd, "w")
         self._torn = False
-        self._done = threading.Event()
         try:
             self._writer: Writer = module.Writer(
                 self._sink, begun, self.path if self._regular else None, force
             )
             self._append()
         except BaseException:
-            os.close(self._fd)
+            self._release()
             if self._regular:
-                self.path.unlink()
+                os.unlink(os.path.realpath(self.path))
             raise
-        self._open = True
         self._due = time.monotonic() + self._seconds
-        self._thread = threading.Thread(target=self._sync, daemon=True)
+        self._sync = _Sync(fd)
         if self._regular:
-            self._thread.start()
+            self._sync.start()
+        self._opened()
 
     @property
     def samples(self) -> int:
@@ -99,6 +106,7 @@ class Recorder:
 
     def write(self, array: Array, region: int = 0) -> None:
         """Append samples of a region, by its number, as Samples.read_array() returns them."""
+        self._check_open()
         if len(array):
             dtype = self._dtypes[region]
             names = dtype.names or ()
@@ -125,6 +133,7 @@ class Recorder:
         write() does when it is due; of several regions the caller does, with
         the time before which it has the samples of all of them.
         """
+        self._check_open()
         self._due = time.monotonic() + self._seconds
         waiting, self._pending, self._pending_bytes = self._pending, [], 0
         parts = []
@@ -134,8 +143,8 @@ class Recorder:
             if at < len(array):
                 self._pending.append((region, array[at:]))
                 self._pending_bytes += array[at:].nbytes
-        if self._synced:
-            raise self._synced
+        if self._sync.error:
+            raise self._sync.error
         if parts:
             counts = list(self._counts)
             for region, array in parts:
@@ -161,15 +170,20 @@ class Recorder:
         self._close()
         return done
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, _type: object, error: BaseException | None, _trace: object) -> None:
-        if not self._open:
-            return
-        if error is None:
+    def close(self) -> None:
+        """Complete the file, if finish() did not; a second call does nothing."""
+        if not self.closed:
             with self:
                 self.finish("the program left off")
+
+    def __repr__(self) -> str:
+        return f"<rtshm.Recorder {self.path}{' closed' if self.closed else ''}>"
+
+    def __exit__(self, *exc: Any) -> None:
+        _, error, _ = exc
+        if error is None:
+            self.close()
+        if self.closed:
             return
         if isinstance(error, OSError):
             why = error.strerror or str(error)
@@ -202,7 +216,7 @@ class Recorder:
             self._sink.take()
             self._torn = True
             try:
-                os.ftruncate(self._fd, end)
+                self._file.truncate(end)
                 self._end(why)
                 return True
             except OSError:
@@ -218,46 +232,60 @@ class Recorder:
 
     def _append(self) -> None:
         data = self._sink.take()
-        begin = os.lseek(self._fd, 0, os.SEEK_END) if self._regular else 0
+        begin = self._file.seek(0, os.SEEK_END) if self._regular else 0
         try:
             with memoryview(data) as left:
                 at = 0
                 while at < len(left):
-                    at += os.write(self._fd, left[at:])
+                    at += os.write(self._descriptor(), left[at:])
         except BaseException as error:
             if isinstance(error, OSError):
                 error.filename = str(self.path)
             self._torn = True
             if self._regular:
                 with suppress(OSError):
-                    os.ftruncate(self._fd, begin)
+                    self._file.truncate(begin)
             raise
         self._ends = [*self._ends[-1:], (begin + len(data), list(self._counts))]
 
-    def _sync(self) -> None:
-        """Have a power cut lose little more than a kill does."""
-        while not self._done.wait(CHUNK_SECONDS):
-            try:
-                os.fdatasync(self._fd)
-            except OSError as error:
-                self._synced = error
-                return
-
     def _close(self) -> None:
-        self._open = False
-        self._done.set()
         try:
             if self._regular:
-                self._thread.join()
+                self._sync.done.set()
+                self._sync.join()
                 # The kernel tells one of the two only.
-                if self._synced:
-                    raise self._synced
-                os.fsync(self._fd)
+                if self._sync.error:
+                    raise self._sync.error
+                os.fsync(self._descriptor())
         except OSError as error:
             error.filename = str(self.path)
             raise
         finally:
-            os.close(self._fd)
+            super().close()
+
+    def _descriptor(self) -> int:
+        return self._file.fileno()
+
+    def _release(self) -> None:
+        self._file.close()
+
+
+class _Sync(threading.Thread):
+    """Has a power cut lose little more than a kill does. It does not hold the Recorder."""
+
+    def __init__(self, fd: int) -> None:
+        super().__init__(daemon=True)
+        self._fd = fd
+        self.done = threading.Event()
+        self.error: OSError | None = None
+
+    def run(self) -> None:
+        while not self.done.wait(CHUNK_SECONDS):
+            try:
+                os.fdatasync(self._fd)
+            except OSError as error:
+                self.error = error
+                return
 
 
 def _opened(path: Path, force: bool) -> tuple[int, bool]:
