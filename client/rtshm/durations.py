@@ -88,6 +88,12 @@ def nanoseconds(duration: timedelta | str | int) -> int:
             )
 
 
+def with_unit(what: str, duration: object) -> None:
+    """Raise TypeError for a number, of which nobody knows the unit."""
+    if isinstance(duration, int | float):
+        raise TypeError(f"{what}: {duration!r} has no unit; give a text as '1ms'")
+
+
 def seconds(timeout: Timeout) -> float | None:
     """Return a timeout in seconds, None for one without an end. Raise ValueError for NaN."""
     match timeout:

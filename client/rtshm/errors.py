@@ -123,6 +123,11 @@ def deleted(where: object, remedy: str) -> RegionDeletedError:
     return RegionDeletedError(errno.ENODEV, "the region was deleted", where, remedy)
 
 
+def replaced(where: object) -> RegionDeletedError:
+    """Return the error for a deleted region whose name another one may have."""
+    return deleted(where, "open the region that has its name now")
+
+
 def module_missing() -> bool:
     """Whether the module is known not to be loaded; without sysfs the nodes tell."""
     if MODULE.parent.exists():

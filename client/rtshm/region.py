@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast, overload
 from rtshm import device, notebook
 from rtshm.abi import INT_MAX, LAYOUT_OFFSET, WORD
 from rtshm.device import SAMPLES, node_info, node_path, open_node
-from rtshm.durations import seconds
+from rtshm.durations import seconds, with_unit
 from rtshm.errors import (
     AccessError,
     ClosedError,
@@ -27,6 +27,7 @@ from rtshm.errors import (
     no_layout,
     refused,
     region_remedy,
+    replaced,
 )
 from rtshm.handle import Handle, deadline, polled, refuse
 from rtshm.layout import Layout, as_layout, check_fits
@@ -121,8 +122,7 @@ def open(
     IncompatibleError if the module is older than this package, Python has 32 bits, or
     the machine is big-endian.
     """
-    path = node_path(name)
-    region: Region[Any] = Region(path, readonly=readonly)
+    region: Region[Any] = Region(name, readonly=readonly)
     if layout is not None:
         try:
             region._declare(as_layout(layout), by_name="/" not in os.fsdecode(name))
@@ -189,8 +189,7 @@ def create(
     from rtshm.control import Control
 
     for what in ("period", "phase", "task_budget", "lead", "cpu_latency"):
-        if isinstance(settings.get(what), int | float):
-            raise TypeError(f"{what}: {settings[what]!r} has no unit; give a text as '1ms'")
+        with_unit(what, settings.get(what))
     made = None
     with Control() as control:
         try:
@@ -337,14 +336,15 @@ class Mapped(Handle):
 
 
 class Region(Mapped, Generic[T]):
-    """An open region: its live memory, its fields and its word.
+    """An open region: its live memory, its fields and its word. open() and create() make it.
 
     It can be pickled and copied: the copy opens the region of the same name.
     """
 
     __slots__ = ("_delete", "_file", "_layout", "_node", "_quick", "_view")
 
-    def __init__(self, path: Path, *, readonly: bool = False) -> None:
+    def __init__(self, name: str | os.PathLike[str], *, readonly: bool = False) -> None:
+        path = node_path(name)
         super().__init__(path, readonly)
         self._layout: Layout | None = None
         self._quick: tuple[Callable[[Any], Any], Callable[[Any], bytes], int] | None = None
@@ -446,19 +446,9 @@ class Region(Mapped, Generic[T]):
 
         Raises RegionDeletedError if it was deleted.
         """
-        from rtshm.control import Control
+        from rtshm.control import info_of
 
-        self._check_open()
-        with Control() as control:
-            try:
-                info = control.get(self.name, fd=self.fileno())
-            except FileNotFoundError as error:
-                if not self.deleted:
-                    raise
-                raise self._replaced() from error
-        if info.id != self.id:
-            raise self._replaced()
-        return info
+        return info_of(self.name, self.id, self.path, self.fileno())
 
     @property
     def deleted(self) -> bool:
@@ -550,7 +540,7 @@ class Region(Mapped, Generic[T]):
         )
         if samples.id != self.id:
             samples.close()
-            raise self._replaced()
+            raise replaced(self.path)
         if self._layout:
             samples._layout = self._layout
         return samples
@@ -607,9 +597,6 @@ class Region(Mapped, Generic[T]):
             self._file.close()
         if self._delete:
             self._delete()
-
-    def _replaced(self) -> Exception:
-        return deleted(self.path, "open the region that has its name now")
 
     def _declare(self, layout: Layout, *, by_name: bool) -> None:
         check_fits(self.path, layout, self.size)

@@ -351,11 +351,14 @@ class Samples(Reader):
 
     @property
     def info(self) -> RegionInfo:
-        """The region's settings and counters as of now, from the control plane."""
-        from rtshm.control import Control
+        """The region's settings and counters as of now, from the control plane.
 
-        with Control() as control:
-            return control.get(self.name)
+        Raises RegionDeletedError if it was deleted.
+        """
+        from rtshm.control import info_of
+
+        self._check_open()
+        return info_of(self.name, self.id, self.path)
 
     def __repr__(self) -> str:
         return f"<rtshm.Samples {self.path}{' closed' if self.closed else ''}>"

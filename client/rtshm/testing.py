@@ -42,9 +42,9 @@ from typing import TYPE_CHECKING, Any, NoReturn, overload
 
 from rtshm.abi import LAYOUT_OFFSET
 from rtshm.device import KICKLESS, NodeInfo
-from rtshm.durations import period_nanoseconds
-from rtshm.errors import RefusedError, RegionNotFoundError, deleted, refused
-from rtshm.layout import as_layout
+from rtshm.durations import period_nanoseconds, with_unit
+from rtshm.errors import RefusedError, RegionNotFoundError, deleted, refused, replaced
+from rtshm.layout import as_layout, check_fits
 from rtshm.region import Region, T, Word
 from rtshm.samples import ANNOUNCED, HEADER, Reader, Samples, wait_ns_of, watermark_of
 
@@ -107,6 +107,7 @@ def region(
     (False, 3.0)
     """
     declared = None if layout is None else as_layout(layout)
+    with_unit("period", period)
     return LocalRegion(
         _Ticker(name, declared, size, period_nanoseconds(period), history, task), ticking
     )
@@ -120,7 +121,7 @@ class LocalRegion(Region[T]):
 
     def __init__(self, ticker: _Ticker, ticking: bool) -> None:
         self._ticker = ticker
-        super().__init__(Path(f"/proc/self/fd/{ticker.file.fileno()}"))
+        super().__init__(f"/proc/self/fd/{ticker.file.fileno()}")
         if ticker.layout:
             self._declare(ticker.layout, by_name=False)
         if ticking and ticker.node.period_ns:
@@ -161,8 +162,6 @@ class LocalRegion(Region[T]):
     def info(self) -> RegionInfo:
         """The region's settings and counters as of now."""
         self._check_open()
-        if self.deleted:
-            raise deleted(self.path, "make another one")
         return self._ticker.info()
 
     def write(self, values: T | Mapping[str, Any], *, announce: bool = False) -> int | None:
@@ -207,8 +206,8 @@ class LocalSamples(Samples):
     def __init__(self, ticker: _Ticker, oldest: bool, watermark: int, wait: Timeout) -> None:
         Reader.__init__(self)
         node, depth = ticker.node, ticker.ring.maxlen or 0
-        if not depth:
-            why = "the region keeps no history"
+        if not depth or ticker.stopped:
+            why = "the region was deleted" if ticker.stopped else "the region keeps no history"
             raise RegionNotFoundError(errno.ENOENT, why, node.name, "give region() a history")
         self._watermark, self._wait_ns = watermark_of(watermark), wait_ns_of(wait)
         if watermark > max(depth // 2, 1):
@@ -231,6 +230,7 @@ class LocalSamples(Samples):
     @property
     def info(self) -> RegionInfo:
         """The region's settings and counters as of now."""
+        self._check_open()
         return self._ticker.info()
 
     def _show(self) -> None:
@@ -290,6 +290,8 @@ class _Ticker:
                 f"{name}: size {size}, period {period_ns} ns, history {history}; give a multiple "
                 f"of {mmap.PAGESIZE} bytes, no negative period and a history of 0 samples or more"
             )
+        if layout:
+            check_fits(name, layout, size)
         self.layout = layout
         self.file = FileIO(os.memfd_create(name), "r+b")
         self.file.truncate(size)
@@ -362,6 +364,8 @@ class _Ticker:
         from rtshm.control import Counters, PrintMode, RegionInfo
 
         node = self.node
+        if self.stopped:
+            raise replaced(node.name)
         with self.lock:
             counters = Counters(
                 ticks=self.ticks, missed=self._missed, published=self._published,

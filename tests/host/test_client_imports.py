@@ -200,3 +200,17 @@ def test_heavy_libraries_are_imported_where_they_are_needed(module: str, taken: 
     code = f"import {module}, sys; print(*({HEAVY} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert {*done.stdout.split()} == taken
+
+
+def test_assertions_ask_nothing_that_python_without_them_has_to_know() -> None:
+    # Such as a property that raises: with -O there are no assertions.
+    found = [
+        f"{path.name}:{node.lineno}"
+        for path in (CLIENT / "rtshm").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.Assert)
+        and isinstance(node.test, ast.Attribute)
+        and ast.unparse(node.test.value) == "self"
+        and not node.test.attr.startswith("_")
+    ]
+    assert not found

@@ -108,7 +108,7 @@ def test_cell_of_jupyterlab_draws_the_samples_as_they_come(tmp_path: Path) -> No
 
 def test_plot_ends_with_the_region_or_when_it_is_stopped() -> None:
     motor = testing.region("speed:f64", name="motor", history=1000)
-    plot = rtshm.Live(motor, seconds=0.1)
+    plot = rtshm.Live(motor, seconds="100ms")
     wait(lambda: len(plot.figure.data[0].y) > 10)
     motor.delete()
     wait(lambda: plot.figure.layout.title.text.endswith("; the region was deleted"))
@@ -118,6 +118,9 @@ def test_plot_ends_with_the_region_or_when_it_is_stopped() -> None:
             wait(lambda: len(plot.figure.data[0].y) > 10)
         count = len(plot.figure.data[0].y)
         assert plot.figure.layout.title.text.endswith("; stopped")
+        for wrong in (0, "0s", -1):
+            with pytest.raises(ValueError, match="give a time over 0"):
+                rtshm.Live(motor, seconds=wrong)
         samples = motor.samples()
         with pytest.raises(ValueError, match="there is no field sped to draw"):
             rtshm.Live(samples, ["sped"])

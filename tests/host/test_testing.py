@@ -15,6 +15,7 @@ import rtshm
 import rtshm.testing
 
 from tests.lib import child
+from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -158,6 +159,26 @@ def test_refusals_are_those_of_the_library() -> None:
         region.publish(1)
 
 
+def test_what_create_refuses_is_refused_by_the_same_error() -> None:
+    with pytest.raises(rtshm.LayoutError, match="test: the layout has 8000 bytes, and the region"):
+        rtshm.testing.region("a:f64[1000]")
+    with pytest.raises(TypeError, match="period: 1 has no unit"):
+        rtshm.testing.region(period=1)  # type: ignore[call-overload]
+
+
+def test_deleted_region_has_no_info_and_no_other_samples() -> None:
+    with rtshm.testing.region(Motor, history=8, ticking=False) as motor:
+        with motor.samples() as samples:
+            motor.delete()
+            for kept in (motor, samples):
+                with pytest.raises(rtshm.RegionDeletedError, match="the region was deleted"):
+                    _ = kept.info
+            with pytest.raises(rtshm.RegionNotFoundError):
+                motor.samples()
+        with pytest.raises(rtshm.ClosedError):
+            _ = samples.info
+
+
 def test_task_that_raises_deletes_the_region() -> None:
     class Broken(Exception):
         pass
@@ -172,7 +193,7 @@ def test_task_that_raises_deletes_the_region() -> None:
     hook, threading.excepthook = threading.excepthook, said.append
     try:
         with rtshm.testing.region(Motor, task=broken, history=2) as motor:
-            assert motor.samples().read(PATIENCE) is None
+            wait_until(lambda: motor.deleted, "the deletion")
     finally:
         threading.excepthook = hook
     assert [each.exc_type for each in said] == [Broken]

@@ -28,9 +28,11 @@ from rtshm.errors import (
     AccessError,
     ClosedError,
     ModuleNotLoadedError,
+    RegionNotFoundError,
     control_remedy,
     refused,
     region_remedy,
+    replaced,
 )
 from rtshm.handle import Handle
 from rtshm.layout import as_layout, check_fits
@@ -550,6 +552,18 @@ class Control(_Linked):
             self._link.close()
             self._link = link
             return ask()
+
+
+def info_of(name: str, number: int, where: Path, fd: int | None = None) -> RegionInfo:
+    """Return what a region is now. Raise RegionDeletedError if its name is another's, or none's."""
+    with Control() as control:
+        try:
+            info = control.get(name, fd=fd)
+        except RegionNotFoundError as error:
+            raise replaced(where) from error
+    if info.id != number:
+        raise replaced(where)
+    return info
 
 
 class Watch(_Linked):

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy
 
+from rtshm import durations
 from rtshm.errors import need
 from rtshm.handle import polled
 from rtshm.recording import Recording
@@ -16,6 +17,9 @@ from rtshm.recording.conditions import Conditions
 from rtshm.recording.plot import Drawn, zoomable
 from rtshm.region import Region
 from rtshm.samples import Samples
+
+if TYPE_CHECKING:
+    from rtshm.durations import Timeout
 
 FRAME_SECONDS = 0.2
 """Between two pictures: a browser takes some tens of milliseconds for one."""
@@ -29,7 +33,8 @@ class Live:
     """Draw the samples of a region as they come, in a cell of a notebook.
 
     `region` is a name, a Region, or Samples, which this object reads and
-    closes. The plot has the last `seconds`; `fields` are what
+    closes. The plot has the last `seconds` (a number, a
+    timedelta or a text); `fields` are what
     rtshm.recording.plot.figure() takes. A thread updates it until stop(), or
     until the region is deleted.
 
@@ -47,28 +52,31 @@ class Live:
         region: str | Region[Any] | Samples,
         fields: Sequence[str] | None = None,
         *,
-        seconds: float = 10.0,
+        seconds: Timeout = 10.0,
     ) -> None:
         for library in ("plotly", "anywidget"):
             need(library, "a plot in a notebook", "notebook")
         from plotly.graph_objects import FigureWidget
 
+        window = durations.seconds(seconds)
+        if not window or window < 0:
+            raise ValueError(f"seconds: {seconds!r}; give a time over 0")
         if isinstance(region, Region):
             region = region.samples()
         self._samples = region if isinstance(region, Samples) else Samples(region)
-        self._window_ns = round(seconds * 1e9)
+        self._window_ns = round(window * 1e9)
         try:
             self._conditions = Conditions.now(self._samples.info)
             self._rows = numpy.zeros(0, self._samples.dtype)
             none = Drawn(Recording.of(self._conditions, self._rows), fields)
+            self.figure = FigureWidget(zoomable(none, "scatter"))
+            """The plotly.graph_objects.FigureWidget."""
         except BaseException:
             self._samples.close()
             raise
         # The same panels, whatever changes later.
         self._fields = [none.name(headings) for headings in none.panels]
-        self.figure = FigureWidget(zoomable(none, "scatter"))
-        """The plotly.graph_objects.FigureWidget."""
-        self.figure.update_xaxes(range=[-seconds, 0])
+        self.figure.update_xaxes(range=[-window, 0])
         last = {"title_text": "time, s; 0 is the newest sample", "row": len(self._fields) + 1}
         self.figure.update_xaxes(**last)
         self._stop = threading.Event()
