@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import html.parser
+import pickle
 import pydoc
 import subprocess
 import sys
@@ -15,7 +17,7 @@ import rtshm.testing
 from rtshm.control import Clock, PrintMode, _region, _Regions
 from rtshm.durations import nanoseconds, seconds
 
-from tests.host.cli import counters, region
+from tests.host.cli import counters, hidden, region
 from tests.host.recordings import made
 
 
@@ -74,6 +76,18 @@ def test_tables_for_notebooks_are_of_regions_lists_and_recordings() -> None:
     for text in texts:
         assert text.count("<tr>") == text.count("</tr>")
         html.parser.HTMLParser().feed(text)
+
+
+def test_region_that_may_not_be_read_compares_and_is_copied_and_shown_as_others() -> None:
+    one, other = hidden("default"), hidden("default")
+    assert one == other != region()
+    assert len({one, other}) == 1
+    for copied in (copy.copy(one), pickle.loads(pickle.dumps(one))):
+        assert copied == one
+        with pytest.raises(rtshm.AccessError):
+            _ = copied.counters
+    assert pickle.loads(pickle.dumps(region())) == region()
+    assert f"<td>{one.name}</td>" in _Regions([one, region()])._repr_html_()
 
 
 def test_values_of_a_newer_module_are_kept_as_text() -> None:

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
@@ -122,7 +122,7 @@ class Counters:
         return self.lateness_sum_ns / self.ticks if self.ticks else 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class RegionInfo:
     """A region as the kernel described it at one moment."""
 
@@ -217,6 +217,19 @@ class RegionInfo:
             return bool(self.counters)
         except AccessError:
             return False
+
+    def _known(self) -> dict[str, Any]:
+        names = (field.name for field in fields(self))
+        return {name: getattr(self, name) for name in names if self.readable or name not in INSIDE}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, RegionInfo) and self._known() == other._known()
+
+    def __hash__(self) -> int:
+        return hash((self.name, self.id))
+
+    def __reduce__(self) -> Any:
+        return _told, (self._known(),)
 
     def _repr_html_(self) -> str:
         """Return a table of two columns, for notebooks."""
@@ -701,18 +714,17 @@ class _Regions(Sequence[RegionInfo]):
 
     def _repr_html_(self) -> str:
         """Return a table of a region a row, for notebooks."""
-        headings = ("name", "size", "period", "layout", "users", "ticks", "missed", "max lateness")
-        return notebook.grid(
-            headings,
-            (
-                (
-                    *(region.name, region.size, period_text(region.period_ns), region.layout),
-                    *(region.users, region.counters.ticks, region.counters.missed),
-                    f"{region.counters.lateness_max_ns} ns",
-                )
-                for region in self
-            ),
-        )
+        headings = ("name", "size", "period", "users", "layout", "ticks", "missed", "max lateness")
+        rows: list[tuple[object, ...]] = []
+        for region in self:
+            row = region.name, region.size, period_text(region.period_ns), region.users
+            inside: tuple[object, ...] = ("", "", "", "")
+            if region.readable:
+                counters = region.counters
+                lateness = f"{counters.lateness_max_ns} ns"
+                inside = region.layout, counters.ticks, counters.missed, lateness
+            rows.append((*row, *inside))
+        return notebook.grid(headings, rows)
 
 
 def _connect() -> tuple[Link, Family]:
@@ -738,18 +750,20 @@ def _set_access(region: RegionInfo) -> None:
 
 def _region(values: dict[str, Any]) -> RegionInfo:
     values["print"] = _known(PrintMode, values["print"])
-    readable = "counters" in values
-    if readable:
+    if "counters" in values:
         values["counters"] = Counters(**values["counters"])
     values["clock"] = _known(Clock, values["clock"])
     tasks = values.get("tasks", [])
     values["tasks"] = tuple(
         TaskInfo(**{**task, "stopped": bool(task["stopped"])}) for task in tasks
     )
-    if readable:
-        return RegionInfo(**{"cpu": None, **values})
-    region = RegionInfo(**{"cpu": None, "layout": "", "counters": None, **values})
-    for name in INSIDE:
+    return _told({"cpu": None, **values})
+
+
+def _told(values: dict[str, Any]) -> RegionInfo:
+    """Return a region of what is known of it: without counters, without all that is INSIDE."""
+    region = RegionInfo(**{"layout": "", "counters": None, **values})
+    for name in INSIDE if "counters" not in values else ():
         # Frozen, and yet to be without: see __getattr__().
         object.__delattr__(region, name)
     return region
