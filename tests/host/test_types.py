@@ -55,6 +55,8 @@ assert_type(region.read().tag, bytes)
 region.view.speed = 3
 region.view.axes[1] = 5
 region.view.axes = [1, 2, 3]
+region.view.where = Point(1, 2)
+region.write(region.view)
 region.write(Motor(1.0, 0.5, Mode.ON, [0, 0, 0], True, b"abcd", Point(1, 2)), announce=True)
 region.write({"speed": 1.0})
 region.update(gain=0.25, announce=True)
