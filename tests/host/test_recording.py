@@ -745,6 +745,20 @@ def test_unknown_format_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     done = run("record", "motor", "-o", "run.txt")
     assert (done.returncode, done.stdout) == (2, "")
     assert "run.txt: .txt is not a format of recordings; use one of .arrows" in done.stderr
+    written(made("", 3), tmp_path / FILE)
+    done = run("recover", str(tmp_path / FILE), "-o", "-")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "-: no suffix is not a format of recordings" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["record -o run.csv", "stream", "delete", "play run.csv"])
+def test_region_that_is_named_twice_is_a_usage_error(command: str) -> None:
+    name, *options = command.split()
+    done = run(name, "motor", "motor", *options)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "Invalid value for 'NAME...': name each region once" in done.stderr
+    done = run("scope", "motor", "--with", "motor")
+    assert (done.returncode, "name each region once" in done.stderr) == (2, True)
 
 
 def test_suffix_in_capitals_is_the_same_format(tmp_path: Path) -> None:

@@ -251,7 +251,7 @@ def usage() -> Iterator[None]:
 @click.command()
 @name_argument
 @click.argument("field", shell_complete=field_names)
-@click.argument("file", type=click.File(), default="-")
+@click.argument("file", type=click.File(errors="backslashreplace"), default="-")
 def queue(name: str, field: str, file: TextIO) -> None:
     """Store the values of a file in a field, one in each tick.
 

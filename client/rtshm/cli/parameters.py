@@ -57,9 +57,22 @@ def names_or_paths(
     return region_names(context, param, incomplete)
 
 
+def _once(
+    _context: click.Context, _param: click.Parameter, names: tuple[str, ...]
+) -> tuple[str, ...]:
+    if len({*names}) < len(names):
+        raise click.BadParameter("name each region once")
+    return names
+
+
 name_argument = click.argument("name", shell_complete=region_names)
 names_argument = click.argument(
-    "names", metavar="NAME...", nargs=-1, required=True, shell_complete=region_names
+    "names",
+    metavar="NAME...",
+    nargs=-1,
+    required=True,
+    callback=_once,
+    shell_complete=region_names,
 )
 
 

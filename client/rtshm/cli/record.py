@@ -24,11 +24,14 @@ if TYPE_CHECKING:
     from rtshm.recording.record import Progress
 
 
-def of_recording(file: str) -> str:
+def of_file(file: str) -> str:
     """ValueError if it is of no format."""
-    if file != "-":
-        suffix_of(file)
+    suffix_of(file)
     return file
+
+
+def of_recording(file: str) -> str:
+    return file if file == "-" else of_file(file)
 
 
 def _output(check: Callable[[str], str], help: str) -> Decorator:
@@ -103,7 +106,7 @@ def record(
 
 @click.command()
 @_file
-@_output(of_recording, f"File to write: FILE{_NAMES}.")
+@_output(of_file, f"File to write: FILE{_NAMES}.")
 @_force
 def recover(file: str, output: str, force: bool) -> None:
     """Copy a recording that was cut off, or into another format.

@@ -88,6 +88,8 @@ def scope(
     s saves the sweep. Of a recording n and p show the next and the previous
     sweep.
     """
+    if len({name, *others}) <= len(others):
+        raise click.UsageError("name each region once")
     if not has_screen():
         raise click.UsageError("scope needs a terminal, and not TERM=dumb; use rtshm record")
     if level is None and (mode != "auto" or trigger):
