@@ -147,7 +147,7 @@ def test_disk_that_fails_at_the_very_end_is_an_error(
         def append() -> None:
             really()
             disk.remove()
-            while not recorder._synced:
+            while not recorder._sync.error:
                 time.sleep(0.01)
 
         recorder.write(recording.array)
