@@ -47,7 +47,7 @@ REFUSED = PROGRAMS / "refused.bpf.o"
 PI = module.CHECKOUT / "client/examples/pi.bpf.o"
 PI_MODULE = module.CHECKOUT / "kmod/examples/pi/rtshm_pi.ko"
 NOBODY = 65534
-RELEASE = tuple(map(int, re.findall(r"\d+", os.uname().release)[:2]))
+RELEASE = module.kernel_version()
 
 
 @pytest.fixture

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * attack NUMBER: every way to write through a mapping of a descriptor that is
- * open for reading, NUMBER times each; the region stays as it is.
+ * attack NUMBER: every way to write through a mapping for reading, NUMBER times
+ * each; the region stays as it is. The owner of a descriptor that is open for
+ * writing may have mprotect() make its mapping writable, but not executable.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -13,17 +14,18 @@
 #include "stress.h"
 
 static char *memory;
+static bool may_write;
 static pid_t victim;
 static int mem;
 
 static int by_mprotect(void)
 {
 	static const int prots[] = {
-		PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC,
-		PROT_READ | PROT_WRITE | PROT_EXEC,
+		PROT_READ | PROT_EXEC, PROT_READ | PROT_WRITE | PROT_EXEC,
+		PROT_WRITE, PROT_READ | PROT_WRITE,
 	};
 
-	return mprotect(memory, PAGE, prots[dice_below(ARRAY_SIZE(prots))]) ? errno : 0;
+	return mprotect(memory, PAGE, prots[dice_below(may_write ? 2 : 4)]) ? errno : 0;
 }
 
 static int by_proc_mem(void)
@@ -68,9 +70,9 @@ void attack(const struct numbers *numbers)
 	before[4] = 0;
 	if (pwrite(writable, before, PAGE, 0) != PAGE)
 		fail("pwrite: %m");
-	/* Every other time of a descriptor that could write, mapped for reading. */
 	for (int round = 0; round < 2; round++) {
-		fd = open_or_fail(STATE("attack"), round ? O_RDWR : O_RDONLY);
+		may_write = round;
+		fd = open_or_fail(STATE("attack"), may_write ? O_RDWR : O_RDONLY);
 		memory = mmap(NULL, PAGE, PROT_READ, MAP_SHARED, fd, 0);
 		if (memory == MAP_FAILED)
 			fail("mmap: %m");

@@ -103,7 +103,7 @@ struct genl {
 	int sock;
 	int family;
 	uint32_t sequence;
-	char answer[1 << 16];
+	char answer[1 << 13];
 	/* Called for each message about a region that an answer has, or NULL. */
 	void (*each)(const struct message *message, void *data);
 	void *data;
