@@ -123,7 +123,7 @@ def history() -> Any:
     """All samples of `r` that are kept."""
     with rtshm.Samples("r", oldest=True) as samples:
         kept = samples.read_array(1 << 20, wait=False)
-    assert len(kept) < samples.info.record_depth, "the first samples are overwritten"
+        assert len(kept) < samples.info.record_depth, "the first samples are overwritten"
     return kept
 
 
