@@ -26,6 +26,8 @@ TIMES = 20
 ABOVE_EACH = "3us"
 # A page that is copied in keeps interrupts off for this long, or less.
 ABOVE_WRITES = "7us"
+# What copies, and its caller: docs/blame.md says when the latter is named.
+KEEPERS = ("rtshm_copy_in [rtshm]", "rtshm_state_transfer [rtshm]")
 
 
 def blamed(act: Callable[[], object], above: str, times: int) -> Iterator[LateTick]:
@@ -50,7 +52,7 @@ def main() -> None:
         # Some of the ticks did interrupt a copy.
         assert interrupted
         for late in blamed(lambda: os.pwrite(fd, bytes(PAGE), 0), ABOVE_WRITES, 3):
-            assert (late.kind, late.by) == ("function", "rtshm_copy_in [rtshm]"), late
+            assert (late.kind, late.by in KEEPERS) == ("function", True), late
         os.close(fd)
     module.unload()
     print("blame_copies: passed")
