@@ -10,10 +10,12 @@ fork of this process would not be like gets none, and starts one.
 from __future__ import annotations
 
 import array
+import atexit
 import contextlib
 import fcntl
 import gc
 import importlib
+import io
 import os
 import random
 import runpy
@@ -23,6 +25,7 @@ import socket
 import struct
 import sys
 import tempfile
+import threading
 import traceback
 from pathlib import Path
 from typing import NamedTuple
@@ -258,5 +261,42 @@ def become(descriptors: list[int], variables: dict[str, str]) -> None:
     sys.path[:1] = [os.getcwd(), *own]
 
 
+def waited_for(thread: threading.Thread) -> bool:
+    return not thread.daemon and thread is not threading.main_thread()
+
+
+def end(status: int) -> None:
+    """End as an interpreter does, but without freeing all that it has imported.
+
+    Under emulation that takes 0.2 s, which is half of the time of a short program. Returns
+    where the interpreter is to say what it cannot write.
+    """
+    while threads := [each for each in threading.enumerate() if waited_for(each)]:
+        threads[0].join()
+    atexit._run_exitfuncs()
+    # What the program left open; what is older is not among these.
+    for each in gc.get_objects():
+        if issubclass(type(each), io.IOBase):
+            with contextlib.suppress(OSError, ValueError):
+                each.flush()
+    try:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None and not stream.closed:
+                stream.flush()
+    except (OSError, ValueError):
+        return
+    os._exit(status & 0xFF)
+
+
 module, *sys.argv[1:] = main()
-runpy.run_module(module, run_name="__main__", alter_sys=True)
+status = 0
+try:
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+except SystemExit as left:
+    if isinstance(left.code, int | None):
+        status = left.code or 0
+    else:
+        print(left.code, file=sys.stderr)
+        status = 1
+end(status)
+sys.exit(status)

@@ -155,6 +155,46 @@ def test_no_interrupt_is_lost_between_the_caller_and_its_fork(copy: Path) -> Non
     assert done.stdout.split() == [b"%d" % -signal.SIGINT] * 15
 
 
+# A program that ends in each way, and leaves a file open that is not written yet.
+ENDS = r"""
+cat >ends.py <<'end'
+import atexit, os, sys, threading, time
+kept = open("kept", "w")
+kept.write("kept\n")
+atexit.register(print, "at exit")
+def late():
+    time.sleep(0.2)
+    print("late")
+way = sys.argv[1]
+if way == "thread":
+    threading.Thread(target=late).start()
+elif way == "raise":
+    raise ValueError(way)
+elif way == "full":
+    os.dup2(os.open("/dev/full", os.O_WRONLY), 1)
+elif way != "nothing":
+    sys.exit(int(way) if way.isdigit() else way)
+end
+for way in nothing 0 3 259 words thread full raise; do
+	rm -f kept
+	python3 -m ends $way 2>&1
+	echo "$way: $?"
+	cat kept
+done
+"""
+
+
+def test_program_ends_as_by_an_interpreter_of_its_own(copy: Path) -> None:
+    # But for the lines of runpy in a traceback.
+    frames = re.compile(r"^  .*\n", re.MULTILINE)
+    called = ENDS.replace("\tpython3", "\t/run/warm/call python3")
+    done = run(copy, f"{ENDS}\necho again\n{called}")
+    assert done.outcome.warm
+    own, forked = frames.sub("", done.stdout.decode()).split("again\n")
+    assert forked == own
+    assert own.count("kept\n") == 8
+
+
 # Whether a fork has the client already; each way that follows would import another, or
 # another version of a file.
 SEEN = r"""
