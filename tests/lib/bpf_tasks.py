@@ -92,24 +92,32 @@ def replace(control: rtshm.Control, times: int) -> None:
     assert programs() == 0
 
 
+def load_once() -> None:
+    # One that was killed may have left its task.
+    with suppress(FileExistsError):
+        rtshm.Task("r", COUNT)
+    task = rtshm.Task.of("r", "count")
+    task.replace(MAPS)
+    task.remove()
+
+
 def load_until_killed() -> None:
     while True:
-        # One that was killed may have left its task.
-        with suppress(FileExistsError):
-            rtshm.Task("r", COUNT)
-        task = rtshm.Task.of("r", "count")
-        task.replace(MAPS)
-        task.remove()
+        load_once()
 
 
 def kill_loaders(control: rtshm.Control, loaders: int) -> None:
     """Kill them while they load, add, replace or remove: each leaves a whole task or none."""
     control.set("r", period=SHORTEST_NS)
+    begin = time.monotonic()
+    load_once()
+    # On a slow machine a loader is given the time to come as far.
+    longest = max(0.1, 3 * (time.monotonic() - begin))
     moments = random.Random(1)
     left = []
     for _ in range(loaders):
         with killed(load_until_killed):
-            time.sleep(moments.uniform(0, 0.1))
+            time.sleep(moments.uniform(0, longest))
         # Between the death of a process and the end of its descriptors nothing is promised.
         left += [len(control.get("r").tasks)]
     assert set(left) == {0, 1}
