@@ -761,6 +761,17 @@ def test_region_that_is_named_twice_is_a_usage_error(command: str) -> None:
     assert (done.returncode, "name each region once" in done.stderr) == (2, True)
 
 
+@SUFFIXES
+def test_name_of_a_file_may_be_any_bytes_and_a_folder_is_none(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"{os.fsdecode(bytes([255]))} -\n{suffix}"
+    written(made("", 3), path)
+    assert len(rtshm.load(path).array) == 3
+    folder = tmp_path / f"folder{suffix}"
+    folder.mkdir()
+    with pytest.raises(IsADirectoryError):
+        rtshm.load(folder)
+
+
 def test_suffix_in_capitals_is_the_same_format(tmp_path: Path) -> None:
     written(made("", 3), tmp_path / "RUN.CSV")
     assert len(rtshm.load(tmp_path / "RUN.CSV").array) == 3

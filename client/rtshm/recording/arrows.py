@@ -57,7 +57,8 @@ class Writer:
 
 
 def read(path: Path) -> Iterator[list[Conditions] | tuple[int, Array]]:
-    with pyarrow.memory_map(str(path)) as file, pyarrow.ipc.open_stream(file) as stream:
+    # Not mapped: a file that a recorder cuts where it was mapped ends the process by SIGBUS.
+    with open(path, "rb") as file, pyarrow.ipc.open_stream(file) as stream:
         begun = _conditions((stream.schema.metadata or {})[KEY])
         declared = headings(begun)
         yield begun
