@@ -8,24 +8,16 @@ it; with OTHER in its place, in all lines of that name, the outcome must be poss
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
 import tempfile
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from vm.host import cache, debian, linux_source
+from tools import unpacked
+from vm.host import linux_source
 from vm.host.errors import HarnessError
-from vm.host.progress import run_logged, say, step
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-# Where herdtools7 is; a stable release may lack it, or have one that is too old.
-SUITE = "sid"
-PACKAGE = "herdtools7"
-# Of its root: the program, its library, and what it is linked with.
-NAMES = ("./usr/bin/herd7", "./usr/share/herdtools7", "./usr/lib/*/*.so*")
+# A stable release may lack it, or have one that is too old.
+HERD = unpacked.Program("herdtools7", "sid", "herd7", ("./usr/share/herdtools7",))
 
 WITHOUT = re.compile(r"^(?P<indent>\s*).*// without (?P<name>[\w-]+):[ ]?(?P<other>.*)$", re.M)
 RESULT = re.compile(r"^ \* Result: (Never|Sometimes|Always)$", re.MULTILINE)
@@ -65,11 +57,8 @@ def without(text: str, name: str) -> str:
 
 def verdict(text: str) -> Verdict:
     """What the kernel's memory model says of a litmus file."""
-    tree = herd()
-    library = next(tree.glob("usr/lib/*/libc.so.6")).parent
-    loader = next(library.glob("ld-linux*.so.*"))
-    command = [str(loader), "--library-path", str(library), str(tree / "usr/bin/herd7")]
-    command += ["-set-libdir", str(tree / "usr/share/herdtools7/herd")]
+    library = unpacked.tree(HERD) / "usr/share/herdtools7/herd"
+    command = [*unpacked.command(HERD), "-set-libdir", str(library)]
     command += ["-conf", "linux-kernel.cfg"]
     with tempfile.NamedTemporaryFile("w", suffix=".litmus") as file:
         file.write(text)
@@ -87,19 +76,3 @@ def verdict(text: str) -> Verdict:
     if done.returncode != 0 or len(found) != 1 or "Warning" in done.stdout:
         raise HarnessError(f"{done.stdout.strip()}\nherd7: status {done.returncode}, no verdict")
     return Verdict(found[0][0], tuple(FLAG.findall(done.stdout)))
-
-
-def herd() -> Path:
-    """A directory with herd7 and all it needs but a kernel."""
-
-    def build(path: Path) -> None:
-        making = debian.mmdebstrap("--variant=extract", f"--include={PACKAGE}", SUITE, "-")
-        unpacking = ["tar", "-x", "-C", str(path), "--wildcards", *NAMES]
-        script = f"set -o pipefail; {shlex.join(making)} | {shlex.join(unpacking)}"
-        with step(f"fetching {PACKAGE} of Debian {SUITE}, for the litmus files", "15 s"):
-            run_logged(["bash", "-c", script], cache.root() / "herd.log", PACKAGE)
-
-    def waiting() -> None:
-        say(f"waiting for another run that is fetching {PACKAGE}")
-
-    return cache.artefact("herd", [SUITE, PACKAGE, NAMES], build, waiting=waiting)

@@ -10,6 +10,10 @@ import ctypes
 import re
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HERE = Path(__file__).parent
 KMOD = HERE.parents[2] / "kmod"
@@ -29,26 +33,27 @@ def sources() -> str:
     return "\n".join(path.read_text() for path in sorted(KMOD.glob("*.[ch]")))
 
 
-def taken(text: str) -> str:
-    """The definitions of the functions and structures above."""
+def taken(text: str, types: Sequence[str], functions: Sequence[str]) -> str:
+    """The definitions of these structures and unions, and of these functions."""
     found = {}
-    for name in STRUCTURES:
-        if match := re.search(rf"^struct {name} {{\n.*?^}};\n", text, re.M | re.S):
+    for name in types:
+        if match := re.search(rf"^(?:struct|union) {name} {{\n.*?^}};\n", text, re.M | re.S):
             found[name] = match[0]
-    for name in FUNCTIONS:
+    for name in functions:
         pattern = rf"^\w[^\n;]*\b{name}\([^;{{]*\)\n{{\n.*?^}}\n"
         if match := re.search(pattern, text, re.M | re.S):
             found[name] = match[0]
-    missing = [name for name in (*STRUCTURES, *FUNCTIONS) if name not in found]
-    assert not missing, f"not in kmod/*.[ch]: {missing}; see arithmetic.py"
-    names = f"#define COPY_IN {COPIES_IN[0]}\n#define COPY_OUT {COPIES_OUT[0]}\n"
-    return "\n".join([*found.values(), names])
+    missing = [name for name in (*types, *functions) if name not in found]
+    assert not missing, f"not in the sources: {missing}; see tests/host/kernel"
+    return "\n".join(found.values())
 
 
 def compiled(text: str, folder: Path) -> ctypes.CDLL:
     """The functions of these sources, with the checks of checks.c behind them."""
     source = folder / "arithmetic.c"
-    source.write_text(f'#include "shim.h"\n{taken(text)}\n#include "checks.c"\n')
+    names = f"#define COPY_IN {COPIES_IN[0]}\n#define COPY_OUT {COPIES_OUT[0]}\n"
+    code = f"{taken(text, STRUCTURES, FUNCTIONS)}\n{names}"
+    source.write_text(f'#include "shim.h"\n{code}\n#include "checks.c"\n')
     library = folder / "arithmetic.so"
     command = ["gcc", "-O1", "-Wall", "-Wno-unused-function", "-Werror", "-shared", "-fPIC"]
     include = [f"-I{HERE}", f"-I{KMOD}/include/uapi"]
