@@ -109,22 +109,6 @@ RTSHM_TASK int with_a_function(struct rtshm_tick *tick)
 	return 0;
 }
 
-/* From Linux 6.4 on. */
-extern int bpf_iter_num_new(struct bpf_iter_num *it, int start, int end) __ksym __weak;
-extern int *bpf_iter_num_next(struct bpf_iter_num *it) __ksym __weak;
-extern void bpf_iter_num_destroy(struct bpf_iter_num *it) __ksym __weak;
-
-RTSHM_TASK int with_an_iterator(struct rtshm_tick *tick)
-{
-	struct bpf_iter_num it;
-
-	bpf_iter_num_new(&it, 0, 1000);
-	while (bpf_iter_num_next(&it))
-		RECORD(tick)->output++;
-	bpf_iter_num_destroy(&it);
-	return 0;
-}
-
 /* From Linux 6.9 on: may_goto, as the kernel's bpf_experimental.h has it. */
 RTSHM_TASK int with_a_may_goto(struct rtshm_tick *tick)
 {
