@@ -36,10 +36,10 @@ _TABLE: dict[str, tuple[int | None, ...]] = {
     "mappers":          (32,        16,        None,      16,        16,        16),
     "mappers-rounds":   (10,        2,         None,      2,         2,         2),
     "attack":           (50,        50,        None,      50,        50,        50),
-    # None where a kernel has no BPF.
-    "replaced":         (None,      2_000,     None,      500,       None,      10_000),
-    "loaders":          (None,      500,       None,      100,       None,      100),
-    "guarded":          (None,      None,      None,      100,       None,      500),
+    # BPF, which kcsan and um lack.
+    "replaced":         (2_000,     2_000,     None,      500,       None,      10_000),
+    "loaders":          (500,       500,       None,      100,       None,      100),
+    "guarded":          (100,       None,      None,      100,       None,      500),
     "kills":            (2_000,     1_000,     None,      300,       1_000,     300),
     "hostile-seconds":  (30,        None,      20,        2,         10,        2),
     "records":          (None,      None,      None,      None,      None,      1_000_000),
