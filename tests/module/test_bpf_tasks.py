@@ -32,6 +32,7 @@ from tests.lib.bpf_tasks import (
 )
 from tests.lib.child import killed
 from tests.lib.genl import NUMBERS, Genl, Refused, raw
+from tests.lib.libc import PAGE
 from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -144,7 +145,7 @@ NO_BOUND = "prog-fd: no bound on its instructions: give unbounded to run it"
 REFUSED_BY_US = {
     "beyond_the_record": (
         errno.ERANGE,
-        "prog-fd: it reaches 4096 bytes of the record, which has 4088",
+        f"prog-fd: it reaches 16384 bytes of the record, which has {PAGE - 8}",
         (6, 1),
     ),
     "with_a_trie": (

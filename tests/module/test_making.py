@@ -56,7 +56,7 @@ def test_making_something_large_keeps_no_reader_waiting(control: rtshm.Control, 
             if large == "region":
                 another.create("a", size=LARGE, period=HOUR_NS)
             else:
-                another.set("b", record_depth=60_000, record_bytes=PAGE)
+                another.set("b", record_depth=60_000, record_bytes=4096)
                 another.set("b", record_depth=0)
 
     def look() -> None:

@@ -15,6 +15,7 @@ import rtshm
 from rtshm import Clock
 
 from tests.lib import module, raw
+from tests.lib.libc import PAGE
 from tests.lib.module import PATIENCE
 from tests.lib.waiting import wait_until
 
@@ -87,9 +88,9 @@ def test_invalid_task_is_refused(control: rtshm.Control) -> None:
     assert_refused(errno.EBUSY, "add 0 default")
     assert_refused(errno.ENOENT, "add 1 nowhere")
     assert_refused(errno.EINVAL, "nameless r")
-    # Behind the word there are 4088 bytes; probe0's name is taken in r alone.
-    assert_refused(errno.ERANGE, "large 4089 r")
-    assert_refused(errno.EEXIST, "large 4088 r")
+    # Behind the word there is the rest of a page; probe0's name is taken in r alone.
+    assert_refused(errno.ERANGE, f"large {PAGE - 7} r")
+    assert_refused(errno.EEXIST, f"large {PAGE - 8} r")
     for task in range(1, 8):
         run(f"add {task} r")
     assert_refused(errno.ENOSPC, "add 8 r")

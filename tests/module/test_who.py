@@ -451,7 +451,8 @@ def test_quota_of_ticks(delegated: Load) -> None:
 def test_refused_depth_gives_the_rate_back(delegated: Load) -> None:
     delegated(group_ticks_hz=4, group_bytes=2 * PAGE)
     assert asks(USER, NEW, name="a", period_ns=SECOND_NS) == DONE
-    assert asks(USER, SET, name="a", period_ns=SECOND_NS // 4, record_depth=200)[0] == errno.EDQUOT
+    changes = {"period_ns": SECOND_NS // 4, "record_depth": PAGE // SAMPLE_BYTES + 1}
+    assert asks(USER, SET, name="a", **changes)[0] == errno.EDQUOT
     assert asks(USER, NEW, name="b", period_ns=SECOND_NS // 2) == DONE
     assert asks(USER, SET, name="b", period_ns=SECOND_NS // 4) == over(
         "period-ns", 4, 1, "group_ticks_hz", 4

@@ -62,7 +62,7 @@ struct {
 
 RTSHM_TASK int beyond_the_record(struct rtshm_tick *tick)
 {
-	((volatile __u64 *)RECORD(tick))[511] = 1;
+	((volatile __u64 *)RECORD(tick))[2047] = 1;
 	return 0;
 }
 
