@@ -106,9 +106,10 @@ static int rtshm_bpf_check_maps(const struct bpf_prog *prog, struct netlink_ext_
 }
 
 /*
- * Whether a loop without a bound has this instruction: the call of an iterator, what the
- * verifier makes of bpf_iter_num_next() (7.3 and later), or of may_goto (6.9 and later).
- * None of them has a constant, which net.core.bpf_jit_harden would rewrite.
+ * Whether a loop without a bound has this: the call of an iterator, or what the verifier
+ * makes of bpf_iter_num_new() (7.3 and later) or of may_goto (6.9 and later).
+ * None has a constant or a result before its end, where net.core.bpf_jit_harden and
+ * BPF_F_TEST_RND_HI32 would insert instructions.
  */
 static bool rtshm_bpf_endless(const struct bpf_insn *insn)
 {
@@ -117,11 +118,10 @@ static bool rtshm_bpf_endless(const struct bpf_insn *insn)
 		return insn->src_reg == BPF_PSEUDO_KFUNC_CALL;
 	case BPF_LDX | BPF_MEM | BPF_DW:
 		return insn->dst_reg == BPF_REG_AX && insn->src_reg == BPF_REG_10;
-	case BPF_JMP32 | BPF_JSGE | BPF_X:
-		/* Never the first: R0 has no value yet. */
-		return insn->dst_reg == BPF_REG_0 && insn->src_reg == BPF_REG_2 &&
-		       insn[-1].code == (BPF_LDX | BPF_MEM | BPF_W) && insn[-1].off == 4 &&
-		       insn[-1].dst_reg == BPF_REG_2 && insn[-1].src_reg == BPF_REG_1;
+	case BPF_ALU | BPF_MOV | BPF_X:	/* Never the first: R3 has no value yet. */
+		return insn->dst_reg == BPF_REG_0 && insn->src_reg == BPF_REG_3 &&
+		       insn[-1].code == (BPF_JMP32 | BPF_JSGT | BPF_X) &&
+		       insn[-1].dst_reg == BPF_REG_2 && insn[-1].src_reg == BPF_REG_3;
 	default:
 		return false;
 	}
