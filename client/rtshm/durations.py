@@ -89,7 +89,7 @@ def nanoseconds(duration: timedelta | str | int) -> int:
 
 
 def with_unit(what: str, duration: object) -> None:
-    """Raise TypeError for a number, of which nobody knows the unit."""
+    """Raise TypeError for a number: nobody knows its unit."""
     if isinstance(duration, int | float):
         raise TypeError(f"{what}: {duration!r} has no unit; give a text as '1ms'")
 

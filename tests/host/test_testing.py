@@ -159,7 +159,7 @@ def test_refusals_are_those_of_the_library() -> None:
         region.publish(1)
 
 
-def test_what_create_refuses_is_refused_by_the_same_error() -> None:
+def test_create_and_the_test_region_refuse_by_the_same_error() -> None:
     with pytest.raises(rtshm.LayoutError, match="test: the layout has 8000 bytes, and the region"):
         rtshm.testing.region("a:f64[1000]")
     with pytest.raises(TypeError, match="period: 1 has no unit"):

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # Debian's headers of 6.1 have no vmlinux to take types from: there modules have no BTF.
 HARMLESS = re.compile(r"Skipping BTF generation for \S+\.ko due to unavailability of vmlinux")
 
-# What a build is of, but for the checkout; and the files that say of which one it is.
+# The file that names all that a build depends on, but for the checkout; and those of one checkout.
 ALIKE = ".alike"
 OWN = shutil.ignore_patterns(".stamp", ".checkout")
 
