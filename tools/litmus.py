@@ -12,8 +12,7 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 
-from tools import unpacked
-from vm.host import linux_source
+from vm.host import linux_source, unpacked
 from vm.host.errors import HarnessError
 
 # A stable release may lack it, or have one that is too old.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from tests.host.kernel import arithmetic
 from tests.lib.payload import CHECKOUT
-from tools import unpacked
+from vm.host import unpacked
 
 if TYPE_CHECKING:
     from pathlib import Path
