@@ -35,9 +35,9 @@ bool rtshm_announced(const struct rtshm_region *region)
 	return now.word.ready;
 }
 
-static bool rtshm_cmpxchg(u64 __shm *word, u64 old, u64 new)
+static bool rtshm_cmpxchg(struct rtshm_region *region, u64 old, u64 new)
 {
-	return cmpxchg((u64 __force *)word, old, new) == old;
+	return cmpxchg((u64 __force *)rtshm_word(region), old, new) == old;
 }
 
 /*
@@ -56,7 +56,7 @@ static bool rtshm_take(struct rtshm_region *region, union rtshm_word_bits *seen)
 		return false;
 	left = *seen;
 	left.word.ready = 0;
-	return rtshm_cmpxchg(rtshm_word(region), seen->bits, left.bits);
+	return rtshm_cmpxchg(region, seen->bits, left.bits);
 }
 
 /*

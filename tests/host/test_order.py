@@ -32,7 +32,7 @@ FAULTS = {
     "handshake-no-release": ("bits, __ATOMIC_RELEASE", "bits, __ATOMIC_RELAXED"),
     "handshake-no-full-barrier": RELAXED,
     "handshake-no-exchange": (
-        "return rtshm_cmpxchg(rtshm_word(region), seen->bits, left.bits)",
+        "return rtshm_cmpxchg(region, seen->bits, left.bits)",
         "return WRITE_ONCE(*rtshm_word(region), left.bits), true",
     ),
     "poll-no-barrier": ("smp_mb__after_atomic();", ""),
