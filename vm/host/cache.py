@@ -127,7 +127,8 @@ def discard(path: Path) -> None:
     def unlock_and_retry(function: Callable[[str], object], name: str, _: object) -> None:
         # Another run may remove the same tree.
         with contextlib.suppress(FileNotFoundError):
-            os.chmod(os.path.dirname(name), 0o700)
+            folder = os.path.dirname(name)
+            os.chmod(folder, os.stat(folder).st_mode | 0o700)
             function(name)
 
     shutil.rmtree(path, onerror=unlock_and_retry)
