@@ -4,7 +4,7 @@
  * each tick of a region.
  *
  * The verifier checks programs of this type for any context, hard interrupts included:
- * they cannot sleep, have no spin locks, and no timers (7.3: but those an irq_work starts).
+ * they cannot sleep, have no spin locks, and no timers (7.2: but those an irq_work starts).
  * Their first argument is a buffer, here the record. It reports how far they reach into it.
  *
  * BPF tasks are added, replaced and removed by who has claimed the region, and removed

@@ -176,7 +176,7 @@ REFUSED_BY_THE_VERIFIER = {
     "through_a_pointer": "invalid mem access 'scalar'",
     "with_a_stolen_context": "invalid bpf_context access",
 }
-if RELEASE < (7, 3):
+if RELEASE < (7, 2):
     # Later kernels start a timer from an irq_work, and so let any program have one.
     REFUSED_BY_THE_VERIFIER["with_a_timer"] = "tracing progs cannot use bpf_timer yet"
 
