@@ -3,30 +3,13 @@
  * What the module's arithmetic needs of the kernel, to be compiled here: see
  * arithmetic.py.
  */
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <linux/rtshm.h>
+#include "basics.h"
 
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-typedef int64_t s64;
-
-#define U64_MAX			UINT64_MAX
 #define RTSHM_NONE		U64_MAX
-#define RTSHM_TICKS_BEFORE	0ULL
 #define RTSHM_NAME_MAX		31
-#define __shm
-#define __force
-#define lockdep_assert_held(lock)
-
-#define min(a, b)		((a) < (b) ? (a) : (b))
-#define max(a, b)		((a) > (b) ? (a) : (b))
-#define min_t(type, a, b)	min((type)(a), (type)(b))
 
 /* Each access that other processes may see, in the order of the program. */
 struct access {
@@ -49,18 +32,6 @@ static inline u64 div64_u64_rem(u64 a, u64 b, u64 *rest)
 	*rest = a % b;
 	return a / b;
 }
-
-/* A ring has nobody here who waits. */
-struct list_head {
-	struct list_head *next, *prev;
-};
-
-#define list_for_each_entry(each, head, member)	for (each = NULL; each;)
-#define wake_up_process(task)			((void)(task))
-
-struct kref {
-	int count;
-};
 
 struct rtshm_config {
 	u64 start_ns;

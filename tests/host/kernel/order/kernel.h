@@ -7,17 +7,10 @@
  * order. In the thread that sets loads_early, a load returns what the memory has, or what it
  * had at the last read barrier of that thread: the processor may run it as early as that.
  */
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
-#include <linux/rtshm.h>
+#include "../basics.h"
 
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
-typedef int64_t s64;
 typedef unsigned int __poll_t;
 
 #define EFAULT			14
@@ -27,20 +20,12 @@ typedef unsigned int __poll_t;
 #define EPOLLHUP		0x10
 #define EPOLLRDNORM		0x40
 #define EPOLLWRNORM		0x100
-#define U64_MAX			UINT64_MAX
-#define RTSHM_TICKS_BEFORE	0ULL
 #define RTSHM_POLL_ARMED	0
 #define RTSHM_COPY_TRIES	1
-#define __shm
-#define __force
 #undef __always_inline
 #define __always_inline		inline
-#define lockdep_assert_held(lock)
 #define data_race(x)		(x)
 
-#define min(a, b)		((a) < (b) ? (a) : (b))
-#define max(a, b)		((a) > (b) ? (a) : (b))
-#define min_t(type, a, b)	min((type)(a), (type)(b))
 #define max_t(type, a, b)	max((type)(a), (type)(b))
 
 static struct shared shared, early;
@@ -127,17 +112,6 @@ static bool unlock(raw_spinlock_t *lock)
 
 #define get_unaligned(from)	(*(from))
 #define put_unaligned(value, to)	((void)(*(to) = (value)))
-
-struct list_head {
-	struct list_head *next, *prev;
-};
-
-#define list_for_each_entry(each, head, member)	for (each = NULL; each;)
-#define wake_up_process(task)			((void)(task))
-
-struct kref {
-	int count;
-};
 
 struct mutex {
 	int held;
