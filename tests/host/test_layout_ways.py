@@ -10,6 +10,7 @@ import pickle
 import subprocess
 import sys
 from typing import Annotated, Any
+from unittest import mock
 
 import numpy
 import pytest
@@ -195,7 +196,9 @@ def test_view_takes_what_its_types_say_and_what_it_gives() -> None:
     assert (view.where.x, view.path[0].x, view.path[1].y) == (5, 1, 2)
     assert view.path == view.path
     assert view.path[0] == view.path[1] != view.where == {"x": 5, "y": 6}
-    assert view.where == Point(5, 6)
+    assert view.where == Point(5, 6) != Point(5, 7)
+    assert view.where == mock.ANY
+    assert view.where != 5
     record = layout.load(layout.build(view))
     assert record.where == Point(5, 6)
     assert layout.build(dataclasses.replace(record, where=view.where)) == layout.build(view)

@@ -223,7 +223,9 @@ class RegionInfo:
         return {name: getattr(self, name) for name in names if self.readable or name not in INSIDE}
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, RegionInfo) and self._known() == other._known()
+        if not isinstance(other, RegionInfo):
+            return NotImplemented
+        return self._known() == other._known()
 
     def __hash__(self) -> int:
         return hash((self.name, self.id))

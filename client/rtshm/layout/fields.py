@@ -74,10 +74,13 @@ class View:
         return f"{type(self).__name__}({', '.join(values)})"
 
     def __eq__(self, other: object) -> bool:
+        mine = {name: getattr(self, name) for name in self._names}
         if isinstance(other, Mapping):
-            return {name: getattr(self, name) for name in self._names} == other
-        missing = object()
-        return all(getattr(self, name) == getattr(other, name, missing) for name in self._names)
+            return mine == other
+        try:
+            return mine == {name: getattr(other, name) for name in self._names}
+        except AttributeError:
+            return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]
 
