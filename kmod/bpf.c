@@ -4,8 +4,8 @@
  * each tick of a region.
  *
  * The verifier checks programs of this type for any context, hard interrupts included:
- * they cannot sleep, have no spin locks, and no timers (7.2: but those an irq_work starts).
- * Their first argument is a buffer, here the record. It reports how far they reach into it.
+ * they never sleep or spin; from 7.2 on they may have timers, which an irq_work starts. Their
+ * first argument is a buffer, here the record. The verifier reports how far they reach.
  *
  * BPF tasks are added, replaced and removed by who has claimed the region, and removed
  * when it ends, which takes a claim too. So a task that is found under a claim stays.
@@ -106,10 +106,10 @@ static int rtshm_bpf_check_maps(const struct bpf_prog *prog, struct netlink_ext_
 }
 
 /*
- * Whether a loop without a bound has this: the call of an iterator, or what the verifier
- * makes of bpf_iter_num_new() (7.3 and later) or of may_goto (6.9 and later).
- * None has a constant or a result before its end, where net.core.bpf_jit_harden and
- * BPF_F_TEST_RND_HI32 would insert instructions.
+ * Whether this instruction is of a loop without a bound: the call of an iterator, or what
+ * the verifier makes of bpf_iter_num_new() (7.3 and later) or of may_goto (6.9 and later).
+ * net.core.bpf_jit_harden inserts instructions at constants, BPF_F_TEST_RND_HI32 behind
+ * results: neither comes between the two of bpf_iter_num_new().
  */
 static bool rtshm_bpf_endless(const struct bpf_insn *insn)
 {

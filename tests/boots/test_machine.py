@@ -1,4 +1,4 @@
-"""The machine with this project in it: the command by a snapshot is what a boot has."""
+"""The machine with this project in it: the command by a fork is what an interpreter has."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ rtshm="python3 -m rtshm" value=44
 """
 
 
-def test_command_has_the_same_results_from_a_snapshot_and_booted() -> None:
+def test_command_has_the_same_results_by_a_fork_and_by_an_interpreter_of_its_own() -> None:
     done = payload.run(BOTH, warm=True, deadline=600)
     assert (done.outcome.splats(), done.outcome.warm, done.outcome.status) == ([], True, 0)
     said, complained = (text.split(b"of its own\n") for text in (done.stdout, done.stderr))
