@@ -42,7 +42,7 @@ def main() -> int:
             payload.TABLE,
             kernel,
             payload.of(CHECKOUT, kernel),
-            shlex.join(["python3", "-m", "pytest", "-p", "no:cacheprovider", *guest]),
+            shlex.join(["warm", "pytest", "-p", "no:cacheprovider", *guest]),
             warm=not vm.flag("COLD"),
         )
         statuses.append(machine.report(outcome))

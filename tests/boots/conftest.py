@@ -28,7 +28,7 @@ DEADLINE_SECONDS = 600.0
 @pytest.fixture
 def guest_program() -> Program:
     def run(name: str, *arguments: object, kernel: str = "", **options: Any) -> None:
-        command = shlex.join(["python3", "-m", f"tests.boots.guest.{name}", *map(str, arguments)])
+        command = shlex.join(["warm", f"tests.boots.guest.{name}", *map(str, arguments)])
         done = payload.run(command, kernel=kernel, deadline=DEADLINE_SECONDS, **options)
         assert done.outcome.lost is None, f"machine lost: {done.outcome.lost}"
         assert done.outcome.splats() == []

@@ -63,8 +63,11 @@ zstandard==0.25.0 \\
     --hash=sha256:bfc4e20784722098822e3eee42b8e576b379ed72cca4a7cb856ae733e62192ea \\
     --hash=sha256:8e735494da3db08694d26480f1493ad2cf86e99bdd53e8e9771b2752a5c0246a
 """,
-    # What the command `rtshm` imports before it does anything, and what pyroute2 does for it.
-    imports=("click", "construct", "dataclasses", "json", "pyroute2", "tomli_w"),
+    # What the command `rtshm` imports, what pyroute2 imports for it, and what pytest's tests do.
+    imports=(
+        *("click", "construct", "dataclasses", "json", "pyroute2", "tomli_w"),
+        *("csv", "numpy", "pexpect", "plotext", "pytest", "rich.live", "rich.table", "yaml"),
+    ),
 )
 TABLE = kernels.load(space=SPACE)
 
@@ -117,10 +120,11 @@ PROGRAMS = (
     programs.Program("bench/programs", "peer.bpf.o", "peer.bpf.c", BPF, UAPI, "libbpf-dev"),
 )
 
-# A guest that begins with a snapshot has an interpreter with the imports done.
-COMMAND = """#!/bin/busybox sh
-[ ! -e /run/warm/call ] || exec /run/warm/call python3 -m rtshm "$@"
-exec python3 -m rtshm "$@"
+# `warm MODULE` is `python3 -m MODULE`. A guest that begins with a snapshot has an interpreter with
+# the imports done, a fork of which runs the module.
+WARM = """#!/bin/busybox sh
+[ ! -e /run/warm/call ] || exec /run/warm/call python3 -m {module}"$@"
+exec python3 -m {module}"$@"
 """
 
 # Not RAM of the kernel's, in every boot: in the middle of the guest's 1 GiB.
@@ -185,7 +189,7 @@ def of(
         source,
         made=made,
         built=built,
-        commands={"rtshm": COMMAND},
+        commands={"rtshm": WARM.format(module="rtshm "), "warm": WARM.format(module="")},
         environment={
             "PYTHONPATH": f"{source}/client",
             # pyarrow's allocator has no thread, which tests that fork would leave behind.
