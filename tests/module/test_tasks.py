@@ -16,7 +16,7 @@ from rtshm import Clock
 
 from tests.lib import module, raw
 from tests.lib.libc import PAGE
-from tests.lib.module import PATIENCE
+from tests.lib.module import LIFETIME, PATIENCE
 from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -236,7 +236,7 @@ def test_task_and_write_see_each_other_whole(control: rtshm.Control) -> None:
     run("add 8 r")
     with rtshm.open("r") as region:
         ran = number("ran")
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LIFETIME
         values = itertools.count()
         while number("ran") < ran + 2000:
             assert time.monotonic() < deadline, "too few ticks"
@@ -254,7 +254,7 @@ def test_task_sees_half_of_plain_stores(control: rtshm.Control) -> None:
     run("add 8 r")
     with rtshm.open("r") as region:
         words = region.view.given
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + LIFETIME
         while region.read()["torn"] == 0:
             assert time.monotonic() < deadline, "no half of the stores was seen"
             for value in range(100):
