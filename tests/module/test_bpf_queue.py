@@ -6,13 +6,16 @@ import os
 import re
 import signal
 import subprocess
+import threading
 from typing import TYPE_CHECKING, Any
 
 import numpy
 import pytest
 import rtshm
+from rtshm.queued import DEPTH
 
 from tests.lib import command
+from tests.lib.module import PATIENCE
 from tests.lib.waiting import wait_until
 
 if TYPE_CHECKING:
@@ -106,17 +109,24 @@ def test_numbers_of_every_kind_are_put_and_others_refused(control: rtshm.Control
 def test_writer_waits_while_the_queue_is_full_and_learns_that_the_region_goes(
     control: rtshm.Control,
 ) -> None:
-    with rtshm.Queue("r", "setpoint") as queue:
-        control.set("r", period=100_000)
-        queue.put(range(70_000))
-        assert queue.counts.taken > 4_000
-        control.set("r", period=3_600_000_000_000)
+    # Only a kick takes a value, however slow the writer is.
+    control.create("kicked", period="none", layout="setpoint:i32")
+    with rtshm.open("kicked") as region, rtshm.Queue(region, "setpoint") as queue:
+        queue.put(range(DEPTH))
+        writer = threading.Thread(target=queue.put, args=([DEPTH],))
+        writer.start()
+        writer.join(0.2)
+        assert writer.is_alive()
+        region.kick()
+        writer.join(PATIENCE)
+        assert not writer.is_alive()
+        assert queue.counts.taken == 1
         with pytest.raises(TimeoutError, match="there are values in it"):
             queue.drain(timeout=0.1)
-        control.delete("r")
-        with pytest.raises(OSError, match="r: "):
-            queue.put(range(70_000))
-        with pytest.raises(OSError, match="r: "):
+        control.delete("kicked")
+        with pytest.raises(OSError, match="kicked: "):
+            queue.put([0])
+        with pytest.raises(OSError, match="kicked: "):
             queue.drain()
 
 
