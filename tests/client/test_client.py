@@ -15,6 +15,7 @@ import pytest
 import rtshm
 
 from tests.lib import child, first, module
+from tests.lib.libc import PAGE
 from tests.lib.module import DEVICE, PATIENCE
 
 if TYPE_CHECKING:
@@ -215,7 +216,7 @@ def test_region_opens_by_path(load: Load) -> None:
     load(print=0)
     with rtshm.open(DEVICE) as region, rtshm.open(str(DEVICE)) as same:
         assert region.path == same.path == DEVICE
-        assert region.size == 4096
+        assert region.size == PAGE
 
 
 @pytest.mark.needs("disk")

@@ -22,6 +22,7 @@ from rtshm.control.netlink import Link
 
 from tests.lib import child, first, module
 from tests.lib.genl import NEW, Genl, attrs
+from tests.lib.libc import PAGE
 from tests.lib.module import LIFETIME, PATIENCE
 from tests.lib.waiting import when_polling
 
@@ -61,7 +62,7 @@ def settings(region: rtshm.RegionInfo) -> dict[str, object]:
 
 
 DEFAULTS = {
-    "size": 4096,
+    "size": PAGE,
     "period_ns": 500_000_000,
     "print": rtshm.PrintMode.OFF,
     "record_depth": 0,
@@ -92,7 +93,7 @@ def test_omitted_attribute_gets_the_kernels_default(control: rtshm.Control) -> N
 
 def test_every_field_comes_back_as_it_was_given(control: rtshm.Control) -> None:
     given = {
-        "size": 8192,
+        "size": 2 * PAGE,
         "print": rtshm.PrintMode.CHANGES,
         "record_depth": 1000,
         "record_bytes": 16,
@@ -111,13 +112,15 @@ def test_every_field_comes_back_as_it_was_given(control: rtshm.Control) -> None:
     node = made.path.stat()
     assert (node.st_mode & 0o7777, node.st_uid, node.st_gid) == (0o640, 1000, 2**32 - 2)
     with rtshm.open("a-_9", readonly=True) as region:
-        assert region.size == 8192
+        assert region.size == 2 * PAGE
         assert control.get("a-_9").users == 1
     assert control.get("a-_9").users == 0
 
 
 def test_set_changes_what_is_given_and_nothing_else(control: rtshm.Control) -> None:
-    before = settings(control.create("motor", size=8192, period=NEVER, layout="x:i32", mode=0o640))
+    before = settings(
+        control.create("motor", size=2 * PAGE, period=NEVER, layout="x:i32", mode=0o640)
+    )
     changes: list[dict[str, Any]] = [
         {"period": 2 * NEVER_NS // 3},
         {"print": rtshm.PrintMode.EVERY_TICK},
@@ -156,7 +159,7 @@ def test_counters_count_what_the_ticks_did(control: rtshm.Control) -> None:
 
 
 def test_deleted_region_is_gone_and_its_name_free(control: rtshm.Control) -> None:
-    first = control.create("motor", size=8192)
+    first = control.create("motor", size=2 * PAGE)
     control.delete("motor")
     for ask in (control.get, control.delete, control.set):
         with pytest.raises(FileNotFoundError) as refused:
@@ -164,7 +167,7 @@ def test_deleted_region_is_gone_and_its_name_free(control: rtshm.Control) -> Non
         assert refused.value.strerror == "name: no such region"
     assert [region.name for region in control.list()] == ["default"]
     again = control.create("motor")
-    assert (again.size, again.id) == (4096, first.id + 1)
+    assert (again.size, again.id) == (PAGE, first.id + 1)
 
 
 def test_layout_that_is_not_utf_8_can_be_shown(control: rtshm.Control) -> None:
@@ -506,7 +509,7 @@ def test_events_come_in_their_order_to_a_task_too(control: rtshm.Control) -> Non
 
 def test_event_has_the_region_as_it_was_then(control: rtshm.Control) -> None:
     with control.watch(timeout=LIFETIME) as watch:
-        made = control.create("motor", size=8192, layout="x:i32", period=NEVER)
+        made = control.create("motor", size=2 * PAGE, layout="x:i32", period=NEVER)
         control.delete("motor")
         created, deleted = next(watch), next(watch)
     assert isinstance(created, rtshm.Created)

@@ -21,6 +21,7 @@ from rtshm.paths import DEVICES
 
 from tests.lib.command import done
 from tests.lib.genl import NEW, Genl, attrs
+from tests.lib.libc import PAGE
 from tests.lib.module import PATIENCE
 from tests.lib.programs import compiled
 from tests.lib.tearing import checked, hostile
@@ -127,15 +128,17 @@ def test_layout_that_is_given_takes_a_region_by_its_path(motor: rtshm.Control) -
 
 @pytest.mark.promise("fields: A layout that does not fit or differs from the stored one is refused")
 def test_layout_that_does_not_fit_is_refused_with_both_numbers(control: rtshm.Control) -> None:
-    fits = rtshm.Layout(c.Struct("all" / c.Bytes(4088)))
+    room = PAGE - LAYOUT_OFFSET
+    fits = rtshm.Layout(c.Struct("all" / c.Bytes(room)))
     with rtshm.open("default", fits) as region:
-        region.write({"all": b"x" * 4088})
+        region.write({"all": b"x" * room})
     descriptors = os.listdir("/proc/self/fd")
-    with pytest.raises(rtshm.LayoutError, match="the layout has 4089 bytes, and the region 4088 "):
-        rtshm.open("default", c.Struct("all" / c.Bytes(4089)))
+    words = f"the layout has {room + 1} bytes, and the region {room} "
+    with pytest.raises(rtshm.LayoutError, match=words):
+        rtshm.open("default", c.Struct("all" / c.Bytes(room + 1)))
     assert os.listdir("/proc/self/fd") == descriptors
-    with pytest.raises(rtshm.LayoutError, match=r"small: .* 4089 .* 4088 "):
-        control.create("small", layout="all:bytes[4089]")
+    with pytest.raises(rtshm.LayoutError, match=rf"small: .* {room + 1} .* {room} "):
+        control.create("small", layout=f"all:bytes[{room + 1}]")
     assert [region.name for region in control.list()] == ["default"]
 
 
@@ -263,19 +266,21 @@ def test_update_leaves_what_it_does_not_name(motor: rtshm.Control) -> None:
 def test_record_of_more_than_a_page_is_refused_and_its_fields_are_not(
     control: rtshm.Control,
 ) -> None:
-    control.create("large", size=8192, layout="first:u64 rest:bytes[4096] last:u64")
+    control.create("large", size=2 * PAGE, layout=f"first:u64 rest:bytes[{PAGE}] last:u64")
     with rtshm.open("large") as region:
         for use in (
-            lambda: region.write({"first": 1, "rest": b"x" * 4096, "last": 2}),
+            lambda: region.write({"first": 1, "rest": b"x" * PAGE, "last": 2}),
             lambda: region.read(),
             lambda: region.update(first=1, last=2),
         ):
-            with pytest.raises(rtshm.LayoutError, match="4112 bytes are more than the 4096"):
+            with pytest.raises(
+                rtshm.LayoutError, match=f"{PAGE + 16} bytes are more than the {PAGE}"
+            ):
                 use()
-        assert bytes(region.memory) == bytes(8192)
-        region.update(rest=b"y" * 4096)
+        assert bytes(region.memory) == bytes(2 * PAGE)
+        region.update(rest=b"y" * PAGE)
         region.view.last = 2
-        assert bytes(region.memory[8:]) == bytes(8) + b"y" * 4096 + b"\2" + bytes(8192 - 4113)
+        assert bytes(region.memory[8:]) == bytes(8) + b"y" * PAGE + b"\2" + bytes(PAGE - 17)
 
 
 # Access.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.lib import module
+from tests.lib.libc import PAGE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +39,7 @@ runpy.run_path("cli.py", run_name="__main__")
 
 NEW = {
     "name": "motor",
-    "size": 8192,
+    "size": 2 * PAGE,
     "period-ns": 3_600_000_000_000,
     "print": "changes",
     "layout": "speed:f64",
@@ -112,7 +113,7 @@ def test_dump_has_every_region(load: Load) -> None:
     load(print=0, period_ns=3_600_000_000_000)
     (region,) = json.loads(ynl("--dump", "region-get"))
     assert region["name"] == "default"
-    assert (region["size"], region["period-ns"]) == (4096, 3_600_000_000_000)
+    assert (region["size"], region["period-ns"]) == (PAGE, 3_600_000_000_000)
     assert (region["print"], region["layout"], region["mode"]) == ("off", "", 0o600)
     assert "cpu" not in region
     assert region["timer-cpu"] in os.sched_getaffinity(0)
