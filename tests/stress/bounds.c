@@ -31,13 +31,6 @@ struct request_of_map {
 
 static const int modes[] = { O_RDONLY, O_WRONLY, O_RDWR, O_RDWR };
 
-/* In bytes; a page more or less is tried as well. */
-static const uint64_t edges[] = {
-	0, PAGE, 2 * PAGE, 4 * PAGE, SIZE, 16 * PAGE, 1ULL << 31, 1ULL << 32,
-	1ULL << 40, 1ULL << 44, 1ULL << 47, 1ULL << 51, 1ULL << 62, 1ULL << 63,
-	-SIZE, -PAGE,
-};
-
 static const int prots[] = {
 	PROT_NONE, PROT_READ, PROT_READ, PROT_WRITE, PROT_READ | PROT_WRITE,
 	PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC, PROT_EXEC,
@@ -53,7 +46,7 @@ static const int flag_sets[] = {
 
 static uint64_t near(const uint64_t *some, size_t count)
 {
-	static const int64_t steps[] = { 0, 0, 0, 0, 0, PAGE, -PAGE, 1, -1, 7 };
+	const int64_t steps[] = { 0, 0, 0, 0, 0, PAGE, -PAGE, 1, -1, 7 };
 
 	return some[dice_below(count)] + steps[dice_below(ARRAY_SIZE(steps))];
 }
@@ -77,7 +70,7 @@ static int model(const struct request_of_map *request)
 		return ENOMEM;
 	if (length > 1ULL << 46)
 		return ENOMEM;
-	/* The page number has 52 bits. */
+	/* The page number has 52 bits, or fewer. */
 	if (first > (UINT64_MAX - length) / PAGE)
 		return EOVERFLOW;
 	if (type == MAP_SHARED_VALIDATE && request->flags & UNKNOWN_FLAG)
@@ -121,6 +114,15 @@ static void look(const struct request_of_map *request, void *memory)
 
 void bounds(const struct numbers *numbers)
 {
+	/*
+	 * In bytes; a page more or less is tried as well. Not 2^47: programs have so many
+	 * addresses on x86, 2^47 or 2^48 on arm64.
+	 */
+	const uint64_t edges[] = {
+		0, PAGE, 2 * PAGE, 4 * PAGE, SIZE, 16 * PAGE, 1ULL << 31, 1ULL << 32,
+		1ULL << 40, 1ULL << 44, 1ULL << 48, 1ULL << 51, 1ULL << 62, 1ULL << 63,
+		-SIZE, -PAGE,
+	};
 	uint64_t cases, mapped = 0;
 	uint64_t of_errno[256] = {};
 	int fds[3];

@@ -257,26 +257,29 @@ void spliced(const struct numbers *numbers)
 	if (pipe(pipes))
 		fail("pipe: %m");
 	for (cycle = 0; cycle < numbers->at[0]; cycle++) {
-		static char before[2 * PAGE], after[2 * PAGE];
+		static char before[2 * PAGE_MAX], after[2 * PAGE_MAX];
+		size_t size = 2 * PAGE;
+		char parameters[64];
 		struct iovec pages;
 		char *memory;
 		int fd;
 
-		must(module_load("print=0 period_ns=100000 size=8192"), "loading");
+		snprintf(parameters, sizeof(parameters), "print=0 period_ns=100000 size=%zu", size);
+		must(module_load(parameters), "loading");
 		fd = open_or_fail(STATE("default"), O_RDWR);
-		memory = map_or_fail(fd, 2 * PAGE);
-		memset(memory, 1 + cycle % 100, 2 * PAGE);
+		memory = map_or_fail(fd, size);
+		memset(memory, 1 + cycle % 100, size);
 		memset(memory, 0, sizeof(struct rtshm_word));
-		memcpy(before, memory, sizeof(before));
-		pages = (struct iovec) { memory, 2 * PAGE };
-		if (vmsplice(pipes[1], &pages, 1, 0) != 2 * PAGE)
+		memcpy(before, memory, size);
+		pages = (struct iovec) { memory, size };
+		if (vmsplice(pipes[1], &pages, 1, 0) != (ssize_t)size)
 			fail("vmsplice: %m");
-		munmap(memory, 2 * PAGE);
+		munmap(memory, size);
 		close(fd);
 		must(module_unload(), "unloading");
-		if (read(pipes[0], after, sizeof(after)) != sizeof(after))
+		if (read(pipes[0], after, size) != (ssize_t)size)
 			fail("read: %m");
-		if (memcmp(before, after, sizeof(after)))
+		if (memcmp(before, after, size))
 			fail("the pages in the pipe are not what they were");
 	}
 	say("cycles", cycle);

@@ -178,14 +178,14 @@ static const struct region plain = { .name = "fault", .period_ns = HOUR };
 static const struct region recorded = {
 	.name = "fault", .period_ns = HOUR, .depth = 8,
 };
-static const struct region full = {
+static struct region full = {
 	.name = "fault", .period_ns = HOUR, .depth = 300, .record_bytes = 64,
-	.size = 96 * PAGE, .layout = "speed:f64", .cpu_plus_1 = 1,
+	.layout = "speed:f64", .cpu_plus_1 = 1,
 };
 
 static int fd = -1, other = -1;
 static void *memory;
-static char buffer[96 * PAGE];
+static char buffer[96 * PAGE_MAX];
 
 static void have_plain(void)
 {
@@ -335,8 +335,8 @@ static int epoll_add(void)
 	return result(epoll_ctl(other, EPOLL_CTL_ADD, fd, &event));
 }
 
-static int read_some(void) { return result(read(fd, buffer, sizeof(buffer))); }
-static int write_some(void) { return result(pwrite(fd, buffer, sizeof(buffer), 0)); }
+static int read_some(void) { return result(read(fd, buffer, full.size)); }
+static int write_some(void) { return result(pwrite(fd, buffer, full.size, 0)); }
 
 static int watermark(void)
 {
@@ -544,6 +544,7 @@ void faults(const struct numbers *numbers)
 	unsigned int points = 0, operations_hit = 0;
 	bool with_module = numbers->at[1];
 
+	full.size = 96 * PAGE;
 	fail_nth = open_or_fail("/proc/thread-self/fail-nth", O_RDWR);
 	prepare_injection(kind);
 	if (with_module)

@@ -20,7 +20,7 @@ static void write_anything(const char *path)
 {
 	int fd = open_or_fail(path, O_RDWR);
 	volatile uint64_t *words = map_or_fail(fd, SIZE);
-	static char buffer[PAGE];
+	static char buffer[PAGE_MAX];
 
 	for (;;) {
 		uint64_t some = dice();

@@ -26,7 +26,9 @@
 #include <linux/rtshm.h>
 #include <linux/rtshm_netlink.h>
 
-#define PAGE		4096UL
+/* Of the running kernel; arm64 has pages of up to 64 KiB. */
+#define PAGE		((uint64_t)getpagesize())
+#define PAGE_MAX	65536UL
 #define MS		1000000ULL
 #define SECOND		1000000000ULL
 #define HOUR		3600000000000ULL
