@@ -5,20 +5,27 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lib.payload import CHECKOUT, STREAMS, TABLE
 from vm.host import cache, checkout, debian, image, programs
 from vm.host.errors import HarnessError
+from vm.host.processor import X86
 from vm.host.progress import run_logged, step
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from vm.host.kernels import Kernel
+    from vm.host.processor import Processor
+
 # What the root has over Build-Depends of debian/control: what looks at the packages, and a
 # compiler for programs of 32 bits.
 BUILD_PACKAGES = ("build-essential", "gcc-multilib", "lintian")
+# What a package for another processor is compiled and linked with.
+LIBRARIES = ("libc6-dev", "libpython3-all-dev")
 
 # The guest of tests/install: a machine to install the packages on, with the headers of
 # the default kernel; what the packages depend on is here, since a guest has no network.
@@ -50,6 +57,8 @@ SOURCES = ("kmod/", "Kbuild", "dkms.conf")
 # Where the version is said.
 VERSIONED = ("dkms.conf", "client/rtshm/_version.py", "debian/changelog")
 
+BUILD = "cd /build/source && DEB_BUILD_OPTIONS=noautodbgsym dpkg-buildpackage -us -uc"
+
 # In the guest's copy of the checkout.
 FOLDER = "dist"
 # A program of 32 bits, compiled with the header that is installed.
@@ -66,11 +75,16 @@ def build_depends(control: str) -> list[str]:
     return re.findall(r"(?:^|,)\s*([a-z0-9][a-z0-9+.-]+)", field[1])
 
 
-def root(source: Path = CHECKOUT) -> image.Root:
-    """The Debian root that packages are built in."""
+def root(source: Path = CHECKOUT, processor: Processor = X86) -> image.Root:
+    """The Debian root that packages are built in; a foreign `processor` has a cross compiler."""
     control = (source / "debian/control").read_text(encoding="utf-8")
-    packages = sorted({*build_depends(control), *BUILD_PACKAGES})
-    return image.plain_root("packages", TABLE.space.suite, packages)
+    name, tools = "packages", [*BUILD_PACKAGES]
+    if processor.foreign:
+        name = f"packages-{processor.debian}"
+        tools = ["build-essential", f"gcc-{processor.triplet}"]
+        tools += [f"{library}:{processor.debian}" for library in LIBRARIES]
+    packages = sorted({*build_depends(control), *tools})
+    return image.plain_root(name, TABLE.space.suite, packages, processor=processor)
 
 
 def install_root() -> image.Root:
@@ -129,8 +143,23 @@ def texts(source: Path, wanted: str) -> dict[str, str]:
 
 def build(source: Path, wanted: str = "") -> Path:
     """A directory with the packages, `*.deb`, and `lintian.txt`, what lintian says of them."""
-    own = root(source)
-    files = texts(source, wanted or version(source))
+    script = (
+        f"{BUILD} && cd .. && "
+        "lintian --allow-root --pedantic --display-info *.changes >lintian.txt || "
+        "test -s lintian.txt"
+    )
+    return built(root(source), script, texts(source, wanted or version(source)))
+
+
+def build_for(processor: Processor, source: Path) -> Path:
+    """A directory with the packages that a foreign processor has of its own, `*.deb`."""
+    # -d: Build-Depends are those of a build on the processor itself.
+    script = f"{BUILD} -B -d --host-arch={processor.debian}"
+    return built(root(source, processor), script, texts(source, version(source)))
+
+
+def built(own: image.Root, script: str, files: Mapping[str, str]) -> Path:
+    """What `script` makes of the source package that consists of `files`."""
 
     def make(path: Path) -> None:
         for name, text in files.items():
@@ -138,12 +167,6 @@ def build(source: Path, wanted: str = "") -> Path:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text, encoding="utf-8")
         (path / "source/debian/rules").chmod(0o755)
-        script = (
-            "cd /build/source && "
-            "DEB_BUILD_OPTIONS=noautodbgsym dpkg-buildpackage -us -uc && cd .. && "
-            "lintian --allow-root --pedantic --display-info *.changes >lintian.txt || "
-            "test -s lintian.txt"
-        )
         with step("building the Debian packages", "30 s"):
             run_logged(
                 debian.inside(own.tree, ["sh", "-c", script], binds={path: "/build"}),
@@ -152,7 +175,7 @@ def build(source: Path, wanted: str = "") -> Path:
             )
         cache.discard(path / "source")
 
-    return cache.artefact("packages", [own.path.name, files], make)
+    return cache.artefact("packages", [own.path.name, dict(files)], make)
 
 
 def unpacked(source: Path, wanted: str = "") -> Path:
@@ -165,6 +188,24 @@ def unpacked(source: Path, wanted: str = "") -> Path:
         inside(root(), ["sh", "-c", script, "sh", deb.name], {packages: "/build", path: "/mnt"})
 
     return cache.artefact("unpacked", [packages.name], make)
+
+
+def dkms(source: Path, kernel: Kernel, place: Path) -> Path:
+    """What DKMS builds in `place` for a kernel that does not run: `log` and `module`."""
+    files = image.files(TABLE, kernel)
+    (place / "dkms").mkdir()
+    (place / "bin").mkdir()
+    # Of another suite than the kernel's, maybe: a script, which runs in any.
+    script = install_root().tree / "usr/sbin/dkms"
+    (place / "bin/dkms").write_bytes(script.read_bytes())
+    number = version(source)
+    arch = kernel.processor.triplet.partition("-")[0]
+    # On a machine of the kernel's processor make needs no variables.
+    command = ["env", *files.variables, "bash", "/build/bin/dkms", "build", "-a", arch]
+    command += ["--dkmstree", "/build/dkms", "--sourcetree", "/mnt"]
+    command += ["-m", "rtshm", "-v", number, "-k", files.release]
+    inside(files, command, {unpacked(source) / "usr/src": "/mnt", place: "/build"})
+    return place / f"dkms/rtshm/{number}/{files.release}/{arch}"
 
 
 def inside(own: image.Root | image.Files, command: Sequence[str], binds: Mapping[Path, str]) -> str:
@@ -255,4 +296,17 @@ def for_guest(source: Path) -> dict[str, bytes]:
     for path in sorted(objects.rglob("*")):
         if path.is_file():
             found[f"{FOLDER}/ccache/{path.relative_to(objects)}"] = path.read_bytes()
+    return found
+
+
+def for_foreign_guest(source: Path, kernel: Kernel) -> dict[str, bytes]:
+    """What tests/foreign needs, by its place in the guest's checkout."""
+    found = {
+        f"{FOLDER}/{package.name}": package.read_bytes()
+        for package in build_for(kernel.processor, source).glob("*.deb")
+    }
+    with tempfile.TemporaryDirectory(prefix="dkms-") as place:
+        found[f"{FOLDER}/rtshm.ko"] = (
+            dkms(source, kernel, Path(place)) / "module/rtshm.ko"
+        ).read_bytes()
     return found

@@ -206,12 +206,19 @@ def compiling(table: Table, processor: Processor, command: Sequence[str], place:
 
 
 def plain_root(
-    name: str, suite: str, packages: Sequence[str], *, places: Sequence[str] = ()
+    name: str,
+    suite: str,
+    packages: Sequence[str],
+    *,
+    places: Sequence[str] = (),
+    processor: Processor = X86,
 ) -> Root:
     """A root with these packages, and no kernel.
 
-    `places` are directories that something is to be bound over.
+    `places` are directories that something is to be bound over. The root can have packages
+    of a foreign `processor` too: `libc6-dev:arm64`.
     """
+    more = both(processor) if processor.foreign else []
     hook = "; ".join(f'mkdir -p "$1"{place}' for place in ("/build", *places))
 
     def build(path: Path) -> None:
@@ -221,10 +228,11 @@ def plain_root(
                 suite,
                 packages,
                 f"--customize-hook={hook}",
+                *more,
                 log=cache.root() / f"root-{name}.log",
             )
 
-    parts = [suite, list(packages), debian.MMDEBSTRAP, hook]
+    parts = [suite, list(packages), debian.MMDEBSTRAP, hook, *more]
     return Root(cache.artefact(f"root-{name}", parts, build, waiting=wait_line(f"root {name}")))
 
 
