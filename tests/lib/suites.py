@@ -32,6 +32,8 @@ PYTEST = ("warm", "pytest", "-p", "no:cacheprovider", "--color=no", "--durations
 
 # The suite that has a disk of its own, with what the packages are installed by.
 INSTALL = "install"
+# The suite that has the package of another processor than the host's.
+FOREIGN = "foreign"
 
 # pytest's closing line: "= 41 passed in 12.34s =".
 SUMMARY = re.compile(r"=+ (.*) in [\d.]+s.* =+")
@@ -167,6 +169,8 @@ def run(suite: Suite) -> Result:
         own["disk"] = deb.install_image()
         extra |= deb.for_guest(CHECKOUT)
     kernel = TABLE[suite.kernel]
+    if suite.name == FOREIGN:
+        extra |= deb.for_foreign_guest(CHECKOUT, kernel)
     outcome = machine.run(
         TABLE,
         kernel,
