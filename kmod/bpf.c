@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * BPF programs as tasks: a loaded program of the type RAW_TRACEPOINT_WRITABLE runs in
- * each tick of a region.
+ * BPF programs as tasks, and the requests about them: a loaded program of the type
+ * RAW_TRACEPOINT_WRITABLE runs in each tick of a region.
  *
  * The verifier checks programs of this type for any context, hard interrupts included:
  * they never sleep or spin; from 7.2 on they may have timers, which an irq_work starts. Their
@@ -15,7 +15,8 @@
 #include <linux/filter.h>
 #include <linux/slab.h>
 
-#include "bpf.h"
+#include "netlink_gen.h"
+#include "netlink_message.h"
 #include "rtshm.h"
 
 struct rtshm_bpf_task {
@@ -147,20 +148,25 @@ static u32 rtshm_bpf_insns_max(const struct bpf_prog *prog)
 
 /*
  * The region is claimed, and no other lock held: counting the instructions of a long
- * program takes a while. Returns the program of a descriptor of the caller's, or an
- * ERR_PTR.
+ * program takes a while. Returns the program that a request gives, or an ERR_PTR.
  */
-static struct bpf_prog *rtshm_bpf_get(const struct rtshm_region *region, u32 fd, bool unbounded,
-				      u32 *insns_max, struct netlink_ext_ack *extack)
+static struct bpf_prog *rtshm_bpf_get(const struct rtshm_region *region, struct genl_info *info,
+				      u32 *insns_max)
 {
+	const struct nlattr *fd = info->attrs[RTSHM_A_TASK_REQUEST_PROG_FD];
 	u64 room = region->config.size - sizeof(struct rtshm_word);
+	struct netlink_ext_ack *extack = info->extack;
 	struct bpf_prog *prog;
 	int err;
 
-	prog = bpf_prog_get_type_dev(fd, BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE, false);
+	if (!fd)
+		return ERR_PTR(rtshm_refuse(extack, -EINVAL, "prog-fd: missing"));
+	prog = bpf_prog_get_type_dev(nla_get_u32(fd), BPF_PROG_TYPE_RAW_TRACEPOINT_WRITABLE,
+				     false);
 	if (IS_ERR(prog)) {
-		rtshm_refuse(extack, 0,
-			     "prog-fd: not a BPF program of type raw_tracepoint_writable");
+		rtshm_refuse(extack, 0, IS_ENABLED(CONFIG_BPF_SYSCALL) ?
+			     "prog-fd: not a BPF program of type raw_tracepoint_writable" :
+			     "prog-fd: this kernel has no CONFIG_BPF_SYSCALL");
 		return prog;
 	}
 	if (prog->aux->max_tp_access > room) {
@@ -175,7 +181,7 @@ static struct bpf_prog *rtshm_bpf_get(const struct rtshm_region *region, u32 fd,
 	*insns_max = rtshm_bpf_insns_max(prog);
 	if (*insns_max)
 		return prog;
-	if (!unbounded)
+	if (!nla_get_flag(info->attrs[RTSHM_A_TASK_REQUEST_UNBOUNDED]))
 		err = rtshm_refuse(extack, -EINVAL,
 				   "prog-fd: no bound on its instructions: give unbounded to run it");
 	else if (!region->periodic || !region->config.set.task_long_max)
@@ -199,13 +205,10 @@ static void rtshm_bpf_assign(struct rtshm_bpf_task *bpf, struct bpf_prog *prog, 
 	bpf->task.insns_max = insns_max;
 }
 
-/*
- * Process context, the region claimed. Adds a task that runs the program of a descriptor
- * of the caller's.
- */
-int rtshm_bpf_new(struct rtshm_region *region, const char *name, u32 fd, bool unbounded,
-		  struct netlink_ext_ack *extack)
+/* Adds a task that runs the program that a request gives. */
+static int rtshm_bpf_new(struct rtshm_region *region, const char *name, struct genl_info *info)
 {
+	struct netlink_ext_ack *extack = info->extack;
 	struct rtshm_bpf_task *bpf;
 	struct bpf_prog *prog;
 	u32 insns_max;
@@ -217,7 +220,7 @@ int rtshm_bpf_new(struct rtshm_region *region, const char *name, u32 fd, bool un
 	bpf = kzalloc(sizeof(*bpf), GFP_KERNEL_ACCOUNT);
 	if (!bpf)
 		return -ENOMEM;
-	prog = rtshm_bpf_get(region, fd, unbounded, &insns_max, extack);
+	prog = rtshm_bpf_get(region, info, &insns_max);
 	if (IS_ERR(prog)) {
 		kfree(bpf);
 		return PTR_ERR(prog);
@@ -265,19 +268,18 @@ static struct bpf_prog *rtshm_bpf_exchange(struct rtshm_bpf_task *bpf, struct bp
 	return before;
 }
 
-/* Process context, the region claimed. Replaces the program of a task between two ticks. */
-int rtshm_bpf_set(struct rtshm_region *region, const char *name, u32 fd, bool unbounded,
-		  struct netlink_ext_ack *extack)
+/* Replaces the program of a task between two ticks. */
+static int rtshm_bpf_set(struct rtshm_region *region, const char *name, struct genl_info *info)
 {
 	struct rtshm_bpf_task *bpf;
 	struct bpf_prog *prog;
 	u32 insns_max;
 
-	prog = rtshm_bpf_get(region, fd, unbounded, &insns_max, extack);
+	prog = rtshm_bpf_get(region, info, &insns_max);
 	if (IS_ERR(prog))
 		return PTR_ERR(prog);
 	scoped_guard(mutex, &rtshm_regions_lock) {
-		bpf = rtshm_bpf_find(region, name, extack);
+		bpf = rtshm_bpf_find(region, name, info->extack);
 		if (bpf)
 			prog = rtshm_bpf_exchange(bpf, prog, insns_max);
 	}
@@ -285,16 +287,50 @@ int rtshm_bpf_set(struct rtshm_region *region, const char *name, u32 fd, bool un
 	return bpf ? 0 : -ESRCH;
 }
 
-/* Process context, the region claimed. Removes a task; it does not run afterwards. */
-int rtshm_bpf_del(struct rtshm_region *region, const char *name, struct netlink_ext_ack *extack)
+/* Removes a task; it does not run afterwards. */
+static int rtshm_bpf_del(struct rtshm_region *region, const char *name, struct genl_info *info)
 {
 	struct rtshm_bpf_task *bpf;
 
 	scoped_guard(mutex, &rtshm_regions_lock)
-		bpf = rtshm_bpf_find(region, name, extack);
+		bpf = rtshm_bpf_find(region, name, info->extack);
 	if (!bpf)
 		return -ESRCH;
 	rtshm_task_remove(&bpf->task);
 	rtshm_bpf_free(bpf);
 	return 0;
+}
+
+/* Process context. Claims the region of a request, and does there what is asked for. */
+static int rtshm_bpf_do(struct sk_buff *skb, struct genl_info *info,
+			int (*what)(struct rtshm_region *region, const char *name,
+				    struct genl_info *info))
+{
+	const char *name = rtshm_nl_name(info, RTSHM_A_TASK_REQUEST_NAME, "name");
+	struct rtshm_region *region;
+	int err;
+
+	if (!name)
+		return -EINVAL;
+	region = rtshm_nl_claim(skb, info, RTSHM_A_TASK_REQUEST_REGION, "region");
+	if (IS_ERR(region))
+		return PTR_ERR(region);
+	err = what(region, name, info);
+	rtshm_region_unclaim(region);
+	return err;
+}
+
+int rtshm_nl_task_new_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return rtshm_bpf_do(skb, info, rtshm_bpf_new);
+}
+
+int rtshm_nl_task_set_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return rtshm_bpf_do(skb, info, rtshm_bpf_set);
+}
+
+int rtshm_nl_task_del_doit(struct sk_buff *skb, struct genl_info *info)
+{
+	return rtshm_bpf_do(skb, info, rtshm_bpf_del);
 }

@@ -24,35 +24,36 @@ static struct genl_family rtshm_nl_family;
 static bool rtshm_nl_up;
 
 /* Returns the text of a string attribute, NULL if more follows its end. */
-const char *rtshm_nl_text(const struct nlattr *attr)
+static const char *rtshm_nl_text(const struct nlattr *attr)
 {
 	const char *text = nla_data(attr);
 
 	return strlen(text) + 1 == nla_len(attr) ? text : NULL;
 }
 
-/* Returns the name in a request: NULL if it is missing, "" if no region can have it. */
-static const char *rtshm_nl_name(struct genl_info *info)
+/*
+ * Returns a name in a request: NULL if it is missing, "" if no region or task can have it.
+ * @label: What messages call the attribute.
+ */
+const char *rtshm_nl_name(struct genl_info *info, int attr, const char *label)
 {
-	struct nlattr *attr = info->attrs[RTSHM_A_REGION_NAME];
-
-	if (attr)
-		return rtshm_nl_text(attr) ?: "";
-	GENL_SET_ERR_MSG(info, "name: missing");
+	if (info->attrs[attr])
+		return rtshm_nl_text(info->attrs[attr]) ?: "";
+	rtshm_refuse(info->extack, 0, "%s: missing", label);
 	return NULL;
 }
 
 /* Looks up the region that a request names, by rtshm_region_find() or _claim(). */
-static struct rtshm_region *rtshm_nl_region(struct genl_info *info,
+static struct rtshm_region *rtshm_nl_region(struct genl_info *info, int attr, const char *label,
 					    struct rtshm_region *(*look)(const char *name))
 {
-	const char *name = rtshm_nl_name(info);
+	const char *name = rtshm_nl_name(info, attr, label);
 	struct rtshm_region *region;
 
 	if (!name)
 		return ERR_PTR(-EINVAL);
 	region = look(name);
-	return region ?: ERR_PTR(rtshm_refuse(info->extack, -ENOENT, "name: no such region"));
+	return region ?: ERR_PTR(rtshm_refuse(info->extack, -ENOENT, "%s: no such region", label));
 }
 
 /* rtshm_regions_lock held. What was asked for is done, if the reply has room or not. */
@@ -105,7 +106,7 @@ int rtshm_nl_region_get_doit(struct sk_buff *skb, struct genl_info *info)
 	if (!reply)
 		return -ENOMEM;
 	guard(mutex)(&rtshm_regions_lock);
-	region = rtshm_nl_region(info, rtshm_region_find);
+	region = rtshm_nl_region(info, RTSHM_A_REGION_NAME, "name", rtshm_region_find);
 	if (IS_ERR(region)) {
 		nlmsg_free(reply);
 		return PTR_ERR(region);
@@ -229,7 +230,7 @@ static int rtshm_nl_config(struct rtshm_config *config, const struct sk_buff *sk
 
 int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	const char *name = rtshm_nl_name(info);
+	const char *name = rtshm_nl_name(info, RTSHM_A_REGION_NAME, "name");
 	struct rtshm_region *region;
 	struct rtshm_config config;
 	struct sk_buff *reply;
@@ -267,20 +268,22 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 }
 
 /* Claims the region that a request names, if the request may change it. */
-static struct rtshm_region *rtshm_nl_claim(const struct sk_buff *skb, struct genl_info *info)
+struct rtshm_region *rtshm_nl_claim(const struct sk_buff *skb, struct genl_info *info, int attr,
+				    const char *label)
 {
-	struct rtshm_region *region = rtshm_nl_region(info, rtshm_region_claim);
+	struct rtshm_region *region = rtshm_nl_region(info, attr, label, rtshm_region_claim);
 
 	if (IS_ERR(region) || rtshm_may_change(skb, region))
 		return region;
 	rtshm_region_unclaim(region);
 	return ERR_PTR(rtshm_refuse(info->extack, -EPERM,
-				    "name: the region of another user takes CAP_SYS_RESOURCE"));
+				    "%s: the region of another user takes CAP_SYS_RESOURCE",
+				    label));
 }
 
 int rtshm_nl_region_del_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	struct rtshm_region *region = rtshm_nl_claim(skb, info);
+	struct rtshm_region *region = rtshm_nl_claim(skb, info, RTSHM_A_REGION_NAME, "name");
 
 	if (IS_ERR(region))
 		return PTR_ERR(region);
@@ -296,7 +299,7 @@ int rtshm_nl_region_set_doit(struct sk_buff *skb, struct genl_info *info)
 	struct sk_buff *reply;
 	int err;
 
-	region = rtshm_nl_claim(skb, info);
+	region = rtshm_nl_claim(skb, info, RTSHM_A_REGION_NAME, "name");
 	if (IS_ERR(region))
 		return PTR_ERR(region);
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);

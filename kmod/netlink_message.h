@@ -6,7 +6,12 @@
 
 struct rtshm_region;
 
-const char *rtshm_nl_text(const struct nlattr *attr);
+/* netlink.c */
+const char *rtshm_nl_name(struct genl_info *info, int attr, const char *label);
+struct rtshm_region *rtshm_nl_claim(const struct sk_buff *skb, struct genl_info *info, int attr,
+				    const char *label);
+
+/* netlink_message.c */
 int rtshm_nl_message(struct sk_buff *skb, const struct genl_family *family,
 		     struct rtshm_region *region, const struct sk_buff *asked, bool inside,
 		     u32 seq, int flags, u8 cmd, struct netlink_callback *cb);

@@ -15,10 +15,9 @@
  *     region.c     one region: device nodes, bring-up, tear-down
  *     state_dev.c  /dev/rtshm/<name>     samples.c  /dev/rtshm/<name>.samples
  *     registry.c   all regions: find, make, change, remove
- *     bpf.c        BPF programs as tasks
  *     may.c        who may what
  *     netlink.c    the control plane     netlink_message.c  what it tells of a region
- *     netlink_task.c  the requests about tasks
+ *     bpf.c        BPF programs as tasks, and the requests about them
  *     main.c       module parameters, order of loading and unloading
  */
 #ifndef RTSHM_H
