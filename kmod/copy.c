@@ -75,29 +75,14 @@ static __always_inline void rtshm_move(const struct rtshm_region *region, size_t
 }
 
 /*
- * region->lock held, region->sequence odd. At most a page, which bounds the time with
- * interrupts off.
+ * Process context. No tick and no read(2) sees part of it. At most a page, which bounds the
+ * time with interrupts off.
  */
-void rtshm_copy_in_locked(struct rtshm_region *region, size_t pos, const void *from,
-			  size_t len)
-{
-	lockdep_assert_held(&region->lock);
-	rtshm_move(region, pos, (void *)from, len, true);
-}
-
-/* Copies out without a lock or a look at region->sequence. */
-void rtshm_copy_out_once(const struct rtshm_region *region, size_t pos, void *to,
-			 size_t len)
-{
-	rtshm_move(region, pos, to, len, false);
-}
-
-/* Process context. No tick and no read(2) sees part of it. */
 void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from, size_t len)
 {
 	scoped_guard(raw_spinlock_irqsave, &region->lock) {
 		write_seqcount_begin(&region->sequence);
-		rtshm_copy_in_locked(region, pos, from, len);
+		rtshm_move(region, pos, (void *)from, len, true);
 		write_seqcount_end(&region->sequence);
 	}
 }
@@ -109,10 +94,10 @@ void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to, size_t le
 
 	for (int tries = 0; tries < RTSHM_COPY_TRIES; tries++) {
 		sequence = read_seqcount_begin(&region->sequence);
-		rtshm_copy_out_once(region, pos, to, len);
+		rtshm_move(region, pos, to, len, false);
 		if (!read_seqcount_retry(&region->sequence, sequence))
 			return;
 	}
 	scoped_guard(raw_spinlock_irqsave, &region->lock)
-		rtshm_copy_out_once(region, pos, to, len);
+		rtshm_move(region, pos, to, len, false);
 }

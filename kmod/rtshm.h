@@ -157,9 +157,6 @@ void rtshm_phys_put(struct rtshm_phys *phys);
 /* copy.c */
 void rtshm_copy_in(struct rtshm_region *region, size_t pos, const void *from, size_t len);
 void rtshm_copy_out(struct rtshm_region *region, size_t pos, void *to, size_t len);
-void rtshm_copy_in_locked(struct rtshm_region *region, size_t pos, const void *from,
-			  size_t len);
-void rtshm_copy_out_once(const struct rtshm_region *region, size_t pos, void *to, size_t len);
 
 /* task.c */
 ktime_t rtshm_tasks_run(struct rtshm_region *region, const struct rtshm_tick *tick);

@@ -113,19 +113,14 @@ void rtshm_task_remove(struct rtshm_task *task);
 int rtshm_task_kick(struct rtshm_task *task);
 void rtshm_tick_shift(const struct rtshm_tick *tick, s64 by_ns);
 
-int rtshm_record_read(const struct rtshm_tick *tick, size_t pos, void *to,
-		      size_t len);
-int rtshm_record_write(const struct rtshm_tick *tick, size_t pos,
-		       const void *from, size_t len);
-
 /**
  * DOC: fields
  *
  * rtshm_read_u8() to rtshm_read_s64() load a naturally aligned field of a
- * record once, rtshm_write_u8() to rtshm_write_s64() store it once. User space
- * may change it between any two of them: load it into a local, check the local,
- * use the local. Each field is whole by itself; for several that belong together
- * there are rtshm_record_read() and rtshm_record_write().
+ * record once, rtshm_write_u8() to rtshm_write_s64() store it once. A process that
+ * has the region mapped may change it between any two of them: load it into a local,
+ * check the local, use the local. Each field is whole by itself. Of what a write(2)
+ * stores, a tick sees all or nothing, and so does a read(2) of what a tick stores.
  */
 #define RTSHM_TASK_FIELD(type)						\
 static inline type rtshm_read_##type(const type __shm *field)		\

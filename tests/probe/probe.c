@@ -110,13 +110,14 @@ static void probe_copies(struct rtshm_task *task, const struct rtshm_tick *tick)
 	unsigned int i;
 
 	WRITE_ONCE(ran, ran + 1);
-	rtshm_record_read(tick, offsetof(struct probe, given), words, sizeof(words));
+	for (i = 0; i < WORDS; i++)
+		words[i] = rtshm_read_u64(&probe->given[i]);
 	for (i = 1; i < WORDS && words[i] == words[0]; i++)
 		;
 	if (i < WORDS)
 		rtshm_write_u64(&probe->torn, rtshm_read_u64(&probe->torn) + 1);
-	memset64(words, tick->number, WORDS);
-	rtshm_record_write(tick, offsetof(struct probe, made), words, sizeof(words));
+	for (i = 0; i < WORDS; i++)
+		rtshm_write_u64(&probe->made[i], tick->number);
 }
 
 static void probe_gone(struct rtshm_task *task)

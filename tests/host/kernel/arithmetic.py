@@ -23,10 +23,8 @@ STRUCTURES = ("rtshm_sleeper", "rtshm_ring")
 SLEEPERS = ("rtshm_sleeper_wake",)
 RING = ("rtshm_ring_slot", "rtshm_ring_push", "rtshm_ring_first", "rtshm_ring_run")
 PIECES = ("rtshm_piece", "rtshm_move_piece", "rtshm_move")
-COPIES_IN = ("rtshm_copy_in_locked",)
-COPIES_OUT = ("rtshm_copy_out_once",)
 OTHERS = ("rtshm_name_ok", "rtshm_first_tick")
-FUNCTIONS = (*SLEEPERS, *RING, *PIECES, *COPIES_IN, *COPIES_OUT, *OTHERS)
+FUNCTIONS = (*SLEEPERS, *RING, *PIECES, *OTHERS)
 
 
 def sources() -> str:
@@ -51,8 +49,7 @@ def taken(text: str, types: Sequence[str], functions: Sequence[str]) -> str:
 def compiled(text: str, folder: Path) -> ctypes.CDLL:
     """The functions of these sources, with the checks of checks.c behind them."""
     source = folder / "arithmetic.c"
-    names = f"#define COPY_IN {COPIES_IN[0]}\n#define COPY_OUT {COPIES_OUT[0]}\n"
-    code = f"{taken(text, STRUCTURES, FUNCTIONS)}\n{names}"
+    code = taken(text, STRUCTURES, FUNCTIONS)
     source.write_text(f'#include "shim.h"\n{code}\n#include "checks.c"\n')
     library = folder / "arithmetic.so"
     command = ["gcc", "-O1", "-Wall", "-Wno-unused-function", "-Werror", "-shared", "-fPIC"]

@@ -126,12 +126,12 @@ s64 check_copies(u64 bytes)
 			}
 			memcpy(model + pos, other, len);
 			accesses_count = 0;
-			COPY_IN(&region, pos, other, len);
+			rtshm_move(&region, pos, other, len, true);
 			if (!pieces_are_whole((u64)memory, pos, len) || memcmp(memory, model, bytes))
 				return -1;
 			memset(other, 0, bytes);
 			accesses_count = 0;
-			COPY_OUT(&region, pos, other, len);
+			rtshm_move(&region, pos, other, len, false);
 			if (!pieces_are_whole((u64)memory, pos, len) || memcmp(other, model + pos, len))
 				return -1;
 		}

@@ -26,8 +26,8 @@ TAKEN = {
     "copies": (
         (),
         (
-            *("rtshm_piece", "rtshm_move_piece", "rtshm_move", "rtshm_copy_in_locked"),
-            *("rtshm_copy_out_once", "rtshm_copy_in", "rtshm_copy_out"),
+            *("rtshm_piece", "rtshm_move_piece", "rtshm_move"),
+            *("rtshm_copy_in", "rtshm_copy_out"),
         ),
     ),
     "ring": (
