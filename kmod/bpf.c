@@ -263,7 +263,6 @@ static struct bpf_prog *rtshm_bpf_exchange(struct rtshm_bpf_task *bpf, struct bp
 		rtshm_bpf_assign(bpf, prog, insns_max);
 		rtshm_task_begin(&bpf->task);
 	}
-	rtshm_regions_changed();
 	rtshm_netlink_notify(region, RTSHM_CMD_REGION_SET_NTF);
 	return before;
 }

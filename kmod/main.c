@@ -104,7 +104,7 @@ static int __init rtshm_make_default(void)
 		return PTR_ERR(region);
 	}
 	scoped_guard(mutex, &rtshm_regions_lock) {
-		rtshm_region_go_live(region);
+		region->live = true;
 		rtshm_netlink_open();
 	}
 	rtshm_region_announce(region, false);

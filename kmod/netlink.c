@@ -86,10 +86,11 @@ static void rtshm_nl_multicast(struct rtshm_region *region, u8 cmd, unsigned int
 	genlmsg_multicast(&rtshm_nl_family, skb, 0, group, GFP_KERNEL);
 }
 
-/* rtshm_regions_lock held. */
+/* rtshm_regions_lock held. Tells dumps that are under way, and listeners, of a change. */
 void rtshm_netlink_notify(struct rtshm_region *region, u8 cmd)
 {
 	lockdep_assert_held(&rtshm_regions_lock);
+	rtshm_generation++;
 	if (!rtshm_nl_up)
 		return;
 	rtshm_nl_multicast(region, cmd, RTSHM_NLGRP_REGIONS);
@@ -258,7 +259,7 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 	}
 	/* The reply first: a client may have one socket for both. */
 	scoped_guard(mutex, &rtshm_regions_lock) {
-		rtshm_region_go_live(region);
+		region->live = true;
 		rtshm_nl_reply(reply, region, true, skb, info);
 		rtshm_netlink_notify(region, RTSHM_CMD_REGION_NEW_NTF);
 	}

@@ -23,7 +23,7 @@
 DEFINE_MUTEX(rtshm_regions_lock);
 LIST_HEAD(rtshm_regions);
 
-/* Never 0, which a dump takes for its beginning. */
+/* Under rtshm_regions_lock: counts what changes the answer to a dump. */
 u32 rtshm_generation = 1;
 
 /* Under rtshm_regions_lock: of all regions in the list, and of those removed. */
@@ -80,13 +80,6 @@ static int rtshm_rates_reserve(struct rtshm_region *region, const struct rtshm_s
 	if (!err)
 		rtshm_rates_sum(set, 1);
 	return err;
-}
-
-/* rtshm_regions_lock held. What a dump tells has changed. */
-void rtshm_regions_changed(void)
-{
-	if (!++rtshm_generation)
-		++rtshm_generation;
 }
 
 /* rtshm_regions_lock held. The region of a name, live or not, or NULL. */
@@ -174,7 +167,7 @@ static void rtshm_region_unreserve(struct rtshm_region *region)
 
 /*
  * Process context, no lock held. Makes a region, which ticks then. Nobody finds it before
- * rtshm_region_go_live(). Returns it claimed, or an ERR_PTR.
+ * the caller sets region->live. Returns it claimed, or an ERR_PTR.
  */
 struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
 				       struct netlink_ext_ack *extack)
@@ -210,17 +203,6 @@ err_reserve:
 err_claim:
 	rtshm_region_unclaim(region);
 	return ERR_PTR(err);
-}
-
-/*
- * rtshm_regions_lock held, under which listeners are told of the new region before anybody
- * can change it. rtshm_region_announce() follows.
- */
-void rtshm_region_go_live(struct rtshm_region *region)
-{
-	lockdep_assert_held(&rtshm_regions_lock);
-	region->live = true;
-	rtshm_regions_changed();
 }
 
 /*
@@ -274,8 +256,6 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 	rtshm_timer_change(region, after, reset);
 	if (after->print != before.print)
 		clear_bit(RTSHM_COMPARED, &region->pending);
-	scoped_guard(mutex, &rtshm_regions_lock)
-		rtshm_regions_changed();
 	rtshm_region_announce(region, memcmp(&after->access, &before.access,
 					     sizeof(before.access)));
 	return 1;
@@ -286,7 +266,7 @@ void rtshm_region_remove(struct rtshm_region *region)
 {
 	scoped_guard(mutex, &rtshm_regions_lock) {
 		region->live = false;
-		rtshm_regions_changed();
+		rtshm_generation++;
 	}
 	rtshm_region_stop(region);
 	scoped_guard(mutex, &rtshm_regions_lock) {

@@ -199,11 +199,9 @@ struct rtshm_region *rtshm_region_claim(const char *name);
 void rtshm_region_unclaim(struct rtshm_region *region);
 struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
 				       struct netlink_ext_ack *extack);
-void rtshm_region_go_live(struct rtshm_region *region);
 int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings *set,
 			bool reset, struct netlink_ext_ack *extack);
 void rtshm_region_remove(struct rtshm_region *region);
-void rtshm_regions_changed(void);
 void rtshm_regions_exit(u64 *ticks, u64 *missed);
 
 /* netlink.c */

@@ -195,7 +195,6 @@ int rtshm_task_add(const char *region_name, struct rtshm_task *task)
 	__module_get(THIS_MODULE);
 	scoped_guard(raw_spinlock_irq, &region->lock)
 		list_add_tail(&task->list, &region->tasks);
-	rtshm_regions_changed();
 	rtshm_netlink_notify(region, RTSHM_CMD_REGION_SET_NTF);
 	return 0;
 }
@@ -220,7 +219,6 @@ void rtshm_task_remove(struct rtshm_task *task)
 		return;
 	rtshm_task_detach(task);
 	/* Alive: a region takes its tasks along when it goes. */
-	rtshm_regions_changed();
 	rtshm_netlink_notify(region, RTSHM_CMD_REGION_SET_NTF);
 }
 EXPORT_SYMBOL_GPL(rtshm_task_remove);
