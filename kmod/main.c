@@ -100,7 +100,7 @@ static int __init rtshm_make_default(void)
 	region = rtshm_region_make(&config, &extack);
 	if (IS_ERR(region)) {
 		pr_err("not loaded: no region of %llu bytes with a tick every %llu ns (error %ld): %s\n",
-		       size, period_ns, PTR_ERR(region), extack._msg ?: "no device");
+		       size, period_ns, PTR_ERR(region), extack._msg ?: "no memory or device");
 		return PTR_ERR(region);
 	}
 	scoped_guard(mutex, &rtshm_regions_lock) {

@@ -58,7 +58,7 @@ struct rtshm_member *rtshm_member_join(kuid_t uid, struct netlink_ext_ack *extac
 		return NULL;
 	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
 	if (!new)
-		return ERR_PTR(rtshm_refuse(extack, -ENOMEM, "not enough free memory"));
+		return ERR_PTR(-ENOMEM);
 	new->uid = uid;
 	scoped_guard(mutex, &rtshm_members_lock) {
 		list_for_each_entry(member, &rtshm_members, list)

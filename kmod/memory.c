@@ -78,8 +78,8 @@ static bool rtshm_bytes_reserve(u64 bytes)
 
 /*
  * Returns zeroed memory, charged to the caller's memory cgroup, from @node as long as
- * that has some. It counts for @member until it is put. -EDQUOT with a message about
- * @attribute, -ENOSPC beyond bytes_max, or -ENOMEM. May take seconds.
+ * that has some. It counts for @member until it is put. -EDQUOT, -ENOSPC beyond bytes_max,
+ * or -ENOMEM, with a message about @attribute. May take seconds.
  */
 void *rtshm_memory_get(struct rtshm_member *member, u64 bytes, int node,
 		       const char *attribute, struct netlink_ext_ack *extack)
@@ -91,15 +91,19 @@ void *rtshm_memory_get(struct rtshm_member *member, u64 bytes, int node,
 	err = rtshm_member_charge(member, RTSHM_QUOTA_BYTES, bytes, attribute, extack);
 	if (err)
 		return ERR_PTR(err);
-	err = -ENOSPC;
-	if (!rtshm_bytes_reserve(bytes))
+	if (!rtshm_bytes_reserve(bytes)) {
+		err = rtshm_refuse(extack, -ENOSPC,
+				   "%s: all regions may have %llu bytes (parameter bytes_max)",
+				   attribute, rtshm_limits.bytes_max);
 		goto err_member;
+	}
 	/* Others would have to give up memory for an allocation that fails in the end. */
 	if (count <= min_t(u64, si_mem_available(), UINT_MAX))
 		memory = rtshm_pages_get(count, node);
-	err = -ENOMEM;
-	if (!memory)
+	if (!memory) {
+		err = rtshm_refuse(extack, -ENOMEM, "%s: not enough free memory", attribute);
 		goto err_bytes;
+	}
 	/* Two pointers to it are known: the kernel's of vmap(), and the caller's. */
 	kmemleak_alloc(memory, bytes, 2, GFP_KERNEL);
 	kmemleak_no_scan(memory);

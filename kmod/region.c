@@ -107,18 +107,6 @@ static const struct device_type rtshm_node_type = {
 	.release = rtshm_node_release,
 };
 
-/* Says why memory could not be had for an attribute; returns @err. */
-static int rtshm_refuse_memory(struct netlink_ext_ack *extack, const char *attribute, int err)
-{
-	if (err == -ENOSPC)
-		rtshm_refuse(extack, err,
-			     "%s: all regions may have %llu bytes (parameter bytes_max)",
-			     attribute, rtshm_limits.bytes_max);
-	else if (err == -ENOMEM)
-		rtshm_refuse(extack, err, "%s: not enough free memory", attribute);
-	return err;
-}
-
 /* Of an inode that is opened: the file holds the node, and the node the region. */
 struct rtshm_region *rtshm_region_of(const struct inode *inode)
 {
@@ -137,7 +125,7 @@ static struct rtshm_node *rtshm_node_new(struct rtshm_region *region, const char
 	int err;
 
 	if (!node)
-		return ERR_PTR(rtshm_refuse_memory(extack, "size", -ENOMEM));
+		return ERR_PTR(-ENOMEM);
 	kref_get(&region->kref);
 	node->region = region;
 	node->most = most;
@@ -164,8 +152,7 @@ static struct rtshm_node *rtshm_node_new(struct rtshm_region *region, const char
 
 err_put:
 	put_device(&node->dev);
-	/* Of no byte of a region: bytes_max is no reason. */
-	return ERR_PTR(err == -ENOSPC ? err : rtshm_refuse_memory(extack, "size", err));
+	return ERR_PTR(err);
 }
 
 /*
@@ -271,7 +258,7 @@ int rtshm_region_record(struct rtshm_region *region, const struct rtshm_settings
 	struct rtshm_node *node;
 
 	if (IS_ERR(ring))
-		return rtshm_refuse_memory(extack, "record-depth", PTR_ERR(ring));
+		return PTR_ERR(ring);
 	/* The ring first: who finds the node can open it. */
 	rtshm_ring_replace(region, ring);
 	if (ring && !region->samples) {
@@ -294,13 +281,13 @@ static int rtshm_region_fill(struct rtshm_region *region, struct netlink_ext_ack
 
 	if (region->config.phys != RTSHM_NONE) {
 		if (IS_ENABLED(CONFIG_HAS_IOMEM))
-			return rtshm_refuse_memory(extack, "size", rtshm_phys_get(region, extack));
+			return rtshm_phys_get(region, extack);
 		return rtshm_refuse(extack, -ENXIO, "phys: this machine has no such addresses");
 	}
 	mem = rtshm_memory_get(region->member, region->config.size,
 			       cpu_to_node(region->config.set.timer_cpu), "size", extack);
 	if (IS_ERR(mem))
-		return rtshm_refuse_memory(extack, "size", PTR_ERR(mem));
+		return PTR_ERR(mem);
 	region->mem = (void __shm __force *)mem;
 	return 0;
 }
@@ -317,7 +304,7 @@ int rtshm_region_build(struct rtshm_region *region, struct netlink_ext_ack *exta
 
 	err = rtshm_thread_start(region);
 	if (err)
-		return rtshm_refuse_memory(extack, "size", err);
+		return err;
 	err = rtshm_region_record(region, &config->set, extack);
 	if (err)
 		goto err_stop;

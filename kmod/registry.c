@@ -185,8 +185,7 @@ struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
 	region = rtshm_region_new(config, member);
 	if (!region) {
 		rtshm_member_leave(member);
-		return ERR_PTR(rtshm_refuse(extack, -ENOMEM,
-					    "size: not enough free memory"));
+		return ERR_PTR(-ENOMEM);
 	}
 	mutex_lock(&region->change);
 	err = rtshm_region_reserve(region, extack);

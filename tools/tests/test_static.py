@@ -59,7 +59,7 @@ RULES = {
     ),
     "null/deref_null.cocci": (
         "kmod/region.c",
-        '\tif (!node)\n\t\treturn ERR_PTR(rtshm_refuse_memory(extack, "size", -ENOMEM));\n',
+        "\tif (!node)\n\t\treturn ERR_PTR(-ENOMEM);\n",
         "\tif (!node)\n\t\treturn ERR_PTR(-node->mode);\n",
         "node is NULL but dereferenced",
     ),
