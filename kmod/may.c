@@ -14,7 +14,6 @@
 #include <net/sock.h>
 
 #include "may.h"
-#include "member.h"
 #include "rtshm.h"
 
 /*
@@ -72,7 +71,9 @@ int rtshm_may_ask(const struct sk_buff *skb, bool delegated, struct netlink_ext_
 /* Whether a request may change, delete and look into a region. */
 bool rtshm_may_change(const struct sk_buff *skb, const struct rtshm_region *region)
 {
-	return rtshm_member_is(region->member, rtshm_may_member(skb)) ||
+	kuid_t creator = region->config.creator;
+
+	return (uid_valid(creator) && uid_eq(creator, rtshm_may_member(skb))) ||
 	       rtshm_may_all(skb);
 }
 

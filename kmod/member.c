@@ -45,35 +45,43 @@ static int rtshm_member_use(struct rtshm_member *member, enum rtshm_quota quota,
 	return 0;
 }
 
-/*
- * Process context. Counts one region of a user: -EDQUOT or -ENOMEM. NULL for
- * INVALID_UID, which has no quotas; so for all functions below.
- */
-struct rtshm_member *rtshm_member_join(kuid_t uid, struct netlink_ext_ack *extack)
+/* rtshm_members_lock held. */
+static void rtshm_member_free_unused(struct rtshm_member *member)
 {
-	struct rtshm_member *member, *new;
+	if (member->used[RTSHM_QUOTA_REGIONS])
+		return;
+	list_del(&member->list);
+	kfree(member);
+}
+
+/*
+ * Process context. Counts one region of a user: 0, -EDQUOT or -ENOMEM. Stores the member,
+ * unless it is INVALID_UID, which has no quotas: the functions below take NULL for it.
+ */
+int rtshm_member_join(struct rtshm_member **joined, kuid_t uid, struct netlink_ext_ack *extack)
+{
+	struct rtshm_member *member;
 	int err;
 
 	if (!uid_valid(uid))
-		return NULL;
-	new = kzalloc(sizeof(*new), GFP_KERNEL_ACCOUNT);
-	if (!new)
-		return ERR_PTR(-ENOMEM);
-	new->uid = uid;
-	scoped_guard(mutex, &rtshm_members_lock) {
-		list_for_each_entry(member, &rtshm_members, list)
-			if (uid_eq(member->uid, uid))
-				break;
-		if (list_entry_is_head(member, &rtshm_members, list))
-			member = new;
-		err = rtshm_member_use(member, RTSHM_QUOTA_REGIONS, 1, "name", extack);
-		if (!err && member == new) {
-			list_add(&new->list, &rtshm_members);
-			new = NULL;
-		}
+		return 0;
+	guard(mutex)(&rtshm_members_lock);
+	list_for_each_entry(member, &rtshm_members, list)
+		if (uid_eq(member->uid, uid))
+			break;
+	if (list_entry_is_head(member, &rtshm_members, list)) {
+		member = kzalloc(sizeof(*member), GFP_KERNEL_ACCOUNT);
+		if (!member)
+			return -ENOMEM;
+		member->uid = uid;
+		list_add(&member->list, &rtshm_members);
 	}
-	kfree(new);
-	return err ? ERR_PTR(err) : member;
+	err = rtshm_member_use(member, RTSHM_QUOTA_REGIONS, 1, "name", extack);
+	if (err)
+		rtshm_member_free_unused(member);
+	else
+		*joined = member;
+	return err;
 }
 
 /* The region is gone, and nothing of it counts any more. */
@@ -81,12 +89,9 @@ void rtshm_member_leave(struct rtshm_member *member)
 {
 	if (!member)
 		return;
-	scoped_guard(mutex, &rtshm_members_lock) {
-		if (--member->used[RTSHM_QUOTA_REGIONS])
-			return;
-		list_del(&member->list);
-	}
-	kfree(member);
+	guard(mutex)(&rtshm_members_lock);
+	member->used[RTSHM_QUOTA_REGIONS]--;
+	rtshm_member_free_unused(member);
 }
 
 /* Counts more of a quota: 0 or -EDQUOT with a message about the attribute. */
@@ -106,16 +111,4 @@ void rtshm_member_add(struct rtshm_member *member, enum rtshm_quota quota, s64 a
 		return;
 	guard(mutex)(&rtshm_members_lock);
 	member->used[quota] += amount;
-}
-
-/* Whether the member is this user. */
-bool rtshm_member_is(const struct rtshm_member *member, kuid_t uid)
-{
-	return member && uid_eq(member->uid, uid);
-}
-
-/* The uid of the member, in the initial user namespace. */
-u32 rtshm_member_uid(const struct rtshm_member *member)
-{
-	return from_kuid(&init_user_ns, member->uid);
 }

@@ -18,12 +18,10 @@ enum rtshm_quota {
 
 struct rtshm_member;
 
-struct rtshm_member *rtshm_member_join(kuid_t uid, struct netlink_ext_ack *extack);
+int rtshm_member_join(struct rtshm_member **joined, kuid_t uid, struct netlink_ext_ack *extack);
 void rtshm_member_leave(struct rtshm_member *member);
 int rtshm_member_charge(struct rtshm_member *member, enum rtshm_quota quota, u64 amount,
 			const char *attribute, struct netlink_ext_ack *extack);
 void rtshm_member_add(struct rtshm_member *member, enum rtshm_quota quota, s64 amount);
-bool rtshm_member_is(const struct rtshm_member *member, kuid_t uid);
-u32 rtshm_member_uid(const struct rtshm_member *member);
 
 #endif /* RTSHM_MEMBER_H */

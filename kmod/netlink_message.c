@@ -7,7 +7,6 @@
 #include <linux/user_namespace.h>
 #include <net/genetlink.h>
 
-#include "member.h"
 #include "netlink_message.h"
 #include "rtshm.h"
 
@@ -123,8 +122,9 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	    (region->periodic &&
 	     nla_put_u32(skb, RTSHM_A_REGION_TIMER_CPU, READ_ONCE(region->cpu))) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_USERS, atomic_read(&region->users)) ||
-	    (region->member &&
-	     nla_put_u32(skb, RTSHM_A_REGION_CREATOR, rtshm_member_uid(region->member))) ||
+	    (uid_valid(config->creator) &&
+	     nla_put_u32(skb, RTSHM_A_REGION_CREATOR,
+			 from_kuid(&init_user_ns, config->creator))) ||
 	    (set.record_depth &&
 	     nla_put_u32(skb, RTSHM_A_REGION_SAMPLE_BYTES,
 			 sizeof(struct rtshm_sample) + set.record_bytes)) ||

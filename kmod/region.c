@@ -177,8 +177,7 @@ static void rtshm_node_remove(struct rtshm_node *node)
 }
 
 /* A region of these settings, which is nowhere yet. @config is within the limits. */
-struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
-				      struct rtshm_member *member)
+struct rtshm_region *rtshm_region_new(const struct rtshm_config *config)
 {
 	struct rtshm_region *region = kzalloc(sizeof(*region), GFP_KERNEL_ACCOUNT);
 
@@ -190,7 +189,6 @@ struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
 		kfree(region);
 		return NULL;
 	}
-	region->member = member;
 	region->periodic = config->set.period_ns;
 	kref_init(&region->kref);
 	mutex_init(&region->change);

@@ -172,23 +172,18 @@ static void rtshm_region_unreserve(struct rtshm_region *region)
 struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
 				       struct netlink_ext_ack *extack)
 {
-	struct rtshm_member *member;
 	struct rtshm_region *region;
 	int err;
 
 	err = rtshm_config_check(config, extack);
 	if (err)
 		return ERR_PTR(err);
-	member = rtshm_member_join(config->creator, extack);
-	if (IS_ERR(member))
-		return ERR_CAST(member);
-	region = rtshm_region_new(config, member);
-	if (!region) {
-		rtshm_member_leave(member);
+	region = rtshm_region_new(config);
+	if (!region)
 		return ERR_PTR(-ENOMEM);
-	}
 	mutex_lock(&region->change);
-	err = rtshm_region_reserve(region, extack);
+	err = rtshm_member_join(&region->member, config->creator, extack) ?:
+	      rtshm_region_reserve(region, extack);
 	if (err)
 		goto err_claim;
 	err = rtshm_region_build(region, extack);

@@ -175,8 +175,7 @@ void rtshm_line_print_withheld(struct rtshm_region *region);
 /* region.c */
 int rtshm_devices_init(void);
 void rtshm_devices_exit(void);
-struct rtshm_region *rtshm_region_new(const struct rtshm_config *config,
-				      struct rtshm_member *member);
+struct rtshm_region *rtshm_region_new(const struct rtshm_config *config);
 int rtshm_region_build(struct rtshm_region *region, struct netlink_ext_ack *extack);
 int rtshm_region_record(struct rtshm_region *region, const struct rtshm_settings *set,
 			struct netlink_ext_ack *extack);
