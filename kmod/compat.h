@@ -27,23 +27,22 @@
 #error "rtshm needs a 64-bit kernel: the shared word is one 8-byte store"
 #endif
 
-/* 6.2: devnode() of a device_type takes a const device (a9b12f8b4e33). */
+/*
+ * 6.1, the only release before 6.5 that has guard():
+ * - 6.2 and 6.3: devnode() and uevent() of a device_type take a const device
+ *   (a9b12f8b4e33, 162736b0d71a).
+ * - 6.2: pre_doit() callbacks take a genl_split_ops (20b0b53acac6).
+ * - 6.2: an answer has room for the text of a refusal (51c352bdbcd2).
+ * - 6.3: vma->vm_flags is read-only (bc292ab00f6c).
+ * - 6.5: copy_splice_read() for files that have no page cache (33b3b041543e).
+ */
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
-#define rtshm_devnode_device struct device
-#else
-#define rtshm_devnode_device const struct device
-#endif
-
-/* 6.2: pre_doit() callbacks take a genl_split_ops (20b0b53acac6). */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define rtshm_const_device struct device
 #define rtshm_doit_ops const struct genl_ops
-#else
-#define rtshm_doit_ops const struct genl_split_ops
-#endif
-
-/* 6.2: an answer has room for the text of a refusal (51c352bdbcd2). */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
 #define NETLINK_MAX_FMTMSG_LEN 80
+#define vm_flags_mod rtshm_vm_flags_mod
+#define copy_splice_read generic_file_splice_read
+
 /* By the number of the caller, which sends its own answer: few callers share a text. */
 static inline char *rtshm_extack_text(struct netlink_ext_ack *extack)
 {
@@ -51,31 +50,16 @@ static inline char *rtshm_extack_text(struct netlink_ext_ack *extack)
 
 	return texts[current->pid % ARRAY_SIZE(texts)];
 }
-#else
-#define rtshm_extack_text(extack) ((extack)->_msg_buf)
-#endif
 
-/* 6.3: uevent() of a device_type takes a const device (162736b0d71a). */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
-#define rtshm_uevent_device struct device
-#else
-#define rtshm_uevent_device const struct device
-#endif
-
-/* 6.3: vma->vm_flags is read-only (bc292ab00f6c). */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
 static inline void rtshm_vm_flags_mod(struct vm_area_struct *vma,
 				      vm_flags_t set, vm_flags_t clear)
 {
 	vma->vm_flags = (vma->vm_flags | set) & ~clear;
 }
-
-#define vm_flags_mod rtshm_vm_flags_mod
-#endif
-
-/* 6.5: copy_splice_read() for files that have no page cache (33b3b041543e). */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
-#define copy_splice_read generic_file_splice_read
+#else
+#define rtshm_const_device const struct device
+#define rtshm_doit_ops const struct genl_split_ops
+#define rtshm_extack_text(extack) ((extack)->_msg_buf)
 #endif
 
 /* 6.12: <asm/unaligned.h> became <linux/unaligned.h> (5f60d5f6bbc1). */

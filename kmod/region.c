@@ -59,7 +59,7 @@ static struct rtshm_settings rtshm_region_settings(struct rtshm_region *region)
  * Called by the thread of devtmpfs, or by who reads an uevent. Without a name the
  * driver core would make /dev/<name>, and it cannot be told of an error.
  */
-static char *rtshm_node_devnode(rtshm_devnode_device *dev, umode_t *mode, kuid_t *uid,
+static char *rtshm_node_devnode(rtshm_const_device *dev, umode_t *mode, kuid_t *uid,
 				kgid_t *gid)
 {
 	const struct rtshm_node *node = container_of(dev, typeof(*node), dev);
@@ -80,7 +80,7 @@ static char *rtshm_node_devnode(rtshm_devnode_device *dev, umode_t *mode, kuid_t
  * udev may let a group use a region that was made without mode and owner. The mode
  * alone does not tell, and raw memory is for those who were given it by name.
  */
-static int rtshm_node_uevent(rtshm_uevent_device *dev, struct kobj_uevent_env *env)
+static int rtshm_node_uevent(rtshm_const_device *dev, struct kobj_uevent_env *env)
 {
 	const struct rtshm_node *node = container_of(dev, typeof(*node), dev);
 
