@@ -18,8 +18,8 @@
 static struct genl_family rtshm_nl_family;
 
 /*
- * Under rtshm_regions_lock: from when loading can no longer fail until the module
- * is unloaded.
+ * From when loading can no longer fail until the module is unloaded. Stored under
+ * rtshm_regions_lock; region-new looks without it, and unregistering waits for its end.
  */
 static bool rtshm_nl_up;
 
@@ -235,7 +235,6 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 	struct rtshm_region *region;
 	struct rtshm_config config;
 	struct sk_buff *reply;
-	bool up;
 	int err;
 
 	if (!name)
@@ -244,9 +243,7 @@ int rtshm_nl_region_new_doit(struct sk_buff *skb, struct genl_info *info)
 	err = rtshm_nl_config(&config, skb, info);
 	if (err)
 		return err;
-	scoped_guard(mutex, &rtshm_regions_lock)
-		up = rtshm_nl_up;
-	if (!up)
+	if (!READ_ONCE(rtshm_nl_up))
 		return rtshm_refuse(info->extack, -EBUSY,
 				    "the module is being loaded or unloaded");
 	reply = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_KERNEL);
@@ -365,12 +362,12 @@ int __init rtshm_netlink_init(void)
 /* rtshm_regions_lock held. */
 void rtshm_netlink_open(void)
 {
-	rtshm_nl_up = true;
+	WRITE_ONCE(rtshm_nl_up, true);	/* rtshm_nl_region_new_doit() */
 }
 
 void rtshm_netlink_exit(void)
 {
 	scoped_guard(mutex, &rtshm_regions_lock)
-		rtshm_nl_up = false;
+		WRITE_ONCE(rtshm_nl_up, false);
 	genl_unregister_family(&rtshm_nl_family);
 }
