@@ -1,24 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The region, and the functions that cross the files of the module. The files from
- * the ground up; a call never goes down this list:
- *
- *     limits.c     what a region may be
- *     member.c     the members of the group, and what each uses of the quotas
- *     memory.c     memory of regions and samples     phys.c   raw memory
- *     copy.c       consistent copies in and out of a region
- *     task.c       the code of other modules that a tick runs
- *     thread.c     the thread of a region: wakes pollers, prints
- *     ring.c       the samples of a region
- *     tick.c       a tick: the word that it takes, what it counts, when it is due
- *     timer.c      the timer: its grid, and the cpu that it is on
- *     region.c     one region: device nodes, bring-up, tear-down
- *     state_dev.c  /dev/rtshm/<name>     samples.c  /dev/rtshm/<name>.samples
- *     registry.c   all regions: find, make, change, remove
- *     may.c        who may what
- *     netlink.c    the control plane     netlink_message.c  what it tells of a region
- *     bpf.c        BPF programs as tasks, and the requests about them
- *     main.c       module parameters, order of loading and unloading
+ * the ground up: limits, member, memory, phys, copy, task, thread, ring, tick, timer,
+ * region, state_dev and samples, registry, may, netlink_message, netlink, bpf, main. A
+ * call never goes down this list, but for rtshm_clock_now(), rtshm_netlink_notify(), and
+ * what task.c exports to other modules.
  */
 #ifndef RTSHM_H
 #define RTSHM_H
