@@ -113,17 +113,16 @@ static int __init rtshm_make_default(void)
 }
 
 /* What rtshm_init() made, last first. Not __exit: a load that fails comes by here. */
-static void rtshm_undo(u64 *ticks, u64 *missed)
+static void rtshm_undo(void)
 {
 	rtshm_netlink_exit();
-	rtshm_regions_exit(ticks, missed);
+	rtshm_regions_exit();
 	rtshm_devices_exit();
 	rtshm_timers_exit();
 }
 
 static int __init rtshm_init(void)
 {
-	u64 ticks, missed;
 	int err;
 
 	err = rtshm_limits_check();
@@ -144,7 +143,7 @@ static int __init rtshm_init(void)
 	 */
 	err = rtshm_make_default();
 	if (err)
-		rtshm_undo(&ticks, &missed);
+		rtshm_undo();
 	return err;
 
 err_devices:
@@ -158,10 +157,9 @@ err_none:
 
 static void __exit rtshm_exit(void)
 {
-	u64 ticks, missed;
-
-	rtshm_undo(&ticks, &missed);
-	pr_info("unloaded after %llu ticks, %llu missed\n", ticks, missed);
+	rtshm_undo();
+	pr_info("unloaded after %llu ticks, %llu missed\n", rtshm_removed_ticks,
+		rtshm_removed_missed);
 }
 
 module_init(rtshm_init);

@@ -30,7 +30,7 @@ u32 rtshm_generation = 1;
 static unsigned int rtshm_regions_count;
 static u64 rtshm_rate_hz, rtshm_leads_ns;
 static u32 rtshm_last_id;
-static u64 rtshm_removed_ticks, rtshm_removed_missed;
+u64 rtshm_removed_ticks, rtshm_removed_missed;
 
 static u64 rtshm_rate_of(const struct rtshm_settings *set)
 {
@@ -272,8 +272,8 @@ void rtshm_region_remove(struct rtshm_region *region)
 	}
 }
 
-/* Nothing else runs any more that makes a region. Tells what all ticks counted. */
-void rtshm_regions_exit(u64 *ticks, u64 *missed)
+/* Nothing else runs any more that makes a region. */
+void rtshm_regions_exit(void)
 {
 	struct rtshm_region *region, *next;
 
@@ -285,6 +285,4 @@ void rtshm_regions_exit(u64 *ticks, u64 *missed)
 		}
 		rtshm_region_put(region);
 	}
-	*ticks = rtshm_removed_ticks;
-	*missed = rtshm_removed_missed;
 }

@@ -178,6 +178,7 @@ extern const struct file_operations rtshm_state_fops, rtshm_samples_fops;
 extern struct mutex rtshm_regions_lock;
 extern struct list_head rtshm_regions;
 extern u32 rtshm_generation;
+extern u64 rtshm_removed_ticks, rtshm_removed_missed;
 
 struct rtshm_region *rtshm_region_find(const char *name);
 struct rtshm_region *rtshm_region_claim(const char *name);
@@ -187,7 +188,7 @@ struct rtshm_region *rtshm_region_make(const struct rtshm_config *config,
 int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings *set,
 			bool reset, struct netlink_ext_ack *extack);
 void rtshm_region_remove(struct rtshm_region *region);
-void rtshm_regions_exit(u64 *ticks, u64 *missed);
+void rtshm_regions_exit(void);
 
 /* netlink.c */
 int rtshm_netlink_init(void);
