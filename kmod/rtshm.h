@@ -67,7 +67,6 @@ struct rtshm_region {
 	/* Under rtshm_regions_lock; live is stored under change, too. */
 	struct list_head	list;
 	bool			live;
-	unsigned int		tasks_count;
 
 	bool			dead;		/* set once, before pollers are woken */
 	atomic_t		users;		/* open files of the state */

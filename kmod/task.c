@@ -96,7 +96,6 @@ static void rtshm_task_detach(struct rtshm_task *task)
 
 	scoped_guard(raw_spinlock_irq, &region->lock)
 		list_del(&task->list);
-	region->tasks_count--;
 	WRITE_ONCE(task->region, NULL);	/* rtshm_task_kick() */
 	module_put(THIS_MODULE);
 }
@@ -129,17 +128,18 @@ static int rtshm_task_check(const struct rtshm_region *region,
 			    const struct rtshm_task *task)
 {
 	struct rtshm_task *other;
+	unsigned int count = 0;
 
 	if (task->region)
 		return -EBUSY;
-	if (region->tasks_count >= RTSHM_TASKS_MAX)
-		return -ENOSPC;
 	if (task->layout_bytes > region->config.size - sizeof(struct rtshm_word))
 		return -ERANGE;
-	list_for_each_entry(other, &region->tasks, list)
+	list_for_each_entry(other, &region->tasks, list) {
 		if (!strcmp(other->name, task->name))
 			return -EEXIST;
-	return 0;
+		count++;
+	}
+	return count < RTSHM_TASKS_MAX ? 0 : -ENOSPC;
 }
 
 /* The task does not run: it is not added yet, or region->lock is held. Its code is new. */
@@ -190,7 +190,6 @@ int rtshm_task_add(const char *region_name, struct rtshm_task *task)
 	task->ticks = 0;
 	rtshm_task_begin(task);
 	WRITE_ONCE(task->region, region);	/* rtshm_task_kick() */
-	region->tasks_count++;
 	/* The caller needs this module, which so is there to be held. */
 	__module_get(THIS_MODULE);
 	scoped_guard(raw_spinlock_irq, &region->lock)
