@@ -10,7 +10,7 @@
 #include <linux/slab.h>
 #include <linux/vmalloc.h>
 
-#include "member.h"
+#include "may.h"
 #include "rtshm.h"
 
 /* Of all regions and samples, until the last user has closed them. */

@@ -17,7 +17,7 @@
 #include <linux/topology.h>
 #include <linux/uaccess.h>
 
-#include "member.h"
+#include "may.h"
 #include "ring.h"
 #include "rtshm.h"
 #include "tick.h"

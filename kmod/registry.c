@@ -12,7 +12,7 @@
 
 #include <linux/math64.h>
 
-#include "member.h"
+#include "may.h"
 #include "rtshm.h"
 #include "tick.h"
 

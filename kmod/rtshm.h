@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
  * The region, and the functions that cross the files of the module. The files from
- * the ground up: limits, member, memory, phys, copy, task, thread, ring, tick, timer,
- * region, state_dev and samples, registry, may, netlink_message, netlink, bpf, main. A
+ * the ground up: limits, may, memory, phys, copy, task, thread, ring, tick, timer,
+ * region, state_dev and samples, registry, netlink_message, netlink, bpf, main. A
  * call never goes down this list, but for rtshm_clock_now(), rtshm_netlink_notify(), and
  * what task.c exports to other modules.
  */
