@@ -5,15 +5,7 @@
 #ifndef RTSHM_RING_H
 #define RTSHM_RING_H
 
-#include <linux/kref.h>
-#include <linux/list.h>
-#include <linux/types.h>
-
-struct netlink_ext_ack;
-struct rtshm_member;
-struct rtshm_region;
-struct rtshm_settings;
-struct rtshm_tick;
+#include "rtshm.h"
 
 /* A reader that sleeps in read(2). Under the region's lock, but for the task. */
 struct rtshm_sleeper {

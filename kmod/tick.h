@@ -5,17 +5,14 @@
 #ifndef RTSHM_TICK_H
 #define RTSHM_TICK_H
 
-#include <linux/hrtimer.h>
 #include <linux/percpu-defs.h>
-#include <linux/types.h>
+
+#include "rtshm.h"
 
 /* Ticks and samples before the first: tests/boots/test_month.py has another. */
 #ifndef RTSHM_TICKS_BEFORE
 #define RTSHM_TICKS_BEFORE	0ULL
 #endif
-
-struct rtshm_region;
-struct rtshm_settings;
 
 /* tick.c */
 void rtshm_tick_init(struct rtshm_region *region);
