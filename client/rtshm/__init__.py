@@ -18,13 +18,11 @@ from rtshm._version import __version__ as __version__
 if TYPE_CHECKING:
     # For type checkers and editors, which take `as` for a public name.
     from rtshm.control import Changed as Changed
-    from rtshm.control import Clock as Clock
     from rtshm.control import Control as Control
     from rtshm.control import Counters as Counters
     from rtshm.control import Created as Created
     from rtshm.control import Deleted as Deleted
     from rtshm.control import Overrun as Overrun
-    from rtshm.control import PrintMode as PrintMode
     from rtshm.control import RegionInfo as RegionInfo
     from rtshm.control import TaskInfo as TaskInfo
     from rtshm.culprit import LateTick as LateTick
@@ -72,15 +70,15 @@ if TYPE_CHECKING:
     from rtshm.safe import SafeValues as SafeValues
     from rtshm.samples import Sample as Sample
     from rtshm.samples import Samples as Samples
+    from rtshm.settings import Clock as Clock
+    from rtshm.settings import PrintMode as PrintMode
     from rtshm.task import Task as Task
 
 # Each name is imported when it is first used. This and the imports inside functions of the
 # package are for the heavy libraries, pyroute2, construct, numpy and those that draw: to import
 # pyroute2 takes longer than most programs and commands without it, two seconds under emulation.
 _HOMES = {
-    "control": (
-        "Changed Clock Control Counters Created Deleted Overrun PrintMode RegionInfo TaskInfo"
-    ),
+    "control": "Changed Control Counters Created Deleted Overrun RegionInfo TaskInfo",
     "culprit": "LateTick",
     "devmem": "DevMem open_devmem",
     "errors": (
@@ -100,6 +98,7 @@ _HOMES = {
     "region": "Region create open",
     "safe": "SafeValues",
     "samples": "Sample Samples",
+    "settings": "Clock PrintMode",
     "task": "Task",
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names.split()}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, NoReturn, cast, overload
 from rtshm import device, notebook
 from rtshm.abi import INT_MAX, LAYOUT_OFFSET, WORD
 from rtshm.device import SAMPLES, node_info, node_path, open_node
-from rtshm.durations import seconds, with_unit
+from rtshm.durations import Duration, seconds, with_unit
 from rtshm.errors import (
     AccessError,
     ClosedError,
@@ -35,43 +35,23 @@ from rtshm.layout.fields import Field, Kind
 from rtshm.layout.view import ReadOnlyView, structure
 from rtshm.publisher import check_machine, publisher
 from rtshm.samples import Samples
+from rtshm.settings import Settings, documented, is_duration
 
 if TYPE_CHECKING:
     import ctypes
-    from typing import SupportsIndex, TypedDict, Unpack
+    from typing import SupportsIndex, Unpack
 
     import numpy
 
     # Of the module typing, only later releases have defaults.
     from typing_extensions import TypeVar
 
-    from rtshm.control import Clock, PrintMode, RegionInfo
+    from rtshm.control import RegionInfo
     from rtshm.device import NodeInfo
-    from rtshm.durations import Duration, Timeout
+    from rtshm.durations import Timeout
     from rtshm.layout import Declared
 
     T = TypeVar("T", default=Any)
-
-    class Settings(TypedDict, total=False):
-        """Of Control.create(), but for the layout and the depth."""
-
-        size: int | None
-        period: Duration | None
-        print: PrintMode | None
-        record_bytes: int | None
-        mode: int | None
-        uid: int | None
-        gid: int | None
-        cpu: int | None
-        clock: Clock | None
-        phase: Duration | None
-        start_ns: int | None
-        task_budget: Duration | None
-        task_long_max: int | None
-        phys: int | None
-        keep: bool
-        lead: Duration | None
-        cpu_latency: Duration | None
 else:
     from typing import TypeVar
 
@@ -140,7 +120,7 @@ def create(
     exist_ok: bool = False,
     temporary: bool = False,
     history: int | None = None,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Settings[Duration]],
 ) -> Region[T]: ...
 @overload
 def create(
@@ -150,8 +130,9 @@ def create(
     exist_ok: bool = False,
     temporary: bool = False,
     history: int | None = None,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Settings[Duration]],
 ) -> Region[Any]: ...
+@documented(Settings, Duration)
 def create(
     name: str,
     layout: Declared | type[Any] | None = None,
@@ -159,14 +140,13 @@ def create(
     exist_ok: bool = False,
     temporary: bool = False,
     history: int | None = None,
-    **settings: Unpack[Settings],
+    **settings: Unpack[Settings[Duration]],
 ) -> Region[Any]:
     """Create a region and open it.
 
-    The settings are those of Control.create(), with durations as a text ("1ms") or a
-    timedelta; `history` is its record_depth, the number of samples to keep. With
-    `exist_ok`, an existing region of this name is opened unchanged; its layout must
-    agree.
+    `history` is the number of samples to keep. With `exist_ok`, an existing region of
+    this name is opened unchanged; its layout must agree. A setting that is None or left
+    out has the module's default; a duration is a text such as "1ms", or a timedelta.
 
     With `temporary`, a region that this call creates is deleted when the object is
     closed or garbage-collected, or when the interpreter ends. Other programs that have
@@ -188,8 +168,9 @@ def create(
     """
     from rtshm.control import Control
 
-    for what in ("period", "phase", "task_budget", "lead", "cpu_latency"):
-        with_unit(what, settings.get(what))
+    for what, value in settings.items():
+        if is_duration(what):
+            with_unit(what, value)
     made = None
     with Control() as control:
         try:

@@ -4,60 +4,65 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-import re
+import pydoc
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import pytest
+import rtshm
 import yaml
-from rtshm.cli.attributes import ATTRIBUTES
-from rtshm.cli.commands import rtshm
-from rtshm.cli.description import KEYS
+from rtshm.cli.attributes import KEYS, Attribute
+from rtshm.cli.commands import rtshm as command
 from rtshm.control import Control, RegionInfo, messages
+from rtshm.settings import SETTINGS, Changes, Creation, Settings, field_of
 
 CHECKOUT = Path(__file__).parents[2]
 SPEC = CHECKOUT / "kmod/netlink/rtshm.yaml"
-# Attributes of one request only, whose options are not in the table: a time of this
-# boot is not saved, and no region has its counters reset when it is made.
-APART = {"region-new": {"start_ns"}, "region-set": {"reset_counters"}}
 
 
 def requested(operation: str) -> set[str]:
     """The settings that an operation of the spec takes, by the names of RegionInfo."""
     spec = yaml.safe_load(SPEC.read_text())
     (found,) = (each for each in spec["operations"]["list"] if each["name"] == operation)
-    names = {name.replace("-", "_") for name in found["do"]["request"]["attributes"]}
-    return names - {"name"} - APART[operation]
+    return {name.replace("-", "_") for name in found["do"]["request"]["attributes"]} - {"name"}
 
 
 def test_table_has_the_settings_of_the_spec() -> None:
-    assert {each.field for each in ATTRIBUTES} == requested("region-new")
-    assert {each.field for each in ATTRIBUTES if each.settable} == requested("region-set")
+    assert {field_of(name) for name in Creation.__annotations__} == requested("region-new")
+    assert {field_of(name) for name in Changes.__annotations__} == requested("region-set")
     fields = {field.name for field in dataclasses.fields(RegionInfo)}
     kinds = {name.removeprefix("RTSHM_A_REGION_").lower() for name in messages._KINDS}
-    assert {each.field for each in ATTRIBUTES} <= fields & kinds
+    assert {field_of(name) for name in SETTINGS} <= fields | {"reset_counters"} & kinds
 
 
-def keywords(function: object) -> set[str]:
-    return {*inspect.signature(function).parameters} - {"self", "name"}  # type: ignore[arg-type]
+@pytest.mark.parametrize(
+    ("function", "known", "own"),
+    [
+        (Control.create, Creation, ["self", "name"]),
+        (Control.set, Changes, ["self", "name"]),
+        (rtshm.create, Settings, ["name", "layout", "exist_ok", "temporary", "history"]),
+    ],
+)
+def test_signature_and_help_have_each_keyword_with_its_unit(
+    function: Callable[..., Any], known: type, own: list[str]
+) -> None:
+    assert [*inspect.signature(function).parameters] == [*own, *known.__annotations__]
+    text = pydoc.plain(pydoc.render_doc(function))
+    for name in known.__annotations__:
+        assert f"`{name}` ({SETTINGS[name].kind})\n" in text
 
 
-def test_api_has_a_keyword_for_each() -> None:
-    apart = APART["region-new"]
-    assert keywords(Control.create) - apart == {each.keyword for each in ATTRIBUTES}
-    settable = {each.keyword for each in ATTRIBUTES if each.settable}
-    assert keywords(Control.set) - APART["region-set"] == settable
-    # Only a type checker has it: the settings of rtshm.create() but for the two of its own.
-    text = (CHECKOUT / "client/rtshm/region.py").read_text()
-    body = text.partition("class Settings(TypedDict, total=False):")[2].partition("\nelse:")[0]
-    declared = {*re.findall(r"^        (\w+): ", body, re.MULTILINE)}
-    assert declared - apart == {each.keyword for each in ATTRIBUTES} - {"layout", "record_depth"}
+def test_create_and_set_differ_from_one_another_as_the_spec_says() -> None:
+    assert Creation.__annotations__.keys() - Settings.__annotations__ == {"layout", "record_depth"}
+    assert Changes.__annotations__.keys() - Creation.__annotations__ == {"reset_counters"}
 
 
 def test_command_has_an_option_and_a_key_for_each() -> None:
-    def options(command: str) -> set[str]:
-        return {name for param in rtshm.commands[command].params for name in param.opts}
+    def options(name: str) -> set[str]:
+        return {option for param in command.commands[name].params for option in param.opts}
 
-    apart = {f"--{name.replace('_', '-')}" for names in APART.values() for name in names}
-    assert options("create") - apart - {"name"} == {f"--{each.option}" for each in ATTRIBUTES}
-    settable = {f"--{each.option}" for each in ATTRIBUTES if each.settable}
-    assert options("set") - apart - {"name"} == settable
-    assert [*KEYS] == [each.option for each in ATTRIBUTES]
+    for name, known in (("create", Creation), ("set", Changes)):
+        expected = {f"--{Attribute(each).option}" for each in known.__annotations__}
+        assert options(name) == {"name", *expected}
+    assert {each.keyword for each in KEYS.values()} == {*Creation.__annotations__} - {"start_ns"}

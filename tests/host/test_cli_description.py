@@ -41,44 +41,44 @@ MOTOR = region(
 TEXT = r"""# rtshm load makes these regions, or sets those that are there.
 
 [default]
-size = "4K"
+layout = ""
+depth = 0
 period = "500ms"
 print = "off"
-depth = 0
 record-bytes = 8
-layout = ""
 mode = "0600"
 owner = "root"
 group = "root"
 cpu = "any"
-clock = "monotonic"
 phase = "none"
 lead = "0ns"
 cpu-latency = "0ns"
-phys = "none"
-keep = false
 task-budget = "0ns"
 task-long-max = 0
+size = "4K"
+clock = "monotonic"
+phys = "none"
+keep = false
 
 [motor]
-size = "64K"
+layout = "speed:f64 mode:u8{off=0,on=1} _:x7"
+depth = 1024
 period = "1.500001ms"
 print = "changes"
-depth = 1024
 record-bytes = 64
-layout = "speed:f64 mode:u8{off=0,on=1} _:x7"
 mode = "0640"
 owner = 4000000000
 group = "root"
 cpu = 0
-clock = "tai"
 phase = "250us"
 lead = "12.5us"
 cpu-latency = "0ns"
-phys = "0x40000000"
-keep = true
 task-budget = "20us"
 task-long-max = 10
+size = "64K"
+clock = "tai"
+phys = "0x40000000"
+keep = true
 """
 
 
@@ -160,8 +160,8 @@ def test_difference_that_can_be_set_is_set() -> None:
         "record_bytes": 64,
     }
     assert motor.what == (
-        "motor: changed: period '1s' -> '1.500001ms', print 'off' -> 'changes', "
-        "depth 0 -> 1024, record-bytes 8 -> 64"
+        "motor: changed: depth 0 -> 1024, period '1s' -> '1.500001ms', print 'off' -> 'changes', "
+        "record-bytes 8 -> 64"
     )
     assert motor.before == {
         "period": 10**9,
@@ -298,7 +298,7 @@ def test_names_and_numbers_are_taken() -> None:
     assert description.parse(text) == {"m": {"size": 8192, "owner": 0, "group": 0, "cpu": None}}
 
 
-KEYS = "size, period, print, depth, record-bytes, layout, mode, owner, group, cpu"
+KEYS = "layout, depth, period, print, record-bytes, mode, owner, group, cpu"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 import yaml
 from rich.console import Console
 from rtshm.cli import render, top
-from rtshm.cli.parameters import CLOCKS, PRINT_MODES
 from rtshm.control import Changed, Clock, Created, Deleted, Overrun, PrintMode, TaskInfo
 
 from tests.host.cli import counters, hidden, region
@@ -218,11 +217,6 @@ def test_json_has_every_field_as_the_spec_names_it() -> None:
     assert set(fields["counters"]) == attributes("counters")
     assert fields["period-ns"] == 1_500_000
     assert fields["mode"] == 0o660
-
-
-def test_print_modes_to_choose_from_are_those_of_the_kernel() -> None:
-    assert PRINT_MODES == tuple(PrintMode)
-    assert CLOCKS == tuple(Clock)
 
 
 def sight(seconds: float, *regions: Any, **values: int) -> top.Sight:

@@ -23,7 +23,7 @@ LAYERS = (
     "_version abi durations kernel_files notebook paths",
     "_publish errors",
     "culprit device handle publisher tracing",
-    "layout",
+    "layout settings",
     "control",
     "bpf devmem region samples",
     "late task",

@@ -16,6 +16,7 @@ from rtshm import control
 from rtshm.control import Clock, Control, Counters, PrintMode, RegionInfo, TaskInfo, messages
 from rtshm.control.messages import Command, decode, encode
 from rtshm.errors import AccessError
+from rtshm.settings import Changes, in_message
 
 from tests.lib import spec as ynl
 
@@ -173,8 +174,8 @@ def test_control_takes_what_the_requests_of_the_spec_take() -> None:
         # Times, which may be a timedelta.
         timed = ("period", "phase", "task-budget", "lead", "cpu-latency")
         times = {name: f"{name}-ns" for name in timed}
-        taken = [times.get(_dashed(name), _dashed(name)) for name in parameters]
-        assert taken == ynl.operation(spec, name)["do"]["request"]["attributes"]
+        taken = sorted(times.get(_dashed(name), _dashed(name)) for name in parameters)
+        assert taken == sorted(ynl.operation(spec, name)["do"]["request"]["attributes"])
 
 
 def test_control_takes_what_the_requests_about_tasks_take() -> None:
@@ -457,11 +458,16 @@ def test_limits_of_a_value_are_left_to_the_kernel(field: str, value: object) -> 
 
 
 def test_period_is_whole_ns_one_way_and_microseconds_the_other() -> None:
-    longest = timedelta(days=10_000, microseconds=1)
-    assert control._nanoseconds(longest) == 864_000_000_000_001_000
-    assert control._nanoseconds(timedelta(microseconds=-1)) == -1000
-    assert control._nanoseconds(100_001) == 100_001
-    assert control._nanoseconds(None) is None
+    for period, ns in (
+        (timedelta(days=10_000, microseconds=1), 864_000_000_000_001_000),
+        (timedelta(microseconds=-1), -1000),
+        (100_001, 100_001),
+        ("none", 0),
+        (None, None),
+    ):
+        assert in_message({"period": period}, Changes) == {"period_ns": ns}
+    with pytest.raises(TypeError, match="no keyword perid; there are record_depth, period"):
+        in_message({"perid": "1ms"}, Changes)
     assert INFO.period == timedelta(hours=1)
     assert info(*REGION[:3], attribute(5, u64(1_501)), *REGION[4:]).period == timedelta(
         microseconds=2

@@ -62,6 +62,8 @@ region.write({"speed": 1.0})
 region.update(gain=0.25, announce=True)
 made = rtshm.create("motor", Motor, period="1ms", history=10_000, exist_ok=True)
 assert_type(made, rtshm.Region[Motor])
+rtshm.Control().create("motor", period=1_000_000, layout=Motor, record_depth=8)
+rtshm.Control().set("motor", lead="20us", cpu=1, print=rtshm.PrintMode.OFF, reset_counters=True)
 made.wait_taken(timeout=0.5)
 by_text = rtshm.open("motor", "speed:f64")
 by_text.view.anything = 1
@@ -82,6 +84,11 @@ region.view.where.z = 1
 region.write(Point(1, 2))
 region.speed = 3.0
 rtshm.create("motor", Motor, period=1)
+rtshm.create("motor", Motor, perid="1ms")
+rtshm.create("motor", Motor, record_depth=8)
+rtshm.Control().create("motor", mode="0600")
+rtshm.Control().create("motor", reset_counters=True)
+rtshm.Control().set("motor", size=4096)
 """
 
 

@@ -1,17 +1,17 @@
-"""The settings of a region, once: options of create and set, keys of what save writes."""
+"""The settings of a region, as the command has them: options of create and set, keys of save."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
 
 import click
 
-import rtshm
 from rtshm.cli import units
-from rtshm.cli.parameters import CLOCKS, PRINT_MODES, parsed
+from rtshm.cli.parameters import parsed
+from rtshm.settings import SETTINGS, Changes, Clock, Creation, Kind, PrintMode, Setting, field_of
 
 
 class Form(NamedTuple):
@@ -21,68 +21,18 @@ class Form(NamedTuple):
     parse: Callable[[str], Any]
     """A value of a text. Raises ValueError that says what is right."""
     text: Callable[[Any], str | int]
+    note: str = ""
+    """What help says of it."""
     numbers: bool = False
     """Whether a number of TOML is one, too."""
     choices: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Attribute:
-    """A setting of a region."""
-
-    option: str
-    """Its option, and its key in what save writes."""
-    field: str
-    """RegionInfo's name of it; without its unit it is Control's."""
-    form: Form
-    help: str
-    settable: bool = False
-    """Whether set can change it; to None it cannot, nor back."""
-    none: str = ""
-    """What is written for None, where that can be."""
-
-    @property
-    def keyword(self) -> str:
-        return self.field.removesuffix("_ns")
-
-    def shown(self, value: Any) -> str | int:
-        return self.none if value is None else self.form.text(value)
-
-    def parse(self, value: object) -> Any:
-        """Return the value of what TOML has. Raise ValueError that says what is right."""
-        form = self.form
-        if self.none and value == self.none:
-            return None
-        if form is FLAG:
-            if not isinstance(value, bool):
-                raise ValueError(f"{value!r} is neither true nor false")
-            return value
-        # True is an int, too.
-        if form.numbers and type(value) is int:
-            return form.parse(str(value))
-        if form is NUMBER:
-            raise ValueError(f"{value!r} is not a number")
-        if not isinstance(value, str) and not form.choices:
-            raise ValueError(f"{value!r} is not text; put it in quotes")
-        return form.parse(value)  # type: ignore[arg-type]
-
-    def add_option(self, command: Callable[..., Any]) -> Callable[..., Any]:
-        names, form = (f"--{self.option}", self.keyword), self.form
-        if form is FLAG:
-            return click.option(*names, is_flag=True, help=self.help)(command)
-        return click.option(
-            *names,
-            metavar=None if form.choices else form.metavar,
-            type=click.Choice(form.choices) if form.choices else None,
-            callback=parsed(form.parse),
-            help=self.help,
-        )(command)
-
-
-def _member(enum: str, known: tuple[str, ...], text: str) -> Any:
-    if text not in known:
-        raise ValueError(f"{text!r} is not one of {', '.join(known)}")
-    return getattr(rtshm, enum)(text)
+def _member(members: type[PrintMode | Clock], text: str) -> Any:
+    try:
+        return members(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is not one of {', '.join(members)}") from None
 
 
 def _line(text: str) -> str:
@@ -91,72 +41,108 @@ def _line(text: str) -> str:
     return text
 
 
-ADDRESS = Form("ADDRESS", units.parse_address, units.address_text)
-CLOCK = Form("CLOCK", partial(_member, "Clock", CLOCKS), str, choices=CLOCKS)
-FLAG = Form("", bool, bool)
-GROUP = Form("GROUP", units.parse_group, units.group_text, numbers=True)
-MODE = Form("MODE", units.parse_mode, units.mode_text)
-NUMBER = Form("N", units.parse_number, int, numbers=True)
-PRINT = Form("MODE", partial(_member, "PrintMode", PRINT_MODES), str, choices=PRINT_MODES)
-PERIOD = Form("TIME", units.period_nanoseconds, units.period_text)
-SIZE = Form("BYTES", units.parse_size, units.size_text, numbers=True)
-TEXT = Form("TEXT", _line, str)
-TIME = Form("TIME", units.parse_time, units.time_text)
-USER = Form("USER", units.parse_user, units.user_text, numbers=True)
-
-ATTRIBUTES = (
-    Attribute("size", "size", SIZE,
-              "Bytes, a multiple of the page size: 4096, 64K, 1M; default: one page."),
-    Attribute("period", "period_ns", PERIOD,
-              "Period of the tick: 2s, 500ms, 100us, 1500000ns; none: it ticks when it is kicked.",
-              settable=True),
-    Attribute("print", "print", PRINT, "When a tick prints the value in the kernel log.",
-              settable=True),
-    Attribute("depth", "record_depth", NUMBER, "Samples that the history keeps; 0: no history.",
-              settable=True),
-    Attribute("record-bytes", "record_bytes", NUMBER,
-              "Bytes of the region in a sample, a multiple of 8; default: word and layout.",
-              settable=True),
-    Attribute("layout", "layout", TEXT, "The fields, for example 'speed:f64 gain:f32'."),
-    Attribute("mode", "mode", MODE,
-              "Access mode of the device node, for example 0660; default: 0600.", settable=True),
-    Attribute("owner", "uid", USER,
-              "Owner of the device node, a name or a number; default: root.", settable=True),
-    Attribute("group", "gid", GROUP,
-              "Group of the device node, a name or a number; default: root.", settable=True),
-    Attribute("cpu", "cpu", NUMBER,
-              "The cpu that the timer runs on; default: one that the kernel chooses, not isolated.",
-              settable=True, none="any"),
-    Attribute("clock", "clock", CLOCK,
-              "The clock of --phase and --start-ns; default: monotonic."),
-    Attribute("phase", "phase_ns", TIME,
-              "Tick at multiples of the period on the clock, plus this offset.",
-              settable=True, none="none"),
-    Attribute("lead", "lead_ns", TIME,
-              "Busy-wait this long before each deadline, so that an interrupt that comes late by "
-              "less does not make the tick late; default: 0ns.", settable=True),
-    Attribute("cpu-latency", "cpu_latency_ns", TIME,
-              "Keep the timer's cpu out of idle states that take longer than this to leave; "
-              "default: 0ns, no limit.", settable=True),
-    Attribute("phys", "phys", ADDRESS,
-              "Raw memory at this physical address, as 0x40000000, set aside at boot with memmap=.",
-              none="none"),
-    Attribute("keep", "keep", FLAG,
-              "Keep the content of the raw memory; default: fill it with zeroes."),
-    Attribute("task-budget", "task_budget_ns", TIME,
-              "Count an overrun when a task takes longer in a tick.", settable=True),
-    Attribute("task-long-max", "task_long_max", NUMBER,
-              "Stop a task that takes longer than half the period in this many ticks in a row; "
-              "0: never; default: 100.",
-              settable=True),
-)  # fmt: skip
+_NAME = "a name or a number"
+FORMS = {
+    Kind.ADDRESS: Form(
+        "ADDRESS", units.parse_address, units.address_text, "for example 0x40000000"
+    ),
+    Kind.BYTES: Form("BYTES", units.parse_size, units.size_text, "for example 4096, 64K, 1M", True),
+    Kind.CLOCK: Form("", partial(_member, Clock), str, choices=tuple(map(str, Clock))),
+    Kind.COUNT: Form("N", units.parse_number, int, numbers=True),
+    Kind.DURATION: Form("TIME", units.parse_time, units.time_text, "for example 20us, 1ms"),
+    Kind.FLAG: Form("", bool, bool),
+    Kind.GROUP: Form("GROUP", units.parse_group, units.group_text, _NAME, True),
+    Kind.LAYOUT: Form("TEXT", _line, str, "for example 'speed:f64 gain:f32'"),
+    Kind.MODE: Form("MODE", units.parse_mode, units.mode_text, "for example 0660"),
+    Kind.MOMENT: Form("NS", units.parse_count, int),
+    Kind.PERIOD: Form("TIME", units.period_nanoseconds, units.period_text, "for example 2s, 100us"),
+    Kind.PRINT: Form("", partial(_member, PrintMode), str, choices=tuple(map(str, PrintMode))),
+    Kind.USER: Form("USER", units.parse_user, units.user_text, _NAME, True),
+}
+NAMES = {"record_depth": "depth", "uid": "owner", "gid": "group"}
+"""Options with another name than the keyword."""
 
 
-def _options(attributes: Iterable[Attribute], command: Callable[..., Any]) -> Callable[..., Any]:
-    for attribute in reversed([*attributes]):
-        command = attribute.add_option(command)
+@dataclass(frozen=True, slots=True)
+class Attribute:
+    """A setting of a region."""
+
+    keyword: str
+    """Its keyword of Control."""
+
+    @property
+    def setting(self) -> Setting:
+        return SETTINGS[self.keyword]
+
+    @property
+    def option(self) -> str:
+        """Its option, and its key in what save writes."""
+        return NAMES.get(self.keyword, self.keyword.replace("_", "-"))
+
+    @property
+    def field(self) -> str:
+        """RegionInfo's name of it."""
+        return field_of(self.keyword)
+
+    @property
+    def settable(self) -> bool:
+        """Whether set can change it; to None it cannot, nor back."""
+        return self.keyword in Changes.__annotations__
+
+    def shown(self, value: Any) -> str | int:
+        setting = self.setting
+        return setting.none if value is None else FORMS[setting.kind].text(value)
+
+    def parse(self, value: object) -> Any:
+        """Return the value of what TOML has. Raise ValueError that says what is right."""
+        kind, form = self.setting.kind, FORMS[self.setting.kind]
+        if self.setting.none and value == self.setting.none:
+            return None
+        if kind is Kind.FLAG:
+            if not isinstance(value, bool):
+                raise ValueError(f"{value!r} is neither true nor false")
+            return value
+        # True is an int, too.
+        if form.numbers and type(value) is int:
+            return form.parse(str(value))
+        if kind is Kind.COUNT:
+            raise ValueError(f"{value!r} is not a number")
+        if not isinstance(value, str) and not form.choices:
+            raise ValueError(f"{value!r} is not text; put it in quotes")
+        return form.parse(value)  # type: ignore[arg-type]
+
+    def add_option(self, command: Callable[..., Any]) -> Callable[..., Any]:
+        names, setting, form = (
+            (f"--{self.option}", self.keyword),
+            self.setting,
+            FORMS[self.setting.kind],
+        )
+        default = f"default: {setting.default}" if setting.default else ""
+        help = "; ".join(filter(None, (setting.doc, form.note, default))) + "."
+        if setting.kind is Kind.FLAG:
+            return click.option(*names, is_flag=True, help=help)(command)
+        return click.option(
+            *names,
+            metavar=None if form.choices else form.metavar,
+            type=click.Choice(form.choices) if form.choices else None,
+            callback=parsed(form.parse),
+            help=help,
+        )(command)
+
+
+def _options(known: Mapping[str, Any], command: Callable[..., Any]) -> Callable[..., Any]:
+    for name in reversed([*known]):
+        command = Attribute(name).add_option(command)
     return command
 
 
-create_options = partial(_options, ATTRIBUTES)
-set_options = partial(_options, [each for each in ATTRIBUTES if each.settable])
+create_options = partial(_options, Creation.__annotations__)
+set_options = partial(_options, Changes.__annotations__)
+
+# A time of this boot is not for a description, which is for later ones.
+KEYS = {
+    each.option: each
+    for each in map(Attribute, Creation.__annotations__)
+    if each.setting.kind is not Kind.MOMENT
+}
+"""The keys of a region in a description."""

@@ -33,7 +33,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 import rtshm
-from rtshm.cli.attributes import ATTRIBUTES
+from rtshm.cli.attributes import KEYS
 from rtshm.cli.task import of_file
 from rtshm.cli.values import find, parse_value, value_text
 from rtshm.errors import AccessError
@@ -50,7 +50,6 @@ class DescriptionError(ValueError):
     """What cannot be loaded, a line for each reason, each with region and key."""
 
 
-KEYS = {attribute.option: attribute for attribute in ATTRIBUTES}
 ACCESS = ("mode", "owner", "group")
 VALUES = "values"
 TASKS = "tasks"

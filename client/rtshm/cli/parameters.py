@@ -16,10 +16,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-# rtshm.PrintMode's and rtshm.Clock's, which only those commands import that use them.
-PRINT_MODES = ("off", "every-tick", "changes")
-CLOCKS = ("monotonic", "realtime", "tai")
-
 
 def parsed(
     parse: Callable[[str], T],

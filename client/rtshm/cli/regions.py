@@ -11,9 +11,8 @@ import click
 from rtshm.cli import render
 from rtshm.cli.attributes import create_options, set_options
 from rtshm.cli.opened import opened, told
-from rtshm.cli.parameters import json_option, name_argument, names_argument, parsed
+from rtshm.cli.parameters import json_option, name_argument, names_argument
 from rtshm.cli.screen import terminal_width
-from rtshm.cli.units import parse_count
 from rtshm.kernel_files import deleted_regions, more_than
 
 
@@ -77,8 +76,6 @@ def events(as_json: bool) -> None:
 @click.command()
 @click.argument("name")
 @create_options
-@click.option("--start-ns", metavar="NS", callback=parsed(parse_count),
-              help="When the first tick is due, on the clock; default: at once.")  # fmt: skip
 def create(name: str, **settings: Any) -> None:
     """Create a region.
 
@@ -94,8 +91,6 @@ def create(name: str, **settings: Any) -> None:
 @click.command("set")
 @name_argument
 @set_options
-@click.option("--reset-counters", is_flag=True, help="Set the counters of the region and its "
-              "tasks to 0. Sample numbers go on.")  # fmt: skip
 def set_(name: str, **settings: Any) -> None:
     """Change a region.
 

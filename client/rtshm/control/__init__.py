@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import errno
 import mmap
 import os
@@ -16,14 +15,14 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, NoReturn, Self, TypeVar, Unpack, overload
 
 from rtshm import notebook
 from rtshm.abi import LAYOUT_OFFSET
 from rtshm.control import messages
 from rtshm.control.messages import Command
 from rtshm.control.netlink import Link
-from rtshm.durations import Duration, Timeout, nanoseconds, period_nanoseconds, period_text, seconds
+from rtshm.durations import Duration, Timeout, period_text, seconds
 from rtshm.errors import (
     AccessError,
     ClosedError,
@@ -37,10 +36,12 @@ from rtshm.errors import (
 from rtshm.handle import Handle
 from rtshm.layout import as_layout, check_fits
 from rtshm.paths import DEVICES
+from rtshm.settings import Changes, Creation, documented, in_message
+from rtshm.settings import Clock as Clock
+from rtshm.settings import PrintMode as PrintMode
 
 if TYPE_CHECKING:
     from rtshm.control.netlink import Family
-    from rtshm.layout import Declared
 
 # Fields of a region that are sent only to those who may read it.
 INSIDE = ("layout", "counters", "tasks")
@@ -48,29 +49,6 @@ INSIDE = ("layout", "counters", "tasks")
 _DRAIN_SECONDS = 1.0
 
 T = TypeVar("T")
-
-
-class PrintMode(enum.StrEnum):
-    """When a tick prints the region's value in the kernel log, at most ten lines per second."""
-
-    OFF = "off"
-    """Never."""
-    EVERY_TICK = "every-tick"
-    """At each tick."""
-    CHANGES = "changes"
-    """At the first tick, and at each tick that finds a new value."""
-
-
-class Clock(enum.StrEnum):
-    """The clock of a region's deadlines: see clock_gettime(2)."""
-
-    MONOTONIC = "monotonic"
-    """Since boot, without the time in suspend; nobody sets it."""
-    REALTIME = "realtime"
-    """The wall clock. Set ahead, the periods in between are missed; set back, the next tick comes
-    within a period."""
-    TAI = "tai"
-    """Like REALTIME, without leap seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,68 +338,31 @@ class Control(_Linked):
     def __repr__(self) -> str:
         return f"<rtshm.Control{' closed' if self.closed else ''}>"
 
-    def create(
-        self,
-        name: str,
-        *,
-        size: int | None = None,
-        period: Duration | int | None = None,
-        print: PrintMode | None = None,
-        record_depth: int | None = None,
-        record_bytes: int | None = None,
-        layout: Declared | type[Any] | None = None,
-        mode: int | None = None,
-        uid: int | None = None,
-        gid: int | None = None,
-        cpu: int | None = None,
-        clock: Clock | None = None,
-        phase: Duration | int | None = None,
-        start_ns: int | None = None,
-        task_budget: Duration | int | None = None,
-        task_long_max: int | None = None,
-        phys: int | None = None,
-        keep: bool = False,
-        lead: Duration | int | None = None,
-        cpu_latency: Duration | int | None = None,
-    ) -> RegionInfo:
-        """Create a region. On return its device node exists. None: the kernel's default.
+    @documented(Creation, Duration | int)
+    def create(self, name: str, **settings: Unpack[Creation[Duration | int]]) -> RegionInfo:
+        """Create a region. On return its device node exists.
 
         Returns the region as the kernel created it. Raises OSError: EEXIST if the name
         is taken, EINVAL and ERANGE for a value that is not allowed, with the limit,
         ENOSPC and ENOMEM if a limit or the memory is exhausted, EDQUOT beyond a quota
-        of the group's members, EPERM.
+        of the group's members, EPERM. Raises LayoutError for a layout that this release
+        could not read again.
 
-        `period`, `phase`, `task_budget`, `lead` and `cpu_latency` are a text as "1ms", a
-        timedelta, or an int of ns; with the period "none" the region ticks when it
-        is kicked, by Region.kick(); `start_ns` is a time of `clock`, as
-        time.clock_gettime_ns() has it; `size` is bytes, a multiple of the page
-        size; `layout` is what Layout() takes, kept as its text, and LayoutError
-        if this release could not read it again. `record_bytes` is the word and
-        the layout if not given, 4096 bytes at most. `mode`, `uid` and `gid` are the device node's;
-        `phys` is the physical address of raw memory that the kernel was told to
-        leave alone, which takes CAP_SYS_RAWIO too, and is zeroed unless `keep`.
-        The timer is on `cpu`, or on one that the kernel chooses: of those that
-        are not isolated, the one with the fewest ticks a second. For `lead` the cpu
-        waits before each tick is due, 100 us and a quarter of the period at most, so
-        that what keeps the interrupt makes no tick late. For `cpu_latency` that cpu
-        enters no idle state that takes longer to leave; a second at most.
+        A keyword that is None or left out has the module's default. A duration is a text
+        such as "1ms", a timedelta, or an int of ns. A layout is what Layout() takes.
+        `start_ns` is a time as time.clock_gettime_ns() has it. With the period "none" the
+        region ticks when Region.kick() is called.
         """
-        text = None
-        if layout is not None and not (isinstance(layout, str) and not layout):
-            described = as_layout(layout)
-            text = described.text
-            check_fits(name, described, size or mmap.PAGESIZE)
-            if record_depth and record_bytes is None:
-                whole = LAYOUT_OFFSET + described.size
-                record_bytes = min(-(-whole // 8) * 8, messages.RECORD_BYTES_MAX)
-        return self._one(
-            Command.REGION_NEW, name, size=size, print=print, record_depth=record_depth,
-            record_bytes=record_bytes, layout=text, mode=mode, uid=uid, gid=gid, cpu=cpu,
-            clock=clock, start_ns=start_ns, task_long_max=task_long_max, phys=phys,
-            keep=keep or None, period_ns=_nanoseconds(period, period_nanoseconds),
-            phase_ns=_nanoseconds(phase), task_budget_ns=_nanoseconds(task_budget),
-            lead_ns=_nanoseconds(lead), cpu_latency_ns=_nanoseconds(cpu_latency),
-        )  # fmt: skip
+        declared = settings.pop("layout", None)
+        values = in_message(settings, Creation)
+        if not isinstance(declared, str | None) or declared:
+            layout = as_layout(declared)
+            values["layout"] = layout.text
+            check_fits(name, layout, settings.get("size") or mmap.PAGESIZE)
+            if settings.get("record_depth") and settings.get("record_bytes") is None:
+                whole = LAYOUT_OFFSET + layout.size
+                values["record_bytes"] = min(-(-whole // 8) * 8, messages.RECORD_BYTES_MAX)
+        return self._one(Command.REGION_NEW, name, **values)
 
     def delete(self, name: str) -> None:
         """Delete a region. Programs that have it open keep its memory; it has no more ticks.
@@ -430,28 +371,11 @@ class Control(_Linked):
         """
         self._request(Command.REGION_DEL, name)
 
-    def set(
-        self,
-        name: str,
-        *,
-        period: Duration | int | None = None,
-        print: PrintMode | None = None,
-        record_depth: int | None = None,
-        record_bytes: int | None = None,
-        mode: int | None = None,
-        uid: int | None = None,
-        gid: int | None = None,
-        cpu: int | None = None,
-        phase: Duration | int | None = None,
-        task_budget: Duration | int | None = None,
-        task_long_max: int | None = None,
-        lead: Duration | int | None = None,
-        cpu_latency: Duration | int | None = None,
-        reset_counters: bool = False,
-    ) -> RegionInfo:
+    @documented(Changes, Duration | int)
+    def set(self, name: str, **settings: Unpack[Changes[Duration | int]]) -> RegionInfo:
         """Change the settings that are not None. If one is refused, nothing changes.
 
-        Times are a text as "1ms", a timedelta, or an int of ns. After another
+        A duration is a text such as "1ms", a timedelta, or an int of ns. After another
         `phase`, or another `period` of a region with a phase, the next tick is the
         first of the new grid; otherwise it comes within the shorter of both periods.
         After another depth or record, an open Samples has what is left of the old
@@ -465,15 +389,8 @@ class Control(_Linked):
         itself. For machines without udev, set() changes the nodes in this process's
         /dev/rtshm, too; an OSError of that has the node as `filename`.
         """
-        after = self._one(
-            Command.REGION_SET, name, print=print, record_depth=record_depth,
-            record_bytes=record_bytes, mode=mode, uid=uid, gid=gid, cpu=cpu,
-            task_long_max=task_long_max, reset_counters=reset_counters or None,
-            period_ns=_nanoseconds(period, period_nanoseconds), phase_ns=_nanoseconds(phase),
-            task_budget_ns=_nanoseconds(task_budget), lead_ns=_nanoseconds(lead),
-            cpu_latency_ns=_nanoseconds(cpu_latency),
-        )  # fmt: skip
-        if (mode, uid, gid) != (None, None, None):
+        after = self._one(Command.REGION_SET, name, **in_message(settings, Changes))
+        if any(settings.get(access) is not None for access in ("mode", "uid", "gid")):
             _set_access(after)
         return after
 
@@ -785,9 +702,3 @@ def _known(kind: type[T], value: Any) -> T | str:
         return kind(value)  # type: ignore[call-arg]
     except ValueError:
         return str(value)
-
-
-def _nanoseconds(
-    duration: Duration | int | None, convert: Callable[[Duration | int], int] = nanoseconds
-) -> int | None:
-    return None if duration is None else convert(duration)

@@ -14,12 +14,15 @@ from typing import Any
 
 from pyroute2.netlink import NLA_F_NESTED, genlmsg, nla
 
+from rtshm.settings import Clock, PrintMode
+
 FAMILY = "rtshm"
 VERSION = 1
 REGIONS_GROUP = "regions"
 DETAILS_GROUP = "details"
-PRINT_MODES = {0: "off", 1: "every-tick", 2: "changes"}
-CLOCKS = {0: "monotonic", 1: "realtime", 2: "tai"}
+# The kernel numbers them in this order.
+PRINT_MODES = dict(enumerate(map(str, PrintMode)))
+CLOCKS = dict(enumerate(map(str, Clock)))
 LATENESS_BINS = 32
 RECORD_BYTES_MAX = 4096
 
