@@ -8,6 +8,7 @@ import os
 import re
 import stat
 import struct
+from collections.abc import Sequence
 from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
@@ -42,6 +43,13 @@ def node_path(name: str | os.PathLike[str], suffix: str = "") -> Path:
     """Return the node of a region, by its name or by a path with a slash in it."""
     path = os.fsdecode(name)
     return Path(path) if "/" in path else DEVICES / f"{path}{suffix}"
+
+
+def once(names: Sequence[str]) -> Sequence[str]:
+    """Return the names of regions. Raise ValueError if one is there twice."""
+    if len({*names}) < len(names):
+        raise ValueError(f"{', '.join(names)}: name each region once")
+    return names
 
 
 def open_node(path: Path, *, readonly: bool) -> FileIO:

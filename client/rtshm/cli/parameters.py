@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
+from rtshm.device import once
 from rtshm.paths import CLASS
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ T = TypeVar("T")
 
 
 def parsed(
-    parse: Callable[[str], T],
-) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
+    parse: Callable[[Any], T],
+) -> Callable[[click.Context, click.Parameter, Any], T | None]:
     """A callback that makes a value of the text, and a usage error of parse()'s ValueError."""
 
-    def callback(_context: click.Context, _param: click.Parameter, text: str | None) -> T | None:
+    def callback(_context: click.Context, _param: click.Parameter, text: Any) -> T | None:
         try:
             return None if text is None else parse(text)
         except ValueError as error:
@@ -53,21 +54,13 @@ def names_or_paths(
     return region_names(context, param, incomplete)
 
 
-def _once(
-    _context: click.Context, _param: click.Parameter, names: tuple[str, ...]
-) -> tuple[str, ...]:
-    if len({*names}) < len(names):
-        raise click.BadParameter("name each region once")
-    return names
-
-
 name_argument = click.argument("name", shell_complete=region_names)
 names_argument = click.argument(
     "names",
     metavar="NAME...",
     nargs=-1,
     required=True,
-    callback=_once,
+    callback=parsed(once),
     shell_complete=region_names,
 )
 

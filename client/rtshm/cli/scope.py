@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import rtshm
+from rtshm.cli.fields import usage
 from rtshm.cli.parameters import name_argument, parsed
 from rtshm.cli.record import loaded, of_recording
 from rtshm.cli.screen import has_screen, keys
+from rtshm.device import once
 from rtshm.errors import need
 from rtshm.recording import FORMATS
 from rtshm.recording.conditions import Conditions
@@ -88,8 +90,8 @@ def scope(
     s saves the sweep. Of a recording n and p show the next and the previous
     sweep.
     """
-    if len({name, *others}) <= len(others):
-        raise click.UsageError("name each region once")
+    with usage():
+        once((name, *others))
     if not has_screen():
         raise click.UsageError("scope needs a terminal, and not TERM=dumb; use rtshm record")
     if level is None and (mode != "auto" or trigger):

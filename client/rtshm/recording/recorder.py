@@ -14,6 +14,7 @@ from io import FileIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
+from rtshm.device import once
 from rtshm.handle import Handle
 from rtshm.recording import check_format, suffix_of
 from rtshm.recording.conditions import Conditions
@@ -61,9 +62,8 @@ class Recorder(Handle):
     ) -> None:
         module = check_format(suffix or suffix_of(path))
         begun = [conditions] if isinstance(conditions, Conditions) else list(conditions)
-        names = [each.region for each in begun]
-        if not names or len(set(names)) < len(names):
-            raise ValueError(f"the regions {', '.join(names)}: name each once")
+        if not once([each.region for each in begun]):
+            raise ValueError("a recording without a region")
         from rtshm.recording.columns import Counts, dtype_of
 
         super().__init__()
