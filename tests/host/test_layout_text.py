@@ -25,7 +25,7 @@ CHECKOUT = Path(__file__).parents[2]
         "mode:i8{low=-128,off=0,on=1} modes:u8{off=0}[3]",
         "bits:u64<a=1,b=9223372036854775808>",
         "a(b(c(d(e(f(g(h:u8)))))))",
-        "mode:u8{self=0,subcon=1,name=2,value=3,merge=4}",
+        "mode:u8{self=0,subcon=1,name=2,value=3,merge=4,members=5} flags:u8<members=1,flags=2>",
         "big:u8[1073741816]",
     ],
 )

@@ -47,6 +47,15 @@ def number(kind: Kind) -> Any:
     return Q16n if kind is Kind.Q16 else construct.FormatField("=", NUMBERS[kind].code)
 
 
+_CLASS = "rtshm_class"
+
+
+def keeping(declared: Any, enum: type[IntEnum | IntFlag]) -> Any:
+    """Return an Enum or FlagsEnum of construct that keeps the class of its members."""
+    setattr(declared, _CLASS, enum)
+    return declared
+
+
 # By what is wrong with them and the remedy: classes of construct.
 _REFUSED = {
     "its length is not fixed; use Bytes(n), or Array(n, ...) for as many as there may be": """
@@ -145,7 +154,7 @@ def _field(name: str, path: str, offset: int, declared: Any, depth: int, padded:
             flags = isinstance(declared, construct.FlagsEnum)
             mapping = declared.flags if flags else declared.encmapping
             entries = tuple(_entries(path, kind, mapping, flags=flags))
-            enum = getattr(declared, "members", None) or named(name, entries, flags)
+            enum = vars(declared).get(_CLASS) or named(name, entries, flags)
         case _:
             kind, element = _number(path, declared)
             alignment = element

@@ -15,27 +15,11 @@ from typing import Any
 import construct
 
 from rtshm.errors import LayoutError
-from rtshm.layout.construct import number
+from rtshm.layout.construct import keeping, number
 from rtshm.layout.fields import NUMBERS, Kind
 
 LAYOUT = "__rtshm_layout__"
 """The attribute of a class that @rtshm.struct declared: its annotations, by name."""
-
-
-class NamedValues(construct.Enum):  # type: ignore[misc]
-    """An Enum that keeps the class of its members."""
-
-    def __init__(self, subcon: Any, members: type[enum.IntEnum]) -> None:
-        super().__init__(subcon, members)
-        self.members = members
-
-
-class NamedBits(construct.FlagsEnum):  # type: ignore[misc]
-    """A FlagsEnum that keeps the class of its members."""
-
-    def __init__(self, subcon: Any, members: type[enum.IntFlag]) -> None:
-        super().__init__(subcon, members)
-        self.members = members
 
 
 def from_class(cls: type[Any], path: str = "") -> tuple[construct.Struct, dict[str, type[Any]]]:
@@ -84,9 +68,9 @@ def _annotated(annotation: Any, path: str, classes: dict[str, type[Any]]) -> Any
             known = sum(element)
             if odd := [entry for entry, bits in element.__members__.items() if bits & ~known]:
                 raise LayoutError(f"{path}: {', '.join(odd)}: give each bit a name of its own, too")
-            declared = NamedBits(declared, element)
+            declared = keeping(construct.FlagsEnum(declared, element), element)
         elif isinstance(element, type) and issubclass(element, enum.IntEnum):
-            declared = NamedValues(declared, element)
+            declared = keeping(construct.Enum(declared, element), element)
         else:
             _check_is(element, _PYTHON.get(kind, int), path, kind)
     if dimensions != len(counts):
