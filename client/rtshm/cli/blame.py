@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import sys
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
 from rtshm.cli.parameters import json_option, parsed, region_names
-from rtshm.cli.render import table
+from rtshm.cli.render import dashed, table
 from rtshm.cli.stop import Stop
 from rtshm.cli.units import measured, parse_time, time_text
 
@@ -59,21 +58,11 @@ def blame(
         click.echo(f"rtshm: {region}: no tick later than {above}; {stop.why or duration}", err=True)
         sys.exit(130 if stop.why == "Control-C" else 1)
     if as_json:
-        click.echo(json.dumps(_dashed(asdict(late)), indent=2))
+        click.echo(json.dumps(dashed(late), indent=2))
     else:
         title, *lines = page(late)
         click.secho(title, bold=True)
         click.echo("\n".join(lines))
-
-
-def _dashed(value: Any) -> Any:
-    match value:
-        case dict():
-            return {key.replace("_", "-"): _dashed(each) for key, each in value.items()}
-        case tuple():
-            return [_dashed(each) for each in value]
-        case _:
-            return value
 
 
 def page(late: LateTick) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -83,7 +83,7 @@ def record(
     seconds = None if duration_ns is None else duration_ns / 1e9
     bar: AbstractContextManager[Callable[[Progress], None]] = nullcontext(lambda progress: None)
     if wanted:
-        bar = _Bar(", ".join(names), samples, seconds)
+        bar = _shown(", ".join(names), samples, seconds)
     with Stop() as stop, bar as show:
         done = rtshm.record(
             names,
@@ -137,42 +137,33 @@ def recover(file: str, output: str, force: bool) -> None:
     click.echo(f"rtshm: {output}: {samples} samples; {why}", err=True)
 
 
-class _Bar:
+@contextmanager
+def _shown(
+    name: str, samples: int | None, seconds: float | None
+) -> Iterator[Callable[[Progress], None]]:
     """How far it is, how fast, and what was lost."""
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
 
-    def __init__(self, name: str, samples: int | None, seconds: float | None) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
-
-        self._progress = Progress(
-            TextColumn("{task.description}", markup=False),
-            BarColumn(),
-            TextColumn("{task.fields[samples]:,} samples"),
-            TextColumn("{task.fields[rate]:,.0f} samples/s"),
-            TextColumn("{task.fields[lost]:,} lost"),
-            TimeElapsedColumn(),
-            console=Console(stderr=True),
-            refresh_per_second=5,
-        )
-        self._by_samples = samples is not None
-        total = samples or seconds
-        self._task = self._progress.add_task(name, total=total, samples=0, rate=0.0, lost=0)
-
-    def _show(self, progress: Progress) -> None:
-        self._progress.update(
-            self._task,
-            completed=progress.samples if self._by_samples else progress.seconds,
+    with Bar(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        TextColumn("{task.fields[samples]:,} samples"),
+        TextColumn("{task.fields[rate]:,.0f} samples/s"),
+        TextColumn("{task.fields[lost]:,} lost"),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        refresh_per_second=5,
+    ) as bar:
+        task = bar.add_task(name, total=samples or seconds, samples=0, rate=0.0, lost=0)
+        yield lambda progress: bar.update(
+            task,
+            completed=progress.seconds if samples is None else progress.samples,
             samples=progress.samples,
             rate=progress.samples / max(progress.seconds, 1e-9),
             lost=progress.lost,
         )
-
-    def __enter__(self) -> Callable[[Progress], None]:
-        self._progress.start()
-        return self._show
-
-    def __exit__(self, *exc: object) -> None:
-        self._progress.stop()
 
 
 @click.command()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
 from rtshm.cli.units import (
@@ -274,7 +274,7 @@ def task_page(
 
 def task_json(region: RegionInfo, task: TaskInfo) -> dict[str, Any]:
     """Every field, and the name of the region."""
-    return {"region": region.name, **_dashes(asdict(task))}
+    return {"region": region.name, **dashed(task)}
 
 
 def histogram(bins: Sequence[int], width: int) -> list[str]:
@@ -337,17 +337,12 @@ def region_json(region: RegionInfo) -> dict[str, Any]:
     names = [field.name for field in fields(region)]
     if not region.readable:
         names = [name for name in names if name not in INSIDE]
-    return _dashes({name: getattr(region, name) for name in names})
+    return {name.replace("_", "-"): dashed(getattr(region, name)) for name in names}
 
 
-def _dashes(fields: dict[str, Any]) -> dict[str, Any]:
-    return {name.replace("_", "-"): _dashed(value) for name, value in fields.items()}
-
-
-def _dashed(value: Any) -> Any:
+def dashed(value: Any) -> Any:
+    """What JSON has of a dataclass, or of a tuple: names with dashes."""
     if is_dataclass(value) and not isinstance(value, type):
-        value = asdict(value)
-    if isinstance(value, dict):
-        return _dashes(value)
-    # The histogram is a tuple too, of numbers.
-    return [_dashed(item) for item in value] if isinstance(value, tuple) else value
+        names = (field.name for field in fields(value))
+        return {name.replace("_", "-"): dashed(getattr(value, name)) for name in names}
+    return [dashed(item) for item in value] if isinstance(value, tuple) else value
