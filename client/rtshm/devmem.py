@@ -10,7 +10,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from rtshm.errors import AccessError, refused
+from rtshm.errors import hidden_address, refused
 from rtshm.kernel_files import lockdown
 from rtshm.region import Mapped
 
@@ -41,12 +41,7 @@ def open_devmem(where: str | int, size: int | None = None, *, readonly: bool = F
     if region.phys is None:
         raise ValueError(f"{where}: its memory is the kernel's; make it with phys, or use open()")
     if region.phys == 0:
-        raise AccessError(
-            errno.EPERM,
-            "its address is told only to callers with CAP_SYS_RAWIO",
-            where,
-            "use sudo, outside of containers",
-        )
+        raise hidden_address(where)
     if size is not None and size > region.size:
         raise ValueError(f"{where}: {size} bytes asked for; the region has {region.size}")
     return DevMem(region.phys, region.size if size is None else size, readonly=readonly)

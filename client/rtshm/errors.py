@@ -97,6 +97,12 @@ def no_layout(name: str) -> LayoutError:
     )
 
 
+def hidden_address(region: str) -> AccessError:
+    """Return the error for raw memory whose address the kernel does not send to this process."""
+    words = "phys: told only to callers with CAP_SYS_RAWIO"
+    return AccessError(errno.EPERM, words, region, "use sudo, outside of containers")
+
+
 def need(library: str, what: str, extra: str) -> None:
     """Raise ExtraError if `what` cannot be done for lack of a library."""
     if importlib.util.find_spec(library) is None:

@@ -22,7 +22,6 @@ region has already stays as it is.
 
 from __future__ import annotations
 
-import errno
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,7 +35,7 @@ import rtshm
 from rtshm.cli.attributes import KEYS
 from rtshm.cli.task import of_file
 from rtshm.cli.values import find, parse_value, value_text
-from rtshm.errors import AccessError
+from rtshm.errors import hidden_address
 from rtshm.layout import Layout
 from rtshm.task import Task
 
@@ -64,7 +63,8 @@ def save(regions: Sequence[RegionInfo], *, values: bool = False) -> str:
     notes = []
     tables: dict[str, dict[str, Any]] = {}
     for region in regions:
-        _demand_phys(region)
+        if region.phys == 0:
+            raise hidden_address(region.name)
         table = tables[region.name] = {
             name: key.shown(getattr(region, key.field))
             for name, key in KEYS.items()
@@ -93,16 +93,6 @@ def save(regions: Sequence[RegionInfo], *, values: bool = False) -> str:
 
 
 _PATH = '"PATH"'
-
-
-def _demand_phys(region: RegionInfo) -> None:
-    if region.phys == 0:
-        raise AccessError(
-            errno.EPERM,
-            "phys: told only to callers with CAP_SYS_RAWIO",
-            region.name,
-            "use sudo, outside of containers",
-        )
 
 
 def parse(text: str, folder: Path = Path()) -> dict[str, dict[str, Any]]:
@@ -237,8 +227,8 @@ def plan(
             steps.append(Step(name, arguments, True, f"{name}: {what}", {}, fields, tasks))
             continue
         arguments, before = {}, {}
-        if "phys" in values:
-            _demand_phys(regions[name])
+        if "phys" in values and regions[name].phys == 0:
+            raise hidden_address(name)
         for key, value in values.items():
             old = getattr(regions[name], KEYS[key].field)
             # What is in raw memory already is kept in any case.
