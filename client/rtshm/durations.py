@@ -65,6 +65,14 @@ def period_text(ns: int) -> str:
     return time_text(ns) if ns else "none"
 
 
+def measured(ns: float, form: str = ".1f") -> str:
+    """Return a time that was measured: 512 ns, 12.3 us."""
+    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
+        if ns >= size:
+            return f"{ns / size:{form}} {unit}"
+    return f"{ns:.0f} ns"
+
+
 def rate_text(period_ns: int, text: Callable[[int], str] = time_text) -> str:
     """Return a period, as `text` has times, and how many ticks a second it makes."""
     if not period_ns:

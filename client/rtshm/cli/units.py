@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 
 from rtshm.durations import U64_MAX
+from rtshm.durations import measured as measured
 from rtshm.durations import parse_time as parse_time
 from rtshm.durations import period_nanoseconds as period_nanoseconds
 from rtshm.durations import period_text as period_text
@@ -41,14 +42,6 @@ def address_text(address: int) -> str:
 
 def mode_text(mode: int) -> str:
     return f"{mode:04o}"
-
-
-def measured(ns: float) -> str:
-    """A time that was measured: 512 ns, 12.3 us."""
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
-        if ns >= size:
-            return f"{ns / size:.1f} {unit}"
-    return f"{ns:.0f} ns"
 
 
 def _parser(digits: str, base: int, most: int, what: str) -> Callable[[str], int]:

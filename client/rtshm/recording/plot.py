@@ -12,13 +12,14 @@ import os
 import textwrap
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from string import Template
 from typing import TYPE_CHECKING, Any
 
 import numpy
 
-from rtshm.durations import rate_text
+from rtshm.durations import measured, rate_text
 from rtshm.errors import need
 from rtshm.recording import check_picture
 from rtshm.recording.columns import Array, Column, chosen, groups, names_of
@@ -50,6 +51,8 @@ PIECES = 1500
 _ZOOM_PIECES = 50_000
 _NAMES_MAX, _SPANS_MAX = 32, 200
 _WIDTH_IN, _HISTOGRAM_IN, _DPI = 11.0, 2.3, 120
+
+time_text = partial(measured, form=".3g")
 
 _STYLE: Any = {
     "font.size": 9,
@@ -391,14 +394,6 @@ def _draw_histogram(axes: Axes, drawn: Drawn) -> None:
     axes.yaxis.set_minor_formatter(NullFormatter())
     axes.yaxis.set_major_formatter(lambda count, _: f"{count:,.0f}")
     axes.set_title("\n".join(titles), fontsize=9.5, loc="left", pad=6)
-
-
-def time_text(ns: float) -> str:
-    """A time with three digits: 512 ns, 12.3 us."""
-    for unit, size in (("s", 1e9), ("ms", 1e6), ("us", 1e3)):
-        if ns >= size:
-            return f"{ns / size:.3g} {unit}"
-    return f"{ns:.3g} ns"
 
 
 def _facts(conditions: Conditions) -> dict[str, str]:
