@@ -12,8 +12,10 @@ import json
 import math
 import re
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from decimal import Decimal, InvalidOperation
 from enum import IntEnum, IntFlag
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from rtshm.layout import Kind
@@ -21,10 +23,6 @@ from rtshm.layout import Kind
 if TYPE_CHECKING:
     from rtshm.layout import Field
 
-# Of C and Python, without underscores.
-_INTEGER = re.compile(r"[+-]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO][0-7]+|[0-9]+)", re.ASCII)
-_DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?", re.ASCII)
-_SPECIAL = re.compile(r"[+-]?(inf|infinity|nan)", re.ASCII | re.IGNORECASE)
 _STEP = re.compile(r"\[([0-9]{1,10})\]|\.([A-Za-z]\w*)", re.ASCII)
 
 
@@ -103,7 +101,7 @@ def parse_value(field: Field, text: str) -> Any:
         return _value(field, plain)
     text = text.strip()
     if field.enum:
-        return _int(field, text) if _INTEGER.fullmatch(text) else text
+        return _int(field, text) if re.match("[+-]?[0-9]", text) else text
     match field.kind:
         case Kind.BYTES:
             return _bytes(field, text)
@@ -119,29 +117,29 @@ def parse_value(field: Field, text: str) -> Any:
 
 
 def _float(field: Field, text: str) -> float:
-    if _SPECIAL.fullmatch(text):
-        return float(text)
-    if _DECIMAL.fullmatch(text):
-        number = float(text)
-        if math.isinf(number):
-            raise ValueError(f"{field.path}: {text!r} is too large; an infinity is inf")
-        return number
-    if _INTEGER.fullmatch(text):
-        return float(int(text, 0))
-    raise ValueError(f"{field.path}: {text!r} is not a number")
+    number = _number(field, text, float, _int_of)
+    if math.isinf(number) and "inf" not in text.lower():
+        raise ValueError(f"{field.path}: {text!r} is too large; an infinity is inf")
+    return float(number)
 
 
 def _int(field: Field, text: str) -> int:
-    if _INTEGER.fullmatch(text):
-        return int(text, 0 if re.search("[xXbBoO]", text) else 10)
-    if _DECIMAL.fullmatch(text):
-        try:
-            number = Decimal(text)
-            if abs(number.adjusted()) < 40 and number == number.to_integral_value():
-                return int(number)
-        except InvalidOperation:
-            pass
-        raise ValueError(f"{field.path}: {text} is not a whole number")
+    number = _number(field, text, _int_of, Decimal)
+    if isinstance(number, Decimal):
+        if not number.is_finite() or abs(number.adjusted()) >= 40 or number % 1:
+            raise ValueError(f"{field.path}: {text} is not a whole number")
+    return int(number)
+
+
+_int_of = partial(int, base=0)
+
+
+def _number(field: Field, text: str, *parsers: Callable[[str], Any]) -> Any:
+    """Return a number as Python and C write it, in ASCII and without underscores."""
+    if text.isascii() and "_" not in text:
+        for parse in parsers:
+            with suppress(ValueError, InvalidOperation):
+                return parse(text)
     raise ValueError(f"{field.path}: {text!r} is not a number")
 
 
