@@ -35,7 +35,7 @@ from rtshm.layout.fields import Field, Kind
 from rtshm.layout.view import ReadOnlyView, structure
 from rtshm.publisher import check_machine, publisher
 from rtshm.samples import Samples
-from rtshm.settings import Settings, documented, is_duration
+from rtshm.settings import SETTINGS, Settings, documented
 
 if TYPE_CHECKING:
     import ctypes
@@ -169,7 +169,7 @@ def create(
     from rtshm.control import Control
 
     for what, value in settings.items():
-        if is_duration(what):
+        if what in SETTINGS and SETTINGS[what].is_duration:
             with_unit(what, value)
     made = None
     with Control() as control:

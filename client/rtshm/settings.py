@@ -10,7 +10,7 @@ import inspect
 import textwrap
 import typing
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Generic, TypedDict, TypeVar
 
 from rtshm.durations import nanoseconds, period_nanoseconds
@@ -73,6 +73,17 @@ class Setting:
     default: str = ""
     none: str = ""
     """What the command has for the None of a RegionInfo; "" if it has none."""
+    name: str = ""
+    """Its keyword."""
+
+    @property
+    def is_duration(self) -> bool:
+        return self.kind in (Kind.DURATION, Kind.PERIOD)
+
+    @property
+    def field(self) -> str:
+        """Its name in messages and in RegionInfo."""
+        return f"{self.name}_ns" if self.is_duration else self.name
 
 
 # fmt: off
@@ -154,19 +165,9 @@ class Changes(_Depth, Changeable[D], _Reset, total=False):
 
 
 SETTINGS: dict[str, Setting] = {
-    name: annotation.__metadata__[0]
+    name: replace(annotation.__metadata__[0], name=name)
     for name, annotation in (Creation.__annotations__ | Changes.__annotations__).items()
 }
-
-
-def is_duration(name: str) -> bool:
-    """Whether a setting is a duration, and has the suffix _ns in messages and in RegionInfo."""
-    return name in SETTINGS and SETTINGS[name].kind in (Kind.DURATION, Kind.PERIOD)
-
-
-def field_of(name: str) -> str:
-    """Return the name of a setting in messages and in RegionInfo."""
-    return f"{name}_ns" if is_duration(name) else name
 
 
 def in_message(given: Mapping[str, Any], known: type) -> dict[str, Any]:
@@ -178,10 +179,11 @@ def in_message(given: Mapping[str, Any], known: type) -> dict[str, Any]:
         )
     values = {}
     for name, value in given.items():
-        if is_duration(name) and value is not None:
-            value = (period_nanoseconds if name == "period" else nanoseconds)(value)
+        setting = SETTINGS[name]
+        if setting.is_duration and value is not None:
+            value = (period_nanoseconds if setting.kind is Kind.PERIOD else nanoseconds)(value)
         # A flag that is not set is left out.
-        values[field_of(name)] = None if value is False else value
+        values[setting.field] = None if value is False else value
     return values
 
 

@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 import rtshm
 import yaml
-from rtshm.cli.attributes import KEYS, Attribute
+from rtshm.cli.attributes import KEYS, option_of
 from rtshm.cli.commands import rtshm as command
 from rtshm.control import Control, RegionInfo, messages
-from rtshm.settings import SETTINGS, Changes, Creation, Settings, field_of
+from rtshm.settings import SETTINGS, Changes, Creation, Settings
 
 CHECKOUT = Path(__file__).parents[2]
 SPEC = CHECKOUT / "kmod/netlink/rtshm.yaml"
@@ -29,11 +29,11 @@ def requested(operation: str) -> set[str]:
 
 
 def test_table_has_the_settings_of_the_spec() -> None:
-    assert {field_of(name) for name in Creation.__annotations__} == requested("region-new")
-    assert {field_of(name) for name in Changes.__annotations__} == requested("region-set")
+    assert {SETTINGS[name].field for name in Creation.__annotations__} == requested("region-new")
+    assert {SETTINGS[name].field for name in Changes.__annotations__} == requested("region-set")
     fields = {field.name for field in dataclasses.fields(RegionInfo)}
     kinds = {name.removeprefix("RTSHM_A_REGION_").lower() for name in messages._KINDS}
-    assert {field_of(name) for name in SETTINGS} <= fields | {"reset_counters"} & kinds
+    assert {SETTINGS[name].field for name in SETTINGS} <= fields | {"reset_counters"} & kinds
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,6 @@ def test_command_has_an_option_and_a_key_for_each() -> None:
         return {option for param in command.commands[name].params for option in param.opts}
 
     for name, known in (("create", Creation), ("set", Changes)):
-        expected = {f"--{Attribute(each).option}" for each in known.__annotations__}
+        expected = {f"--{option_of(SETTINGS[each])}" for each in known.__annotations__}
         assert options(name) == {"name", *expected}
-    assert {each.keyword for each in KEYS.values()} == {*Creation.__annotations__} - {"start_ns"}
+    assert {each.name for each in KEYS.values()} == {*Creation.__annotations__} - {"start_ns"}

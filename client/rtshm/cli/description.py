@@ -32,11 +32,13 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 import rtshm
-from rtshm.cli.attributes import KEYS
+from rtshm.cli.attributes import KEYS, shown
+from rtshm.cli.attributes import parse as parse_setting
 from rtshm.cli.task import of_file
 from rtshm.cli.values import find, parse_value, value_text
 from rtshm.errors import hidden_address
 from rtshm.layout import Layout
+from rtshm.settings import Changes
 from rtshm.task import Task
 
 if TYPE_CHECKING:
@@ -66,8 +68,8 @@ def save(regions: Sequence[RegionInfo], *, values: bool = False) -> str:
         if region.phys == 0:
             raise hidden_address(region.name)
         table = tables[region.name] = {
-            name: key.shown(getattr(region, key.field))
-            for name, key in KEYS.items()
+            name: shown(setting, getattr(region, setting.field))
+            for name, setting in KEYS.items()
             # Given, they would keep the udev rule from the region that is made of it.
             if not (region.access_default and name in ACCESS)
         }
@@ -121,7 +123,7 @@ def parse(text: str, folder: Path = Path()) -> dict[str, dict[str, Any]]:
                     continue
                 if key not in KEYS:
                     raise ValueError(f"there is no such key; there are {', '.join(KEYS)}")
-                regions[name][key] = KEYS[key].parse(value)
+                regions[name][key] = parse_setting(KEYS[key], value)
             except ValueError as error:
                 wrong.append(f"{name}: {key}: {error}")
     if wrong:
@@ -222,7 +224,7 @@ def plan(
         tasks = {task: of for task, of in values.pop(TASKS, {}).items() if task not in running}
         changes = [f"task {task} added" for task in tasks]
         if name not in regions:
-            arguments = {KEYS[key].keyword: value for key, value in values.items()}
+            arguments = {KEYS[key].name: value for key, value in values.items()}
             what = ", ".join(["created", *changes])
             steps.append(Step(name, arguments, True, f"{name}: {what}", {}, fields, tasks))
             continue
@@ -230,16 +232,17 @@ def plan(
         if "phys" in values and regions[name].phys == 0:
             raise hidden_address(name)
         for key, value in values.items():
-            old = getattr(regions[name], KEYS[key].field)
+            setting = KEYS[key]
+            old = getattr(regions[name], setting.field)
             # What is in raw memory already is kept in any case.
             if value == old or key == "keep":
                 continue
-            texts = f"{KEYS[key].shown(old)!r}", f"{KEYS[key].shown(value)!r}"
+            texts = f"{shown(setting, old)!r}", f"{shown(setting, value)!r}"
             # What could not be undone is not done: see run().
             undone = old is not None and not (key in ACCESS and regions[name].access_default)
-            if KEYS[key].settable and value is not None and undone:
-                arguments[KEYS[key].keyword] = value
-                before[KEYS[key].keyword] = old
+            if setting.name in Changes.__annotations__ and value is not None and undone:
+                arguments[setting.name] = value
+                before[setting.name] = old
                 changes.append(f"{key} {texts[0]} -> {texts[1]}")
             else:
                 wrong.append(
