@@ -79,11 +79,12 @@ def open(
     name: str | os.PathLike[str], layout: type[ctypes.Structure], *, readonly: bool = False
 ) -> Region[Any]: ...
 @overload
-def open(name: str | os.PathLike[str], layout: type[T], *, readonly: bool = False) -> Region[T]: ...
-@overload
 def open(
-    name: str | os.PathLike[str] = ..., layout: Declared | None = ..., *, readonly: bool = False
-) -> Region[Any]: ...
+    name: str | os.PathLike[str] = ...,
+    layout: Declared | type[T] | None = ...,
+    *,
+    readonly: bool = False,
+) -> Region[T]: ...
 def open(
     name: str | os.PathLike[str] = "default",
     layout: Declared | type[Any] | None = None,
@@ -112,36 +113,16 @@ def open(
     return region
 
 
-@overload
-def create(
-    name: str,
-    layout: type[T],
-    *,
-    exist_ok: bool = False,
-    temporary: bool = False,
-    history: int | None = None,
-    **settings: Unpack[Settings[Duration]],
-) -> Region[T]: ...
-@overload
-def create(
-    name: str,
-    layout: Declared | None = None,
-    *,
-    exist_ok: bool = False,
-    temporary: bool = False,
-    history: int | None = None,
-    **settings: Unpack[Settings[Duration]],
-) -> Region[Any]: ...
 @documented(Settings, Duration)
 def create(
     name: str,
-    layout: Declared | type[Any] | None = None,
+    layout: Declared | type[T] | None = None,
     *,
     exist_ok: bool = False,
     temporary: bool = False,
     history: int | None = None,
     **settings: Unpack[Settings[Duration]],
-) -> Region[Any]:
+) -> Region[T]:
     """Create a region and open it.
 
     `history` is the number of samples to keep. With `exist_ok`, an existing region of

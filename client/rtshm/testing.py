@@ -38,7 +38,7 @@ from contextlib import suppress
 from functools import partial
 from io import FileIO
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn, overload
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from rtshm.abi import LAYOUT_OFFSET
 from rtshm.device import KICKLESS, NodeInfo
@@ -58,38 +58,16 @@ if TYPE_CHECKING:
 _ids = itertools.count(1)
 
 
-@overload
 def region(
-    layout: type[T],
-    *,
-    name: str = ...,
-    size: int = ...,
-    period: Duration = ...,
-    history: int = ...,
-    task: Callable[[T], object] | None = ...,
-    ticking: bool = ...,
-) -> LocalRegion[T]: ...
-@overload
-def region(
-    layout: Declared | None = ...,
-    *,
-    name: str = ...,
-    size: int = ...,
-    period: Duration = ...,
-    history: int = ...,
-    task: Callable[[Any], object] | None = ...,
-    ticking: bool = ...,
-) -> LocalRegion[Any]: ...
-def region(
-    layout: Declared | type[Any] | None = None,
+    layout: Declared | type[T] | None = None,
     *,
     name: str = "test",
     size: int = mmap.PAGESIZE,
     period: Duration = "1ms",
     history: int = 0,
-    task: Callable[[Any], object] | None = None,
+    task: Callable[[T], object] | None = None,
     ticking: bool = True,
-) -> LocalRegion[Any]:
+) -> LocalRegion[T]:
     """Make a region in this process: see the module's own help for what it is not.
 
     `layout`, `size`, `period` and `history` are those of rtshm.create(). Each

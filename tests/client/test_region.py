@@ -8,6 +8,7 @@ import gc
 import subprocess
 import sys
 from datetime import timedelta
+from typing import Any
 
 import numpy
 import pytest
@@ -61,12 +62,12 @@ def test_region_of_the_name_is_opened_if_that_is_ok(control: Control) -> None:
         with pytest.raises(rtshm.LayoutError, match="differs from the one stored"):
             rtshm.create("motor", "speed:f32", exist_ok=True)
     with pytest.raises(TypeError, match="period: 1 has no unit"):
-        rtshm.create("other", Motor, period=1)  # type: ignore[call-overload]
+        rtshm.create("other", Motor, period=1)  # type: ignore[arg-type]
     assert len(control.list()) == 2
 
 
 @pytest.mark.parametrize("declared", [Motor, MOTOR, TEXT, rtshm.Layout(Motor)])
-def test_layout_is_taken_in_any_way(control: Control, declared: object) -> None:
+def test_layout_is_taken_in_any_way(control: Control, declared: Any) -> None:
     rtshm.create("motor", declared).close()
     with rtshm.open("motor", declared) as motor:
         assert motor.layout.text == TEXT

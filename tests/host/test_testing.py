@@ -163,7 +163,7 @@ def test_create_and_the_test_region_refuse_by_the_same_error() -> None:
     with pytest.raises(rtshm.LayoutError, match="test: the layout has 8000 bytes, and the region"):
         rtshm.testing.region("a:f64[1000]")
     with pytest.raises(TypeError, match="period: 1 has no unit"):
-        rtshm.testing.region(period=1)  # type: ignore[call-overload]
+        rtshm.testing.region(period=1)  # type: ignore[arg-type]
 
 
 def test_deleted_region_has_no_info_and_no_other_samples() -> None:

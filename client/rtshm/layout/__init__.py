@@ -48,7 +48,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Mapping
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, dataclass_transform
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar, dataclass_transform
 
 from rtshm.abi import LAYOUT_OFFSET
 from rtshm.errors import LayoutError, need
@@ -57,12 +57,24 @@ from rtshm.layout.codec import Codec, check_known, field_codec
 from rtshm.layout.fields import NUMBERS, Field, Kind
 
 if TYPE_CHECKING:
-    import construct
     import numpy
 
-    Declared: TypeAlias = (
-        "Layout | construct.Struct | numpy.dtype[Any] | type[_ctypes.Structure] | str"
-    )
+    class Struct(Protocol):
+        """A construct.Struct: construct has no types, and Any would hide the other ways."""
+
+        subcons: Any
+
+        def sizeof(self, **context: Any) -> int: ...
+
+    class Dtype(Protocol):
+        """A numpy.dtype, which is Any where there is no numpy."""
+
+        @property
+        def names(self) -> tuple[str, ...] | None: ...
+        @property
+        def itemsize(self) -> int: ...
+
+    Declared: TypeAlias = "Layout | Struct | Dtype | type[_ctypes.Structure] | str"
 
 __all__ = ["Field", "Kind", "Layout", "struct"]
 
