@@ -16,7 +16,7 @@ from rtshm.layout.fields import NUMBERS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rtshm.control import TaskInfo
+    from rtshm.control import Control, TaskInfo
     from rtshm.layout import Field
     from rtshm.layout.fields import Kind
     from rtshm.region import Region
@@ -83,9 +83,7 @@ class Task:
     @property
     def info(self) -> TaskInfo:
         """The task as it is now. Raises OSError(ESRCH) if the region has none of its name."""
-        from rtshm.control import Control
-
-        with Control() as control:
+        with _control() as control:
             for task in control.get(self._region).tasks:
                 if task.name == self._name:
                     return task
@@ -103,16 +101,12 @@ class Task:
         A program that is refused leaves the old one running. Arguments and errors are as for
         Task(); OSError(ESRCH) if the task was removed.
         """
-        from rtshm.control import Control
-
-        with self._descriptor(program, source) as fd, Control() as control:
+        with self._descriptor(program, source) as fd, _control() as control:
             control.replace_task(self._region, self._name, fd, unbounded=unbounded)
 
     def remove(self) -> None:
         """Remove the task; on return it does not run any more. Does nothing if there is none."""
-        from rtshm.control import Control
-
-        with Control() as control:
+        with _control() as control:
             try:
                 control.remove_task(self._region, self._name)
             except OSError as error:
@@ -126,9 +120,7 @@ class Task:
         self.remove()
 
     def _add(self, fd: int, *, unbounded: bool = False) -> None:
-        from rtshm.control import Control
-
-        with Control() as control:
+        with _control() as control:
             control.add_task(self._region, self._name, fd, unbounded=unbounded)
 
     @property
@@ -149,13 +141,17 @@ class Task:
             yield loaded.fd
 
     def _layout(self) -> Layout:
-        from rtshm.control import Control
-
-        with Control() as control:
+        with _control() as control:
             stored = control.get(self._region).layout
         if not stored:
             raise no_layout(self._region)
         return Layout(stored)
+
+
+def _control() -> Control:
+    from rtshm.control import Control
+
+    return Control()
 
 
 def region_name(region: Region[Any] | str) -> str:
