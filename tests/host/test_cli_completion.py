@@ -63,7 +63,7 @@ def test_paths_of_devices_are_completed_as_files() -> None:
 def completed(names: Path, incomplete: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(parameters, "CLASS", names)
     context = click.Context(rtshm)
-    return [item.value for item in parameters.region_names(context, write.params[0], incomplete)]
+    return parameters.region_names(context, write.params[0], incomplete)
 
 
 def test_names_are_those_of_the_regions(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
+from rtshm import durations, errors
 from rtshm.cli import units
 
 from tests.host.cli import run
@@ -74,22 +75,22 @@ def test_invalid_size_is_refused(text: str) -> None:
     ],
 )
 def test_times_are_taken_and_shown_exactly(text: str, ns: int, shown: str) -> None:
-    assert units.parse_time(text) == ns
-    assert units.time_text(ns) == shown
-    assert units.parse_time(shown) == ns
+    assert durations.parse_time(text) == ns
+    assert durations.time_text(ns) == shown
+    assert durations.parse_time(shown) == ns
 
 
 @pytest.mark.parametrize("text", ["", "5", "ms", "-5ms", "5 ms", "5m", "5MS", "1e3ns", ".s", "5.s"])
 def test_invalid_time_is_refused(text: str) -> None:
     forms = "give a number and its unit, for example 2s, 500ms, 100us or 1500000ns"
     with pytest.raises(ValueError, match=f"^{re.escape(repr(text))} is not a time; {forms}$"):
-        units.parse_time(text)
+        durations.parse_time(text)
 
 
 @pytest.mark.parametrize("text", ["0.5ns", "1.0005us"])
 def test_part_of_a_nanosecond_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=rf"^'{text}' is not a whole number of nanoseconds$"):
-        units.parse_time(text)
+        durations.parse_time(text)
 
 
 @pytest.mark.parametrize(
@@ -97,8 +98,8 @@ def test_part_of_a_nanosecond_is_refused(text: str) -> None:
     [
         (units.parse_size, "18446744073709551616"),
         (units.parse_size, "17179869184G"),
-        (units.parse_time, "18446744073709551616ns"),
-        (units.parse_time, "18446744074s"),
+        (durations.parse_time, "18446744073709551616ns"),
+        (durations.parse_time, "18446744074s"),
     ],
 )
 def test_value_that_no_message_can_carry_is_refused(parse: Callable[[str], int], text: str) -> None:
@@ -119,7 +120,7 @@ def test_value_that_no_message_can_carry_is_refused(parse: Callable[[str], int],
     ],
 )
 def test_measured_times_have_a_unit_that_fits(ns: float, text: str) -> None:
-    assert units.measured(ns) == text
+    assert durations.measured(ns) == text
 
 
 @pytest.mark.parametrize(
@@ -143,8 +144,8 @@ def test_owners_are_names_or_numbers() -> None:
     assert units.parse_user("root") == units.parse_user("0") == 0
     assert units.parse_group("root") == units.parse_group("0") == 0
     assert units.parse_user("4294967294") == 4294967294
-    assert units.user_text(0) == units.group_text(0) == "root"
-    assert units.user_text(4_000_000_000) == units.group_text(4_000_000_000) == 4_000_000_000
+    assert units.user_text(0) == errors.group_text(0) == "root"
+    assert units.user_text(4_000_000_000) == errors.group_text(4_000_000_000) == 4_000_000_000
 
 
 @pytest.mark.parametrize("text", ["no-such-name", "", "-1", "4294967296"])

@@ -11,7 +11,7 @@ import click
 from rtshm.cli.parameters import json_option, parsed, region_names
 from rtshm.cli.render import dashed, table
 from rtshm.cli.stop import Stop
-from rtshm.cli.units import measured, parse_time, time_text
+from rtshm.durations import measured, parse_time, time_text
 
 if TYPE_CHECKING:
     from rtshm.culprit import LateTick

@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TextIO
 
 import click
-from click.shell_completion import CompletionItem
 
 import rtshm
 from rtshm.abi import INT_MAX, INT_MIN
@@ -134,16 +133,14 @@ def read(name: str, as_json: bool) -> None:
         click.echo(word.some_int)
 
 
-def field_names(
-    context: click.Context, _param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+def field_names(context: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """The fields that begin as typed, of a region that may be opened."""
     try:
         with rtshm.open(context.params["name"], readonly=True) as region:
             names = [field.name for field in region.layout.fields]
     except (OSError, KeyError, TypeError, rtshm.LayoutError):
         return []
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return [name for name in names if name.startswith(incomplete)]
 
 
 @click.command()

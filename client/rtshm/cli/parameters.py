@@ -32,9 +32,7 @@ def parsed(
     return callback
 
 
-def region_names(
-    _context: click.Context, _param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+def region_names(_context: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """The names of the regions that begin as typed; none where there is no module."""
     try:
         # Not by netlink, which takes seconds in an emulated guest.
@@ -43,12 +41,12 @@ def region_names(
         return []
     # A region may have more devices than its own; their names have a dot.
     regions = sorted(name for name in names if "." not in name)
-    return [CompletionItem(name) for name in regions if name.startswith(incomplete)]
+    return [name for name in regions if name.startswith(incomplete)]
 
 
 def names_or_paths(
     context: click.Context, param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+) -> list[CompletionItem] | list[str]:
     if "/" in incomplete:
         return [CompletionItem(incomplete, type="file")]
     return region_names(context, param, incomplete)

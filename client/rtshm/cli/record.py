@@ -14,7 +14,7 @@ import click
 import rtshm
 from rtshm.cli.parameters import names_argument, parsed
 from rtshm.cli.stop import Stop
-from rtshm.cli.units import measured, parse_time
+from rtshm.durations import measured, parse_time
 from rtshm.errors import need
 from rtshm.recording import CUT_OFF, FORMATS, check_format, check_picture, parts, suffix_of
 from rtshm.recording.play import check_speed

@@ -7,17 +7,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
-from rtshm.cli.units import (
-    address_text,
-    group_text,
-    measured,
-    mode_text,
-    period_text,
-    rate_text,
-    size_text,
-    time_text,
-    user_text,
-)
+from rtshm.cli.units import address_text, mode_text, size_text, user_text
+from rtshm.durations import measured, period_text, rate_text, time_text
+from rtshm.errors import group_text
 
 if TYPE_CHECKING:
     from rtshm.control import Event, RegionInfo, TaskInfo
@@ -166,9 +158,8 @@ def _folded(name: str, value: str, width: int | None) -> list[str]:
     """A line, or several where it is wider; the value is below itself."""
     if width is None:
         return [f"{name}{value}"]
-    room = max(width - len(name), BAR_MIN)
-    first, *more = textwrap.wrap(value, room) or [""]
-    return [f"{name}{first}", *(" " * len(name) + each for each in more)]
+    room, below = max(width, len(name) + BAR_MIN), " " * len(name)
+    return textwrap.wrap(value, room, initial_indent=name, subsequent_indent=below) or [name]
 
 
 def _inside(region: RegionInfo) -> dict[str, object]:

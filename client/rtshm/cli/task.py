@@ -6,13 +6,12 @@ import json
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
 from rtshm.cli import render
 from rtshm.cli.opened import opened, told
 from rtshm.cli.parameters import json_option, parsed, region_names
 from rtshm.cli.screen import terminal_width
-from rtshm.cli.units import parse_time
+from rtshm.durations import parse_time
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,16 +21,14 @@ if TYPE_CHECKING:
 region_argument = click.argument("region", shell_complete=region_names)
 
 
-def task_names(
-    context: click.Context, _param: click.Parameter, incomplete: str
-) -> list[CompletionItem]:
+def task_names(context: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
     """The tasks that begin as typed, of the region before it."""
     try:
         with opened() as control:
             tasks = control.get(context.params["region"]).tasks
     except (OSError, KeyError):
         return []
-    return [CompletionItem(task.name) for task in tasks if task.name.startswith(incomplete)]
+    return [task.name for task in tasks if task.name.startswith(incomplete)]
 
 
 task_argument = click.argument("task", shell_complete=task_names)

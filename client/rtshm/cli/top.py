@@ -19,7 +19,7 @@ from rtshm.cli.opened import opened, told
 from rtshm.cli.parameters import json_option, parsed
 from rtshm.cli.render import fit, left_out_text, table
 from rtshm.cli.screen import has_screen, keys, terminal_width
-from rtshm.cli.units import measured, parse_time, time_text
+from rtshm.durations import measured, parse_time, time_text
 
 if TYPE_CHECKING:
     from rich.console import Group

@@ -8,13 +8,6 @@ import re
 from collections.abc import Callable
 
 from rtshm.durations import U64_MAX
-from rtshm.durations import measured as measured
-from rtshm.durations import parse_time as parse_time
-from rtshm.durations import period_nanoseconds as period_nanoseconds
-from rtshm.durations import period_text as period_text
-from rtshm.durations import rate_text as rate_text
-from rtshm.durations import time_text as time_text
-from rtshm.errors import group_text as group_text
 
 U32_MAX = 2**32 - 1
 
