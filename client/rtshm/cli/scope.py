@@ -19,7 +19,7 @@ import rtshm
 from rtshm.cli.fields import usage
 from rtshm.cli.parameters import name_argument, parsed
 from rtshm.cli.record import loaded, of_recording
-from rtshm.cli.screen import has_screen, keys
+from rtshm.cli.screen import has_screen, screen
 from rtshm.device import once
 from rtshm.errors import need
 from rtshm.recording import FORMATS
@@ -246,10 +246,6 @@ class View:
 
 def watch(readers: Sequence[Samples], sweeps: Sweeps, view: View) -> None:
     """Until q, or the end of a region."""
-    from rich.console import Console
-    from rich.live import Live
-
-    console = Console()
     sweeper = sweeps.sweeper
     sweep: Sweep | None = None
     count = 0
@@ -257,7 +253,7 @@ def watch(readers: Sequence[Samples], sweeps: Sweeps, view: View) -> None:
     said = ""
     ended: Samples | None = None
     order = sorted(range(len(readers)), key=lambda number: number != view.leading)
-    with keys() as key, Live(console=console, screen=True, auto_refresh=False) as live:
+    with screen() as (key, live):
         painted = 0.0
         fresh = True
         while not ended:
@@ -282,25 +278,21 @@ def watch(readers: Sequence[Samples], sweeps: Sweeps, view: View) -> None:
             if now - painted >= FRAME_SECONDS and (fresh or now - painted >= 1):
                 lost = sum(reader.lost for reader in readers)
                 status = _status(sweeper, sweep, count, held, f"lost {lost}  {said}")
-                live.update(view.draw(sweep, status, *console.size), refresh=True)
+                live.update(view.draw(sweep, status, *live.console.size), refresh=True)
                 painted, fresh = now, False
     click.echo(f"{ended.path}: the region was deleted")
 
 
 def page(sweeps: Sequence[Sweep], view: View) -> None:
     """Show the sweeps of a recording, until q."""
-    from rich.console import Console
-    from rich.live import Live
-
-    console = Console()
     at, said = 0, "" if sweeps else "no edge"
-    with keys() as key, Live(console=console, screen=True, auto_refresh=False) as live:
+    with screen() as (key, live):
         while True:
             sweep = sweeps[at] if sweeps else None
             status = (
                 f" sweep {at + 1} of {len(sweeps)}   q leaves  n next  p previous  s saves   {said}"
             )
-            live.update(view.draw(sweep, status, *console.size), refresh=True)
+            live.update(view.draw(sweep, status, *live.console.size), refresh=True)
             select.select([sys.stdin.fileno()], [], [], 1)
             for pressed in key():
                 if pressed == "q":

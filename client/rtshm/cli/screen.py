@@ -11,6 +11,10 @@ import termios
 import tty
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.live import Live
 
 
 def terminal_width() -> int | None:
@@ -27,8 +31,14 @@ def has_screen() -> bool:
 
 
 @contextmanager
-def keys() -> Iterator[Callable[[], str]]:
-    """The keys that were pressed since, without waiting; the terminal is as it was afterwards."""
+def screen() -> Iterator[tuple[Callable[[], str], Live]]:
+    """Return what has the keys that were pressed since, without waiting, and what paints.
+
+    The terminal is as it was afterwards.
+    """
+    from rich.console import Console
+    from rich.live import Live
+
     caught: list[int] = []
 
     def pressed() -> str:
@@ -51,7 +61,8 @@ def keys() -> Iterator[Callable[[], str]]:
     }
     try:
         tty.setcbreak(fd)
-        yield pressed
+        with Live(console=Console(), screen=True, auto_refresh=False) as live:
+            yield pressed, live
     finally:
         termios.tcsetattr(fd, termios.TCSADRAIN, modes)
         for number, handler in handlers.items():

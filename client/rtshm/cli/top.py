@@ -18,7 +18,7 @@ import rtshm
 from rtshm.cli.opened import opened, told
 from rtshm.cli.parameters import json_option, parsed
 from rtshm.cli.render import fit, left_out_text, table
-from rtshm.cli.screen import has_screen, keys, terminal_width
+from rtshm.cli.screen import has_screen, screen, terminal_width
 from rtshm.durations import measured, parse_time, time_text
 
 if TYPE_CHECKING:
@@ -136,18 +136,14 @@ def top(interval_ns: int, count: int | None, as_json: bool) -> None:
 
 def watch(control: Control, interval_ns: int) -> None:
     """Paint the table until q is pressed."""
-    from rich.console import Console
-    from rich.live import Live
-
-    console = Console()
-    with keys() as pressed, Live(console=console, screen=True, auto_refresh=False) as live:
+    with screen() as (pressed, live):
         before, now = None, look(control)
         size = None
         while True:
             due = now.seconds + interval_ns / 1e9
             while (left := due - time.monotonic()) > 0:
-                if console.size != size:
-                    size = console.size
+                if live.console.size != size:
+                    size = live.console.size
                     live.update(_picture(now, before, interval_ns, *size), refresh=True)
                 select.select([sys.stdin], [], [], min(left, _GLANCE_SECONDS))
                 if "q" in pressed():
