@@ -221,8 +221,8 @@ def deadline(timeout: float | None) -> float | None:
     return None if timeout is None else time.monotonic() + timeout
 
 
-def refuse(error: Exception) -> NoReturn:
-    """Raise it. With functools.partial(), a function that always does."""
+def refuse(error: Exception, value: object = None) -> NoReturn:
+    """Raise it. With functools.partial(), a function of a value or none that always does."""
     raise error
 
 

@@ -223,7 +223,7 @@ class Mapped(Handle):
         self._memory: mmap.mmap | None = None
         self._word: Any = None
         self._revoke: Callable[[Callable[[], NoReturn]], None] | None = None
-        self.publish = partial(_refuse_value, _read_only(path))
+        self.publish = partial(refuse, _read_only(path))
 
     def _map(self, fd: int, size: int, offset: int = 0) -> None:
         """Take this memory."""
@@ -278,10 +278,11 @@ class Mapped(Handle):
 
     def _release(self) -> None:
         self._word = None
+        publish = partial(refuse, ClosedError(f"{self!r}: open it again"))
         if self._revoke:
-            self._revoke(partial(refuse, ClosedError(f"{self!r}: open it again")))
+            self._revoke(publish)
         else:
-            self.publish = partial(_refuse_value, ClosedError(f"{self!r}: open it again"))
+            self.publish = publish
         memory, self._memory = self._memory, None
         if memory is not None:
             # A view that somebody kept holds the mapping, which goes with the last of them.
@@ -361,16 +362,19 @@ class Region(Mapped, Generic[T]):
         """
         self._check_open()
         if self._layout is None:
-            stored = self._node.layout
-            if not stored:
+            if not self._node.layout:
                 raise no_layout(self.name)
-            try:
-                layout = Layout(stored)
-            except LayoutError as error:
-                raise LayoutError(f"{self.name}: the stored layout {stored!r}: {error}") from None
+            layout = self._stored()
             check_fits(self.path, layout, self.size)
             self._layout = layout
         return self._layout
+
+    def _stored(self) -> Layout:
+        stored = self._node.layout
+        try:
+            return Layout(stored)
+        except LayoutError as error:
+            raise LayoutError(f"{self.name}: the stored layout {stored!r}: {error}") from None
 
     @property
     def view(self) -> T:
@@ -563,7 +567,7 @@ class Region(Mapped, Generic[T]):
     def _declare(self, layout: Layout, *, by_name: bool) -> None:
         check_fits(self.path, layout, self.size)
         stored = self._node.layout
-        if by_name and stored and _differs(stored, layout):
+        if by_name and stored and self._stored() != layout:
             raise LayoutError(
                 f"{self.name}: the layout given differs from the one stored with the region: "
                 f"given {layout.text!r}, stored {stored!r}"
@@ -587,19 +591,8 @@ class Region(Mapped, Generic[T]):
         return number
 
 
-def _differs(stored: str, given: Layout) -> bool:
-    try:
-        return Layout(stored) != given
-    except LayoutError as error:
-        raise LayoutError(f"the stored layout {stored!r}: {error}") from None
-
-
 def _read_only(path: Path) -> AccessError:
     return AccessError(errno.EACCES, "opened read-only", path)
-
-
-def _refuse_value(error: Exception, value: SupportsIndex) -> NoReturn:
-    raise error
 
 
 def _check_atomic(size: int) -> None:
