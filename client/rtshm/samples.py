@@ -388,7 +388,12 @@ def wait_ns_of(wait: Timeout) -> int:
     return round(limit * 1e9)
 
 
-HEADER_NAMES = ("tick", "time_ns", "lateness_ns", "flags", "missed", "some_int", "ready")
+# u64 in the kernel, but below 2**63: signed here, so that differences may be negative.
+_HEADER = {
+    "tick": ("i8", 0), "time_ns": ("i8", 8), "lateness_ns": ("i8", 16), "flags": ("u4", 24),
+    "missed": ("u4", 28),
+}  # fmt: skip
+HEADER_NAMES = (*_HEADER, "some_int", "ready")
 """What samples of all regions have in an array; the fields of the layout follow."""
 
 
@@ -418,16 +423,8 @@ def sample_dtype(
     import numpy
 
     record = sample_bytes - record_bytes
-    # u64 in the kernel, but below 2**63: signed here, so that differences may be negative.
-    fields: dict[str, tuple[Any, int]] = {
-        "tick": ("i8", 0),
-        "time_ns": ("i8", 8),
-        "lateness_ns": ("i8", 16),
-        "flags": ("u4", 24),
-        "missed": ("u4", 28),
-        "some_int": ("i4", record),
-        "ready": ("u1", record + 4),
-    }
+    word = {"some_int": ("i4", record), "ready": ("u1", record + 4)}
+    fields: dict[str, tuple[Any, int]] = {**_HEADER, **word}
     for name, each in shown(layout, record_bytes).items():
         assert layout is not None
         fields[name] = (layout.dtype[each.name], record + LAYOUT_OFFSET + each.offset)
