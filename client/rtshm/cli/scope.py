@@ -144,12 +144,11 @@ def _first(begun: Sequence[Conditions]) -> list[str]:
     from rtshm.samples import HEADER_NAMES
 
     found: dict[int, str] = {}
-    for headings in groups(begun).values():
-        for each in headings[:1]:
-            root, region = each.root, each.region or 0
-            if root == "some_int" or root not in HEADER_NAMES:
-                if found.get(region, "some_int").endswith("some_int"):
-                    found[region] = each.name
+    for each, *_ in groups(begun).values():
+        region = each.region or 0
+        if each.root == "some_int" or each.root not in HEADER_NAMES:
+            if found.get(region, "some_int").endswith("some_int"):
+                found[region] = each.name
     return list(found.values())
 
 

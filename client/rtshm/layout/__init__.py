@@ -130,10 +130,8 @@ class Layout:
         c.check_names(root)
         text = to_text(root)
         check_length(text)
-        object.__setattr__(self, "text", text)
-        object.__setattr__(self, "declared", classes.get(""))
-        object.__setattr__(self, "_root", root)
-        object.__setattr__(self, "_classes", classes)
+        # Frozen, but for its own making.
+        vars(self).update(text=text, declared=classes.get(""), _root=root, _classes=classes)
 
     def __reduce__(self) -> Any:
         return Layout, (self.declared or self.text,)

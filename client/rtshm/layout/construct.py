@@ -102,15 +102,10 @@ def _struct(
         else:
             _check_name(inner, subcon.name, fields)
             field = _field(subcon.name, inner, offset + size, bare, depth, padded)
-            lacking = -size % field.alignment
-            if lacking and padded:
+            where = f"{inner}: offset {size}", "before it"
+            if lacking := _lacking(size, field.alignment, padded, *where):
                 size += lacking
                 field = _field(subcon.name, inner, offset + size, bare, depth, padded)
-            elif lacking:
-                raise LayoutError(
-                    f"{inner}: offset {size} is not a multiple of its alignment, {field.alignment}"
-                    f"; put Padding({lacking}), in a text _:x{lacking}, before it"
-                )
             fields.append(field)
             size += field.size
         if size > SIZE_MAX:
@@ -118,15 +113,20 @@ def _struct(
     if not fields:
         raise LayoutError(f"{path or 'layout'}: there is no field in it")
     alignment = max(field.alignment for field in fields)
-    lacking = -size % alignment
-    if lacking and padded:
-        size += lacking
-    elif lacking:
-        raise LayoutError(
-            f"{path or 'layout'}: its size, {size}, is not a multiple of its alignment, {alignment}"
-            f"; put Padding({lacking}), in a text _:x{lacking}, at its end"
-        )
+    where = f"{path or 'layout'}: its size, {size},", "at its end"
+    size += _lacking(size, alignment, padded, *where)
     return Field(name, path, offset, Kind.STRUCT, size, alignment, fields=tuple(fields))
+
+
+def _lacking(size: int, alignment: int, padded: bool, what: str, place: str) -> int:
+    """Return the bytes that are missing to a multiple. Raise LayoutError unless C pads it."""
+    lacking = -size % alignment
+    if lacking and not padded:
+        raise LayoutError(
+            f"{what} is not a multiple of its alignment, {alignment}; "
+            f"put Padding({lacking}), in a text _:x{lacking}, {place}"
+        )
+    return lacking
 
 
 def _field(name: str, path: str, offset: int, declared: Any, depth: int, padded: bool) -> Field:
