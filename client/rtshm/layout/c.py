@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 
 from rtshm.errors import LayoutError
 from rtshm.layout.fields import NUMBERS, Field, Kind, with_padding
@@ -55,57 +56,8 @@ _Q16 = """\
 #define RTSHM_Q16_MULTIPLY(a, b) ((__s32)((__s64)(a) * (b) >> 16))
 #endif"""
 
-_BPF_HEADER = """\
-/* For BPF programs in the tick of a region, whose record, after its first 8 bytes, is:
- * {text}
- */
-#ifndef _{guard}_BPF_H
-#define _{guard}_BPF_H
-
-typedef signed char __s8;
-typedef unsigned char __u8;
-typedef short __s16;
-typedef unsigned short __u16;
-typedef int __s32;
-typedef unsigned int __u32;
-typedef long long __s64;
-typedef unsigned long long __u64;
-
-#ifndef static_assert
-#define static_assert _Static_assert
-#endif
-#ifndef offsetof
-#define offsetof(type, member) __builtin_offsetof(type, member)
-#endif
-
-{declarations}
-
-/* What a program gets: a tick, as its tasks see it. */
-struct rtshm_tick {{
-	__u64 record;	/* see RECORD() */
-	__u64 number;	/* of the tick, from 1 */
-	__u64 time_ns;	/* CLOCK_MONOTONIC when it ran */
-	__u64 lateness_ns;
-	__u64 period_ns;
-	__u64 missed;	/* periods without a tick since the tick before */
-	__s64 some_int;	/* the value of the region's word, as this tick saw it */
-	__u64 announced;	/* whether this tick took it */
-}};
-
-/* The record: RECORD(tick)->field is one load or one store of the field. It loads the
- * pointer to the record each time, because the verifier forgets a pointer that the
- * compiler keeps on the stack. An index must be a constant.
- */
-#define RECORD(tick) ((volatile struct {name} *)*(volatile __u64 *)&(tick)->record)
-
-/* RTSHM_TASK int controller(struct rtshm_tick *tick) {{ ...; return 0; }} */
-#define RTSHM_TASK __attribute__((section("raw_tp.w"), used))
-
-/* RTSHM_LICENSE("GPL"); most helpers of the kernel are for GPL programs. */
-#define RTSHM_LICENSE(text) char _license[] __attribute__((section("license"), used)) = text
-
-#endif
-"""
+_TASKS_HEADER = Path(__file__).parents[1] / "tasks/rtshm_region.h"
+"""The header for BPF programs of a region with the layout mark:i32."""
 
 
 def declaration(name: str, struct: Field, text: str, *, bpf: bool = False) -> str:
@@ -115,12 +67,14 @@ def declaration(name: str, struct: Field, text: str, *, bpf: bool = False) -> st
             f"{name!r} is not a name for a C struct; give letters, digits and _ inside"
         )
     declared = [_Q16] if any(each.kind is Kind.Q16 for each in _all(struct)) else []
-    return (_BPF_HEADER if bpf else _HEADER).format(
-        name=name,
-        guard=name.upper(),
-        text=text,
-        declarations="\n\n".join([*declared, *_declarations(name, struct)]),
-    )
+    declarations = "\n\n".join([*declared, *_declarations(name, struct)])
+    if not bpf:
+        return _HEADER.format(guard=name.upper(), text=text, declarations=declarations)
+    # That of another region has other declarations, and names.
+    head, _, rest = _TASKS_HEADER.read_text(encoding="utf-8").partition("struct region {")
+    _, _, tail = rest.partition('"offsetof(struct region, mark)");')
+    head = head.replace("_REGION_", f"_{name.upper()}_").replace("mark:i32", text)
+    return head + declarations + tail.replace("struct region ", f"struct {name} ")
 
 
 def check_names(struct: Field) -> None:
