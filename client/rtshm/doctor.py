@@ -27,7 +27,6 @@ SECURE_BOOT = Path("/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d
 KEYS = Path("/proc/keys")
 
 GROUP = "rtshm"
-NETLINK_FAMILY = "rtshm"
 
 _DKMS = f"dkms install rtshm/{__version__}"
 _OPENERS: dict[str, Callable[[Path], bytes]] = {
@@ -270,11 +269,12 @@ def headers_remedy(kernel: os.uname_result) -> str:
 def _netlink(module: _Module) -> Verdict:
     if not module.loaded:
         return UNKNOWN, "no family before the module is loaded", ""
+    from rtshm.control.messages import FAMILY
     from rtshm.control.netlink import Link
 
     try:
         with closing(Link()) as link:
-            family = link.find(NETLINK_FAMILY)
+            family = link.find(FAMILY)
     except OSError as error:
         remedy = getattr(error, "remedy", "")
         name = errno.errorcode.get(error.errno or 0, "no errno")

@@ -47,12 +47,8 @@ def _in_units(words: str) -> str:
     if not colon or not re.fullmatch(r"[a-z-]+", attribute) or attribute == "start":
         return words
     if rest.startswith("give "):
-        rest = re.sub(r"(?<![a-z0-9_])[0-9]+", _with_unit, rest)
+        rest = re.sub(r"(?<![a-z0-9_])[0-9]+", lambda number: time_text(int(number[0])), rest)
     return f"{attribute}: {rest.replace('-ns', '')}"
-
-
-def _with_unit(number: re.Match[str]) -> str:
-    return time_text(int(number[0]))
 
 
 def _lines(reason: str, error: Exception) -> str:

@@ -83,7 +83,7 @@ def save(regions: Sequence[RegionInfo], *, values: bool = False) -> str:
             )
         notes += [
             f"# {region.name}: task {task.name} is not described: the kernel does not know its "
-            f"file. Add it: [{region.name}.{TASKS}] {task.name} = {_PATH}\n"
+            f'file. Add it: [{region.name}.{TASKS}] {task.name} = "PATH"\n'
             for task in region.tasks
             if task.prog_id is not None
         ]
@@ -92,9 +92,6 @@ def save(regions: Sequence[RegionInfo], *, values: bool = False) -> str:
                 read = memory.read()
             table[VALUES] = {name: value_text(value) for name, value in read.items()}
     return HEADING + "".join(notes) + tomli_w.dumps(tables)
-
-
-_PATH = '"PATH"'
 
 
 def parse(text: str, folder: Path = Path()) -> dict[str, dict[str, Any]]:

@@ -29,12 +29,8 @@ def size_text(size: int) -> str:
     return f"{size // _SIZES[unit]}{unit}" if size else "0"
 
 
-def address_text(address: int) -> str:
-    return f"{address:#x}"
-
-
-def mode_text(mode: int) -> str:
-    return f"{mode:04o}"
+address_text = "{:#x}".format
+mode_text = "{:04o}".format
 
 
 def _parser(digits: str, base: int, most: int, what: str) -> Callable[[str], int]:
