@@ -13,7 +13,14 @@ from dataclasses import dataclass
 from io import FileIO
 from pathlib import Path
 
-from rtshm.errors import IncompatibleError, deleted, refused, region_remedy, samples_remedy
+from rtshm.errors import (
+    IncompatibleError,
+    deleted,
+    refused,
+    refusing,
+    region_remedy,
+    samples_remedy,
+)
 from rtshm.paths import DEVICES
 
 SAMPLES = ".samples"
@@ -54,7 +61,8 @@ def once(names: Sequence[str]) -> Sequence[str]:
 
 def open_node(path: Path, *, readonly: bool) -> FileIO:
     """Open the node of a region, or of its samples. Raise OSError with the remedy."""
-    try:
+    remedy = samples_remedy if path.suffix == SAMPLES else region_remedy
+    with refusing(path, lambda number: remedy(number, path)):
         # Before the open, which of another device may already do harm; and after it,
         # should the path be another by then.
         _check(os.stat(path), path)
@@ -65,9 +73,6 @@ def open_node(path: Path, *, readonly: bool) -> FileIO:
             file.close()
             raise
         return file
-    except OSError as error:
-        remedy = samples_remedy if path.suffix == SAMPLES else region_remedy
-        raise refused(error, path, remedy(error.errno, path)) from None
 
 
 def node_info(fd: int, path: Path) -> NodeInfo:

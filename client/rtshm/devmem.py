@@ -10,7 +10,7 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from rtshm.errors import hidden_address, refused
+from rtshm.errors import hidden_address, refusing
 from rtshm.kernel_files import lockdown
 from rtshm.region import Mapped
 
@@ -62,18 +62,12 @@ class DevMem(Mapped):
     def __init__(self, address: int, size: int, *, readonly: bool = False) -> None:
         super().__init__(DEVICE, readonly)
         self.address = address
-        try:
+        with refusing(DEVICE, _open_remedy):
             # Not O_SYNC, which asks for uncached memory: the region's is not.
             file = FileIO(DEVICE, "rb" if readonly else "r+b")
-        except OSError as error:
-            raise refused(error, DEVICE, _open_remedy(error.errno)) from None
         # The mapping has a descriptor of its own.
-        with file:
-            try:
-                self._map(file.fileno(), size, address)
-            except OSError as error:
-                remedy = _map_remedy(error.errno, address, size)
-                raise refused(error, DEVICE, remedy) from None
+        with file, refusing(DEVICE, lambda number: _map_remedy(number, address, size)):
+            self._map(file.fileno(), size, address)
         self._opened()
 
     def __reduce__(self) -> Any:

@@ -6,6 +6,8 @@ import errno
 import grp
 import importlib.util
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from rtshm.kernel_files import delegated_group
@@ -122,6 +124,15 @@ def refused(error: OSError, where: object, remedy: str | None) -> OSError:
     if remedy == NOT_LOADED:
         kind = ModuleNotLoadedError if number == errno.ENOENT else RefusedError
     return kind(number, error.strerror or "", error.filename or where, remedy or "")
+
+
+@contextmanager
+def refusing(where: object, remedy: Callable[[int | None], str | None]) -> Iterator[None]:
+    """Raise what refused() returns for an OSError in the context; `remedy` is of an errno."""
+    try:
+        yield
+    except OSError as error:
+        raise refused(error, where, remedy(error.errno)) from None
 
 
 def deleted(where: object, remedy: str) -> RegionDeletedError:

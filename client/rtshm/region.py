@@ -25,7 +25,7 @@ from rtshm.errors import (
     RegionExistsError,
     deleted,
     no_layout,
-    refused,
+    refusing,
     region_remedy,
     replaced,
 )
@@ -317,10 +317,8 @@ class Region(Mapped, Generic[T]):
         self._node: NodeInfo
         try:
             self._file, self._node = self._open(path)
-            try:
+            with refusing(path, lambda number: region_remedy(number, path)):
                 self._map(self._file.fileno(), self._node.size)
-            except OSError as error:
-                raise refused(error, path, region_remedy(error.errno, path)) from None
         except BaseException:
             self.close()
             raise

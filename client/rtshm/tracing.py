@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from rtshm.errors import RefusedError, refused
+from rtshm.errors import RefusedError, refusing
 from rtshm.kernel_files import lockdown
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def instance(name: str) -> Iterator[Path]:
     Raises RefusedError with a remedy.
     """
     path = INSTANCES / f"{PREFIX}{name}-{os.getpid()}"
-    with _with_remedy(), _locked(INSTANCES):
+    with refusing(INSTANCES, _remedy), _locked(INSTANCES):
         for left in INSTANCES.glob(f"{PREFIX}*"):
             try:
                 with _locked(left, fcntl.LOCK_NB):
@@ -43,7 +43,7 @@ def instance(name: str) -> Iterator[Path]:
         yield path
     finally:
         # trace-cmd may have removed it.
-        with _with_remedy(), suppress(FileNotFoundError):
+        with refusing(INSTANCES, _remedy), suppress(FileNotFoundError):
             path.rmdir()
         lock.__exit__(None, None, None)
 
@@ -62,7 +62,7 @@ def enable(path: Path, event: str) -> None:
 
 def put(file: Path, text: str) -> None:
     """Write to a file of tracefs. Raises RefusedError with a remedy."""
-    with _with_remedy():
+    with refusing(INSTANCES, _remedy):
         file.write_text(text)
 
 
@@ -74,14 +74,6 @@ def _locked(path: Path, flags: int = 0) -> Iterator[None]:
         yield
     finally:
         os.close(fd)
-
-
-@contextmanager
-def _with_remedy() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise refused(error, INSTANCES, _remedy(error.errno)) from None
 
 
 def _remedy(number: int | None) -> str | None:

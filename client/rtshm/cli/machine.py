@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from rtshm.cli.parameters import json_option
-from rtshm.errors import log_remedy, refused
+from rtshm.errors import log_remedy, refusing
 
 KMSG = Path("/dev/kmsg")
 # A record is given whole or not at all; this is the kernel's own limit of one.
@@ -31,10 +31,8 @@ class Line:
 
 def open_log(*, new_only: bool) -> FileIO:
     """Open the kernel log at its oldest line, or at its end. Raises OSError with a remedy."""
-    try:
+    with refusing(KMSG, log_remedy):
         file = FileIO(KMSG)
-    except OSError as error:
-        raise refused(error, KMSG, log_remedy(error.errno)) from None
     if new_only:
         file.seek(0, os.SEEK_END)
     return file

@@ -29,7 +29,7 @@ from rtshm.errors import (
     ModuleNotLoadedError,
     RegionNotFoundError,
     control_remedy,
-    refused,
+    refusing,
     region_remedy,
     replaced,
 )
@@ -469,10 +469,8 @@ class Control(_Linked):
         self._send(f"{region}: {name}", message)
 
     def _send(self, where: str, message: bytearray) -> Sequence[bytes]:
-        try:
+        with refusing(where, control_remedy):
             return self._ask(lambda: self._link.request(self._family.id, message))
-        except OSError as error:
-            raise refused(error, where, control_remedy(error.errno)) from None
 
     def _ask(self, ask: Callable[[], Sequence[bytes]]) -> Sequence[bytes]:
         self._check_open()

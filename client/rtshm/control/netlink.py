@@ -35,7 +35,7 @@ from pyroute2.netlink import (
     nlmsg,
 )
 
-from rtshm.errors import ModuleNotLoadedError, family_remedy, refused, socket_remedy
+from rtshm.errors import ModuleNotLoadedError, family_remedy, refusing, socket_remedy
 
 # The kernel answers in the course of send(), however long that takes: this is for an
 # answer that was lost.
@@ -205,10 +205,8 @@ class Link:
 
 
 def _open() -> socket.socket:
-    try:
+    with refusing("netlink", socket_remedy):
         link = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_GENERIC)
-    except OSError as error:
-        raise refused(error, "netlink", socket_remedy(error.errno)) from None
     link.setsockopt(SOL_NETLINK, NETLINK_EXT_ACK, 1)
     link.setsockopt(SOL_NETLINK, _NETLINK_CAP_ACK, 1)
     # Python's own timeout would wait in spite of MSG_DONTWAIT, and cost a poll each time.
