@@ -100,6 +100,11 @@ class Handle:
         warnings.warn(f"unclosed {self!r}", ResourceWarning, source=self, stacklevel=2)
         self.close()
 
+    def __repr__(self) -> str:
+        path = getattr(self, "path", None)
+        where = f" {path}" if path else ""
+        return f"<rtshm.{type(self).__name__}{where}{' closed' if self.closed else ''}>"
+
     def __reduce__(self) -> Any:
         raise TypeError(f"{self!r} cannot be copied or pickled; open another one")
 

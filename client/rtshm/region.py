@@ -289,9 +289,6 @@ class Mapped(Handle):
             with suppress(BufferError):
                 memory.close()
 
-    def __repr__(self) -> str:
-        return f"<rtshm.{type(self).__name__} {self.path}{' closed' if self.closed else ''}>"
-
     def _check_writable(self) -> None:
         self._check_open()
         if self._readonly:

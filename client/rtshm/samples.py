@@ -360,9 +360,6 @@ class Samples(Reader):
         self._check_open()
         return info_of(self.name, self.id, self.path)
 
-    def __repr__(self) -> str:
-        return f"<rtshm.Samples {self.path}{' closed' if self.closed else ''}>"
-
 
 def watermark_of(watermark: int) -> int:
     """Return a watermark that a message can carry. Raise TypeError or ValueError for any other."""

@@ -335,9 +335,6 @@ class Control(_Linked):
         super().__init__()
         self._opened()
 
-    def __repr__(self) -> str:
-        return f"<rtshm.Control{' closed' if self.closed else ''}>"
-
     @documented(Creation, Duration | int)
     def create(self, name: str, **settings: Unpack[Creation[Duration | int]]) -> RegionInfo:
         """Create a region. On return its device node exists.

@@ -176,9 +176,6 @@ class Recorder(Handle):
             with self:
                 self.finish("the program left off")
 
-    def __repr__(self) -> str:
-        return f"<rtshm.Recorder {self.path}{' closed' if self.closed else ''}>"
-
     def __exit__(self, *exc: Any) -> None:
         _, error, _ = exc
         if error is None:
