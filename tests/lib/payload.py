@@ -120,8 +120,8 @@ PROGRAMS = (
     programs.Program("bench/programs", "peer.bpf.o", "peer.bpf.c", BPF, UAPI, "libbpf-dev"),
 )
 
-# `warm MODULE` is `python3 -m MODULE`. A guest that begins with a snapshot has an interpreter with
-# the imports done, a fork of which runs the module.
+# `warm MODULE` is `python3 -m MODULE`. In a guest that begins with a snapshot, a fork of an
+# interpreter that has done the imports runs the module.
 WARM = """#!/bin/busybox sh
 [ ! -e /run/warm/call ] || exec /run/warm/call python3 -m {module}"$@"
 exec python3 -m {module}"$@"

@@ -156,7 +156,7 @@ void overtaken(const struct numbers *numbers)
 	for (; goes_on(numbers, begin, lost, 10); reads++) {
 		ssize_t got;
 
-		/* The ring is full then, unless this machine had no time for so many ticks. */
+		/* The ring is full then, unless this machine left out ticks. */
 		spin_ns(2 * DEPTH * PERIOD + dice_below(PERIOD));
 		madvise(samples, PAGE, MADV_DONTNEED);
 		got = read(fd, samples, DEPTH * sizeof(*samples));
