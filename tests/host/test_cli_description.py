@@ -363,3 +363,12 @@ def test_closed_standard_input_prints_no_traceback() -> None:
     )
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == "rtshm: Bad file descriptor (EBADF, 9)\n"
+
+
+def test_file_that_has_the_number_of_a_closed_standard_input_is_not_read(tmp_path: Path) -> None:
+    (tmp_path / "other.toml").write_text("[other]\nsize = 4096\n")
+    script = "import os, rtshm.cli; os.open('other.toml', 0); rtshm.cli.main()"
+    command = f'{sys.executable} -c "{script}" load - <&-'
+    done = subprocess.run(command, cwd=tmp_path, shell=True, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == "rtshm: Bad file descriptor (EBADF, 9)\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import tempfile
@@ -70,7 +71,9 @@ def load(files: tuple[str, ...]) -> None:
 
 
 def _read(file: str) -> bytes:
-    # Not sys.stdin, which is not there when it is closed; this says so.
+    # If it was closed, descriptor 0 may be another file by now: a shared library, for example.
+    if file == "-" and not sys.stdin:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF))
     with open(0 if file == "-" else file, "rb") as stream:
         return stream.read()
 
