@@ -58,6 +58,8 @@ default_role = "literal"
 autodoc_default_options = {"members": True, "undoc-members": True, "member-order": "bysource"}
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+# Sphinx reads defaults from the source, where create() has **settings; its docstring lists them.
+vars(rtshm.create).pop("__signature__")
 python_display_short_literal_types = True
 python_maximum_signature_line_length = 90
 
