@@ -119,7 +119,7 @@ def table(path: Path = SUITES) -> Table:
 
 
 def all_suites() -> list[Suite]:
-    """All suites of the table, the longest first: those of kernels to be built."""
+    """All suites of the table, the longest first: of kernels to be built, of another processor."""
     ours = table()
     suites = [
         Suite(kernel, name, more)
@@ -128,7 +128,12 @@ def all_suites() -> list[Suite]:
         for name in names
         if (CHECKOUT / ours.arguments[name][-1]).is_dir()
     ]
-    return sorted(of_kernel(suites), key=lambda suite: not TABLE[suite.kernel].own)
+
+    def longest_first(suite: Suite) -> int:
+        kernel = TABLE[suite.kernel]
+        return 0 if kernel.own else 1 if kernel.processor.foreign else 2
+
+    return sorted(of_kernel(suites), key=longest_first)
 
 
 def counts(output: str) -> dict[str, int]:
