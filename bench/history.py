@@ -37,7 +37,7 @@ BY_BPF = 10_000
 def reading(control: rtshm.Control, figures: Figures) -> float:
     """A full ring, by read_array; and as many bytes of /dev/zero by read(2). Samples a second."""
     control.create(
-        "full", period=TICK, record_depth=DEPTH, record_bytes=RECORD_BYTES, layout="a:f64 b:f64"
+        "full", period=TICK, history=DEPTH, record_bytes=RECORD_BYTES, layout="a:f64 b:f64"
     )
     while control.get("full").counters.ticks < DEPTH:
         time.sleep(0.1)
@@ -115,7 +115,7 @@ def polled(samples: list[rtshm.Samples], most: int) -> Iterator[tuple[rtshm.Samp
 
 def keeping_up(control: rtshm.Control, figures: Figures, period: timedelta, readers: int) -> None:
     """Readers that lose nothing in that time of the guest."""
-    control.create("fast", period=period, record_depth=DEPTH, record_bytes=RECORD_BYTES)
+    control.create("fast", period=period, history=DEPTH, record_bytes=RECORD_BYTES)
     wanted = round(SECONDS / period.total_seconds())
     watermark = round(0.1 / period.total_seconds())
     first: dict[rtshm.Samples, int] = {}

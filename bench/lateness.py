@@ -79,7 +79,7 @@ def recorded(period_ns: int, ticks: int, lead: timedelta | None = None) -> Laten
     first = first_ticks(period_ns)
     with rtshm.Control() as control:
         period = timedelta(microseconds=period_ns // 1000)
-        control.create("late", period=period, record_depth=first + ticks, lead=lead)
+        control.create("late", period=period, history=first + ticks, lead=lead)
         try:
             time.sleep((first + ticks) * period_ns / 1e9)
             with rtshm.Samples("late", oldest=True) as samples:

@@ -111,7 +111,7 @@ def of_rtshm(
         control.create(
             "loop",
             period=TICK,
-            record_depth=depth,
+            history=depth,
             record_bytes=RECORD_BYTES,
             lead=lead,
             layout="setpoint:i32 safe:i32",

@@ -59,7 +59,7 @@ WAITS = ("read", "poll", "epoll")
 def region() -> Iterator[None]:
     with rtshm.Control() as control:
         period = timedelta(microseconds=PERIOD_NS // 1000)
-        control.create("wakes", period=period, phase=PHASE, record_depth=64)
+        control.create("wakes", period=period, phase=PHASE, history=64)
         try:
             yield
         finally:

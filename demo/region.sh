@@ -8,5 +8,5 @@ show() {
 }
 
 show insmod rtshm.ko print=0
-show rtshm create pi --period 1ms --depth 4096 \
+show rtshm create pi --period 1ms --history 4096 \
 	--layout "setpoint:q16 kp:q16 ki:q16 output:q16 error:q16 drive:q16"

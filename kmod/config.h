@@ -25,7 +25,7 @@ struct rtshm_limits {
 	u64			rate_max_hz;
 	u64			bytes_max;
 	u64			regions_max;
-	u64			depth_max;
+	u64			history_max;
 	u64			group;		/* a gid, RTSHM_GROUP_NONE for nobody */
 	u64			group_regions;	/* quotas of each member */
 	u64			group_bytes;
@@ -48,7 +48,7 @@ struct rtshm_settings {
 	u64			cpu_latency_ns;	/* of the idle states of its cpu; 0: any */
 	u64			task_budget_ns;
 	u32			task_long_max;
-	u32			record_depth;
+	u32			history;
 	u32			record_bytes;
 	u32			print;		/* enum rtshm_print_mode */
 	s32			cpu;

@@ -16,7 +16,7 @@ struct rtshm_limits rtshm_limits = {
 	.rate_max_hz = 125000,
 	.bytes_max = 4ULL * SZ_1G,
 	.regions_max = 256,
-	.depth_max = 65536,
+	.history_max = 65536,
 	.group = RTSHM_GROUP_NONE,
 	.group_regions = 8,
 	.group_bytes = SZ_16M,
@@ -94,10 +94,10 @@ int rtshm_settings_check(const struct rtshm_config *config, struct netlink_ext_a
 	if (set->print > RTSHM_PRINT_MODE_CHANGES)
 		return rtshm_refuse(extack, -EINVAL,
 				    "print: give 0 (off), 1 (every-tick) or 2 (changes)");
-	if (set->record_depth > rtshm_limits.depth_max)
+	if (set->history > rtshm_limits.history_max)
 		return rtshm_refuse(extack, -ERANGE,
-				    "record-depth: give at most %llu (module parameter depth_max)",
-				    rtshm_limits.depth_max);
+				    "history: give at most %llu (module parameter history_max)",
+				    rtshm_limits.history_max);
 	if (!set->record_bytes || set->record_bytes % sizeof(u64) ||
 	    set->record_bytes > min_t(u64, config->size, RTSHM_RECORD_BYTES_MAX))
 		return rtshm_refuse(extack, -EINVAL,

@@ -41,8 +41,8 @@ module_param_named(bytes_max, rtshm_limits.bytes_max, ullong, 0444);
 MODULE_PARM_DESC(bytes_max, "Maximum bytes of all regions, up to 1 TiB (default 4 GiB)");
 module_param_named(regions_max, rtshm_limits.regions_max, ullong, 0444);
 MODULE_PARM_DESC(regions_max, "Maximum number of regions, 1 to 4096 (default 256)");
-module_param_named(depth_max, rtshm_limits.depth_max, ullong, 0444);
-MODULE_PARM_DESC(depth_max, "Maximum samples that a region keeps, up to 1048576 (default 65536)");
+module_param_named(history_max, rtshm_limits.history_max, ullong, 0444);
+MODULE_PARM_DESC(history_max, "Maximum samples that a region keeps, up to 1048576 (default 65536)");
 
 module_param_named(group, rtshm_limits.group, ullong, 0444);
 MODULE_PARM_DESC(group, "Id of the group whose members may create regions of their own (default 4294967295: nobody)");
@@ -65,7 +65,7 @@ static int __init rtshm_limits_check(void)
 		{ "rate_max_hz", rtshm_limits.rate_max_hz, 1, 10000000 },
 		{ "bytes_max", rtshm_limits.bytes_max, PAGE_SIZE, 1ULL << 40 },
 		{ "regions_max", rtshm_limits.regions_max, 1, 4096 },
-		{ "depth_max", rtshm_limits.depth_max, 0, 1 << 20 },
+		{ "history_max", rtshm_limits.history_max, 0, 1 << 20 },
 		{ "group", rtshm_limits.group, 0, RTSHM_GROUP_NONE },
 		{ "group_regions", rtshm_limits.group_regions, 0, 4096 },
 		{ "group_bytes", rtshm_limits.group_bytes, 0, 1ULL << 40 },

@@ -186,8 +186,8 @@ static void rtshm_nl_settings(struct rtshm_settings *set, struct nlattr **attrs)
 	set->task_long_max =
 		rtshm_nl_u32(attrs[RTSHM_A_REGION_TASK_LONG_MAX], set->task_long_max);
 	set->print = rtshm_nl_u8(attrs[RTSHM_A_REGION_PRINT], set->print);
-	set->record_depth =
-		rtshm_nl_u32(attrs[RTSHM_A_REGION_RECORD_DEPTH], set->record_depth);
+	set->history =
+		rtshm_nl_u32(attrs[RTSHM_A_REGION_HISTORY], set->history);
 	set->record_bytes =
 		rtshm_nl_u32(attrs[RTSHM_A_REGION_RECORD_BYTES], set->record_bytes);
 	if (attrs[RTSHM_A_REGION_CPU])

@@ -113,7 +113,7 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_CPU_LATENCY_NS, set.cpu_latency_ns) ||
 	    rtshm_nl_put_u64(skb, RTSHM_A_REGION_TASK_BUDGET_NS, set.task_budget_ns) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_TASK_LONG_MAX, set.task_long_max) ||
-	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_DEPTH, set.record_depth) ||
+	    nla_put_u32(skb, RTSHM_A_REGION_HISTORY, set.history) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_RECORD_BYTES, set.record_bytes) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_MODE, set.access.mode) ||
 	    nla_put_u32(skb, RTSHM_A_REGION_UID, from_kuid(&init_user_ns, set.access.uid)) ||
@@ -125,7 +125,7 @@ static int rtshm_nl_fill_region(struct sk_buff *skb, struct rtshm_region *region
 	    (uid_valid(config->creator) &&
 	     nla_put_u32(skb, RTSHM_A_REGION_CREATOR,
 			 from_kuid(&init_user_ns, config->creator))) ||
-	    (set.record_depth &&
+	    (set.history &&
 	     nla_put_u32(skb, RTSHM_A_REGION_SAMPLE_BYTES,
 			 sizeof(struct rtshm_sample) + set.record_bytes)) ||
 	    (raw && rtshm_nl_fill_phys(skb, config, asked)) ||

@@ -236,7 +236,7 @@ long rtshm_region_info(struct rtshm_region *region, u32 sample_bytes, void __use
 	info->size = region->config.size;
 	info->period_ns = set.period_ns;
 	info->sample_bytes = sample_bytes;
-	if (!sample_bytes && set.record_depth)
+	if (!sample_bytes && set.history)
 		info->sample_bytes = sizeof(struct rtshm_sample) + set.record_bytes;
 	if (copy_to_user(to, info, sizeof(*info)))
 		err = -EFAULT;

@@ -236,8 +236,8 @@ int rtshm_region_change(struct rtshm_region *region, const struct rtshm_settings
 			return err;
 		}
 	}
-	if (after->record_depth != before.record_depth ||
-	    (after->record_depth && after->record_bytes != before.record_bytes)) {
+	if (after->history != before.history ||
+	    (after->history && after->record_bytes != before.record_bytes)) {
 		err = rtshm_region_record(region, after, extack);
 		if (err) {
 			/* Back to what it had, whether there is still room or not. */

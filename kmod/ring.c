@@ -16,7 +16,7 @@
 #include "rtshm.h"
 #include "tick.h"
 
-/* Process context, no lock held. A ring, NULL for a depth of 0, or an ERR_PTR. */
+/* Process context, no lock held. A ring, NULL for a history of 0 samples, or an ERR_PTR. */
 struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set,
 				  struct rtshm_member *member, struct netlink_ext_ack *extack)
 {
@@ -24,20 +24,20 @@ struct rtshm_ring *rtshm_ring_new(const struct rtshm_settings *set,
 	struct rtshm_ring *ring;
 	void *slots;
 
-	if (!set->record_depth)
+	if (!set->history)
 		return NULL;
 	ring = kzalloc_node(sizeof(*ring), GFP_KERNEL_ACCOUNT, node);
 	if (!ring)
 		return ERR_PTR(-ENOMEM);
 	kref_init(&ring->kref);
-	ring->depth = set->record_depth;
+	ring->depth = set->history;
 	ring->stride = sizeof(struct rtshm_sample) + set->record_bytes;
 	ring->head = RTSHM_TICKS_BEFORE;
 	ring->wake_at = U64_MAX;
 	ring->wake_ns = U64_MAX;
 	INIT_LIST_HEAD(&ring->sleepers);
 	slots = rtshm_memory_get(member, (u64)ring->depth * ring->stride, node,
-				 "record-depth", extack);
+				 "history", extack);
 	if (IS_ERR(slots)) {
 		kfree(ring);
 		return ERR_CAST(slots);

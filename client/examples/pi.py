@@ -4,7 +4,7 @@ The controller runs in the kernel, at 1 kHz, on a plant with a time constant of
 100 ms. Setpoint and gains go in by one write, output and error come back with
 the region's history:
 
-    rtshm create pi --period 1ms --depth 4096 --layout \
+    rtshm create pi --period 1ms --history 4096 --layout \
         'setpoint:q16 kp:q16 ki:q16 output:q16 error:q16 drive:q16'
     insmod rtshm_pi.ko
     python3 pi.py step.png        # or step.npz; --from step.npz draws it later

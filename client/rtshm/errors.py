@@ -222,7 +222,7 @@ def samples_remedy(number: int | None, path: Path) -> str | None:
     """Return what to do when the samples of a region cannot be opened."""
     region = path.with_suffix("")
     if number == errno.ENOENT and region.exists():
-        return f"the region records nothing: rtshm set {region.name} --depth 10000"
+        return f"the region records nothing: rtshm set {region.name} --history 10000"
     return region_remedy(number, region)
 
 

@@ -120,14 +120,13 @@ def create(
     *,
     exist_ok: bool = False,
     temporary: bool = False,
-    history: int | None = None,
     **settings: Unpack[Settings[Duration]],
 ) -> Region[T]:
     """Create a region and open it.
 
-    `history` is the number of samples to keep. With `exist_ok`, an existing region of
-    this name is opened unchanged; its layout must agree. A setting that is None or left
-    out has the module's default; a duration is a text such as "1ms", or a timedelta.
+    With `exist_ok`, an existing region of this name is opened unchanged; its layout must
+    agree. A setting that is None or left out has the module's default; a duration is a
+    text such as "1ms", or a timedelta.
 
     With `temporary`, a region that this call creates is deleted when the object is
     closed or garbage-collected, or when the interpreter ends. Other programs that have
@@ -155,7 +154,7 @@ def create(
     made = None
     with Control() as control:
         try:
-            made = control.create(name, layout=layout, record_depth=history, **settings)
+            made = control.create(name, layout=layout, **settings)
         except RegionExistsError:
             if not exist_ok:
                 raise

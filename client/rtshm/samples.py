@@ -289,7 +289,7 @@ class Samples(Reader):
     the last sample of a deleted region.
 
     A reader that waits is woken when `watermark` samples are unread, at most half of
-    the depth, or by the first tick that comes `wait` later (seconds, a timedelta, or a
+    the history, or by the first tick that comes `wait` later (seconds, a timedelta, or a
     text such as "50ms"; None: no limit).
 
     Threads and asyncio tasks may share a reader: each sample goes to one of them.
@@ -341,7 +341,7 @@ class Samples(Reader):
             try:
                 fcntl.ioctl(fd, _IOC_WATERMARK, _WATERMARK.pack(watermark, 0, wait_ns))
             except OSError as error:
-                limit = f"the watermark of {watermark} is more than half of the depth"
+                limit = f"the watermark of {watermark} is more than half of the history"
                 remedy = limit if error.errno == errno.ERANGE else None
                 raise refused(error, self.path, remedy) from None
         except BaseException:
@@ -366,14 +366,14 @@ def watermark_of(watermark: int) -> int:
     if not isinstance(watermark, int):
         raise TypeError(f"watermark: {watermark!r} is not a number of samples")
     if not 1 <= watermark <= _U32_MAX:
-        raise ValueError(f"watermark: {watermark} samples; give 1 to half of the depth")
+        raise ValueError(f"watermark: {watermark} samples; give 1 to half of the history")
     return watermark
 
 
 def samples_every(info: RegionInfo, seconds: float) -> Samples:
     """Open the samples of a region, to be woken so often, if samples come as fast."""
     ticks = int(seconds * 1e9 / info.period_ns) if info.period_ns else 1
-    watermark = min(max(ticks, 1), max(info.record_depth // 2, 1))
+    watermark = min(max(ticks, 1), max(info.history // 2, 1))
     return Samples(info.name, watermark=watermark, wait=seconds)
 
 

@@ -106,6 +106,8 @@ class Fixed(TypedDict, total=False):
 class Changeable(TypedDict, Generic[D], total=False):
     """Settings of a new region that can be changed later."""
 
+    history: Annotated[int | None, Setting(Kind.COUNT,
+        "The number of samples to keep, one per tick; 0: no history", "0")]
     period: Annotated[D | None, Setting(Kind.PERIOD,
         "Period of the tick; none: it ticks when it is kicked")]
     print: Annotated[PrintMode | None, Setting(Kind.PRINT,
@@ -136,11 +138,6 @@ class Changeable(TypedDict, Generic[D], total=False):
         "0: never", "100")]
 
 
-class _Depth(TypedDict, total=False):
-    record_depth: Annotated[int | None, Setting(Kind.COUNT,
-        "Samples that the history keeps; 0: no history")]
-
-
 class _Layout(TypedDict, total=False):
     layout: Annotated["Declared | type[Any] | None", Setting(Kind.LAYOUT,
         "The fields of the region")]
@@ -153,14 +150,14 @@ class _Reset(TypedDict, total=False):
 
 
 class Settings(Changeable[D], Fixed, total=False):
-    """Keywords of rtshm.create(), which has the layout and the history by itself."""
+    """Keywords of rtshm.create(), which has the layout by itself."""
 
 
-class Creation(_Layout, _Depth, Changeable[D], Fixed, total=False):
+class Creation(_Layout, Settings[D], total=False):
     """Keywords of Control.create()."""
 
 
-class Changes(_Depth, Changeable[D], _Reset, total=False):
+class Changes(Changeable[D], _Reset, total=False):
     """Keywords of Control.set()."""
 
 

@@ -183,13 +183,13 @@ class LocalSamples(Samples):
 
     def __init__(self, ticker: _Ticker, oldest: bool, watermark: int, wait: Timeout) -> None:
         Reader.__init__(self)
-        node, depth = ticker.node, ticker.ring.maxlen or 0
-        if not depth or ticker.stopped:
+        node, history = ticker.node, ticker.ring.maxlen or 0
+        if not history or ticker.stopped:
             why = "the region was deleted" if ticker.stopped else "the region keeps no history"
             raise RegionNotFoundError(errno.ENOENT, why, node.name, "give region() a history")
         self._watermark, self._wait_ns = watermark_of(watermark), wait_ns_of(wait)
-        if watermark > max(depth // 2, 1):
-            why = f"the watermark of {watermark} is more than half of the depth"
+        if watermark > max(history // 2, 1):
+            why = f"the watermark of {watermark} is more than half of the history"
             raise RefusedError(errno.ERANGE, why, node.name)
         self.path, self.name, self.id = Path(node.name), node.name, node.id
         self.period_ns = node.period_ns
@@ -352,7 +352,7 @@ class _Ticker:
             )  # fmt: skip
             return RegionInfo(
                 name=node.name, id=node.id, size=node.size, period_ns=node.period_ns,
-                print=PrintMode.OFF, record_depth=self.ring.maxlen or 0,
+                print=PrintMode.OFF, history=self.ring.maxlen or 0,
                 record_bytes=self._record_bytes, layout=node.layout, mode=0o600,
                 uid=os.getuid(), gid=os.getgid(), cpu=None, users=1, counters=counters,
                 sample_bytes=node.sample_bytes or None,

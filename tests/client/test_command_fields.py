@@ -55,7 +55,7 @@ def test_part_of_a_field_is_put_and_got(region: rtshm.Region) -> None:
 
 
 def test_padding_is_added_and_an_invalid_layout_refused(region: rtshm.Region) -> None:
-    assert done("create", "p", "--layout", "a:u8 b:f64", "--depth", "10") == (
+    assert done("create", "p", "--layout", "a:u8 b:f64", "--history", "10") == (
         "p: layout a:u8 _:x7 b:f64\n"
     )
     with rtshm.open("p") as padded:

@@ -56,7 +56,7 @@ def control(load: Load) -> Iterator[Control]:
     """With a region `motor`, which has taken RECORDS, one announced after the other."""
     load(print=0, period_ns=3_600_000_000_000)
     with Control() as control:
-        control.create("motor", period=MS, record_depth=20_000, record_bytes=32, layout=TEXT)
+        control.create("motor", period=MS, history=20_000, record_bytes=32, layout=TEXT)
         with rtshm.open("motor") as motor:
             for number, record in enumerate(RECORDS):
                 motor.write(record)
@@ -192,7 +192,7 @@ def test_pipe_has_the_samples_as_they_come(control: Control) -> None:
 def test_two_regions_are_recorded_on_one_time_line(
     control: Control, tmp_path: Path, rtshm_here: Run
 ) -> None:
-    control.create("axis2", period=3 * MS, record_depth=20_000)
+    control.create("axis2", period=3 * MS, history=20_000)
     file = tmp_path / "run.csv"
     # Several chunks.
     done = rtshm_here("record", "motor", "axis2", "-o", str(file), "--duration", "2500ms")
@@ -261,7 +261,7 @@ def test_progress_shows_on_a_terminal_and_control_c_ends_it_well(
 def test_signal_ends_it_well_and_what_was_lost_is_the_gaps_in_the_ticks(
     control: Control, tmp_path: Path, suffix: str, number: signal.Signals
 ) -> None:
-    control.create("a", period=timedelta(microseconds=200), record_depth=64)
+    control.create("a", period=timedelta(microseconds=200), history=64)
     file = tmp_path / f"run{suffix}"
     with recording("a", file) as process:
         # Too slow by many times what is kept.
@@ -380,7 +380,7 @@ def test_region_without_a_history_is_refused_with_the_remedy(
     load(print=0)
     status, _, said = rtshm_here("record", "default", "-o", str(tmp_path / "run.csv"))
     assert status == 1
-    assert "rtshm: the region records nothing: rtshm set default --depth" in said
+    assert "rtshm: the region records nothing: rtshm set default --history" in said
     assert os.listdir(tmp_path) == []
 
 
@@ -401,7 +401,7 @@ def test_play_writes_back_what_a_tick_then_sees(
         recorder.write(array)
         recorder.finish("test")
 
-    control.create("b", period=MS, record_depth=20_000, record_bytes=32, layout=TEXT)
+    control.create("b", period=MS, history=20_000, record_bytes=32, layout=TEXT)
     with Samples("b") as samples, rtshm.open("b") as region:
         begin = time.monotonic_ns()
         status, out, said = rtshm_here("play", "b", str(file), "--speed", "0.5")
@@ -459,7 +459,7 @@ def test_play_goes_on_in_a_loop_until_the_region_is_deleted(control: Control) ->
 def test_play_of_two_regions_says_what_was_lost_and_holds(
     control: Control, tmp_path: Path, rtshm_here: Run
 ) -> None:
-    control.create("axis2", period=MS, record_depth=20_000, record_bytes=16, layout="at:f64")
+    control.create("axis2", period=MS, history=20_000, record_bytes=16, layout="at:f64")
     file = tmp_path / "run.csv"
     with Samples("motor", oldest=True) as one, Samples("axis2", oldest=True) as other:
         infos = one.info, other.info

@@ -45,7 +45,7 @@ def settings(regions: Iterable[RegionInfo]) -> list[dict[str, object]]:
 
 def test_region_without_a_period_ticks_when_it_is_kicked(load: Load, tmp_path: Path) -> None:
     load(print=0, period_ns=3_600_000_000_000)
-    done("create", "motor", "--period", "none", "--depth", "10")
+    done("create", "motor", "--period", "none", "--history", "10")
     assert done("kick", "motor", "--count", "3") == ""
     (line,) = [line for line in done("list").splitlines() if line.startswith("motor")]
     assert line.split()[:8] == ["motor", "4K", "none", "off", "-", "0", "3", "0"]
@@ -66,7 +66,7 @@ def test_region_without_a_period_ticks_when_it_is_kicked(load: Load, tmp_path: P
 def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
     load(print=0)
     options = (
-        "--size 8K --period 20ms --print changes --depth 0 --record-bytes 16 --layout speed:f64 "
+        "--size 8K --period 20ms --print changes --history 0 --record-bytes 16 --layout speed:f64 "
         "--mode 0640 --owner nobody --group 65534 --cpu 0"
     )
     assert done("create", "motor", *options.split()) == ""
@@ -83,7 +83,7 @@ def test_region_is_made_shown_set_listed_and_removed(load: Load) -> None:
         "size": 8192,
         "period-ns": 20_000_000,
         "print": "changes",
-        "record-depth": 0,
+        "history": 0,
         "record-bytes": 16,
         "layout": "speed:f64",
         "mode": 0o640,
@@ -397,7 +397,7 @@ def test_load_does_all_or_nothing(load: Load, tmp_path: Path) -> None:
     )
     load(print=0)
     with Control() as control:
-        control.create("m", layout="n:u64", record_depth=10)
+        control.create("m", layout="n:u64", history=10)
         before = control.list()
         refused = run("load", str(file))
         assert settings(control.list()) == settings(before)
@@ -461,7 +461,7 @@ def test_events_are_told_in_their_order(load: Load) -> None:
         control.set("motor", period=1_800_000_000_000, print=PrintMode.CHANGES)
         control.delete("motor")
         control.create("motor")
-    about = "size={} period={} print={} depth=0 record-bytes=8"
+    about = "size={} period={} print={} history=0 record-bytes=8"
     for line in (
         f"created motor: {about.format('64K', '3600s', 'off')}",
         f"changed motor: {about.format('64K', '1800s', 'changes')}",

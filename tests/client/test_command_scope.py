@@ -36,7 +36,7 @@ def control(load: Load) -> Iterator[Control]:
         control.create(
             "motor",
             period=5 * MS,
-            record_depth=1000,
+            history=1000,
             record_bytes=24,
             layout="speed:f64 axes:i32[2]",
         )
@@ -153,7 +153,7 @@ def test_scope_gives_the_terminal_back_however_it_ends(
 
 @pytest.mark.promise("scope: A sweep of several regions is saved and loaded again")
 def test_sweep_of_two_regions_is_saved_and_shown_again(control: Control, tmp_path: Path) -> None:
-    control.create("axis2", period=MS * 3, record_depth=2000, record_bytes=16, layout="at:f64")
+    control.create("axis2", period=MS * 3, history=2000, record_bytes=16, layout="at:f64")
     file = tmp_path / "sweep.csv"
     arguments = f"--with axis2 --level 5 --width 40 --mode normal --save {file}"
     terminal = scope("motor.speed", "axis2.at", *arguments.split())

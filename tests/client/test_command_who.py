@@ -51,7 +51,7 @@ def in_child(user: int, act: Callable[[], None]) -> None:
 @pytest.mark.usefixtures("delegated")
 def test_member_makes_sets_finds_and_deletes_a_region() -> None:
     member("create", "motor", "--period", "20ms", "--layout", "speed:f64")
-    member("set", "motor", "--depth", "10")
+    member("set", "motor", "--history", "10")
     heading, default, motor = member("list")
     assert heading.split()[4] == "CREATOR"
     # What counts of a region that is not theirs is not theirs to see.

@@ -57,7 +57,7 @@ def many(control: rtshm.Control) -> list[str]:
 
 def settings(region: rtshm.RegionInfo) -> dict[str, object]:
     """What no tick changes."""
-    names = ("name", "id", "size", "period_ns", "print", "record_depth", "record_bytes", "layout")
+    names = ("name", "id", "size", "period_ns", "print", "history", "record_bytes", "layout")
     return {name: getattr(region, name) for name in (*names, "mode", "uid", "gid", "cpu", "users")}
 
 
@@ -65,7 +65,7 @@ DEFAULTS = {
     "size": PAGE,
     "period_ns": 500_000_000,
     "print": rtshm.PrintMode.OFF,
-    "record_depth": 0,
+    "history": 0,
     "record_bytes": 8,
     "layout": "",
     "mode": 0o600,
@@ -95,7 +95,7 @@ def test_every_field_comes_back_as_it_was_given(control: rtshm.Control) -> None:
     given = {
         "size": 2 * PAGE,
         "print": rtshm.PrintMode.CHANGES,
-        "record_depth": 1000,
+        "history": 1000,
         "record_bytes": 16,
         "layout": "speed:f64 path:u8[8]",
         "mode": 0o640,
@@ -124,7 +124,7 @@ def test_set_changes_what_is_given_and_nothing_else(control: rtshm.Control) -> N
     changes: list[dict[str, Any]] = [
         {"period": 2 * NEVER_NS // 3},
         {"print": rtshm.PrintMode.EVERY_TICK},
-        {"record_depth": 10},
+        {"history": 10},
         {"record_bytes": 4096},
         {"period": timedelta(seconds=3000), "print": rtshm.PrintMode.OFF},
     ]

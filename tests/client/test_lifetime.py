@@ -80,7 +80,7 @@ every = pytest.mark.parametrize("name", MAKERS)
 @pytest.fixture(autouse=True)
 def region_a(control: Control) -> Iterator[None]:
     """A region that has had its only tick, and that has a value which is not taken."""
-    control.create("a", period=NEVER, layout="n:u64", record_depth=8)
+    control.create("a", period=NEVER, layout="n:u64", history=8)
     first.tick("a")
     with rtshm.open("a") as region:
         region.publish(1)

@@ -40,7 +40,7 @@ def test_class_is_made_into_a_region_and_back(control: Control) -> None:
         assert motor.view.axes == [1, 7, 9]
         assert motor.view.mode is Mode.ON
         info = motor.info
-        assert (info.name, info.id, info.record_depth) == (motor.name, motor.id, 10)
+        assert (info.name, info.id, info.history) == (motor.name, motor.id, 10)
         # The word, and all of the layout.
         assert info.record_bytes == 8 + 32
         assert info.period == NEVER
@@ -87,7 +87,7 @@ def test_samples_have_the_fields_by_name(control: Control) -> None:
 
 
 def test_samples_of_what_is_not_recorded_whole_are_left_out(control: Control) -> None:
-    control.create("a", period="2ms", record_depth=10, record_bytes=16, layout="a:u32 b:u32 c:u64")
+    control.create("a", period="2ms", history=10, record_bytes=16, layout="a:u32 b:u32 c:u64")
     with rtshm.open("a") as region, region.samples() as samples:
         assert next(samples).fields == {"a": 0, "b": 0}
 
@@ -143,7 +143,7 @@ def test_heartbeat_keeps_its_time_during_reads_of_a_fast_region(control: Control
         beating.cancel()
         return beats, read
 
-    control.create("motor", period="500us", record_depth=20000)
+    control.create("motor", period="500us", history=20000)
     beats, read = asyncio.run(main())
     assert read > 500
     # Of 300; the machine is emulated.
@@ -153,7 +153,7 @@ def test_heartbeat_keeps_its_time_during_reads_of_a_fast_region(control: Control
 @pytest.mark.promise("containers: Fields and history work in a network namespace without netlink")
 def test_network_namespace_of_its_own_has_fields_and_history(control: Control) -> None:
     """As in a container that has the nodes: what data needs comes with the descriptor."""
-    control.create("motor", layout=TEXT, period="2ms", record_depth=100)
+    control.create("motor", layout=TEXT, period="2ms", history=100)
 
     def use() -> None:
         module.unshare(module.CLONE_NEWNET)

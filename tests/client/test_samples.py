@@ -23,7 +23,7 @@ MS = timedelta(milliseconds=1)
 
 
 def test_iteration_gives_the_ticks_and_ends_with_the_region(control: Control) -> None:
-    control.create("a", period=MS, record_depth=1000)
+    control.create("a", period=MS, history=1000)
     seen: list[Sample] = []
     with Samples("a") as samples:
         for sample in samples:
@@ -36,7 +36,7 @@ def test_iteration_gives_the_ticks_and_ends_with_the_region(control: Control) ->
 
 
 def test_awaited_iteration_gives_the_same(control: Control) -> None:
-    control.create("a", period=MS, record_depth=1000)
+    control.create("a", period=MS, history=1000)
 
     async def main() -> tuple[list[Sample], int]:
         seen: list[Sample] = []
@@ -56,7 +56,7 @@ def test_awaited_iteration_gives_the_same(control: Control) -> None:
 
 
 def test_published_values_are_in_the_samples_that_took_them(control: Control) -> None:
-    control.create("a", period=MS, record_depth=1000)
+    control.create("a", period=MS, history=1000)
     with Samples("a") as samples, rtshm.open("a") as region:
         for value in range(-5, 5):
             region.publish(value)
@@ -69,7 +69,7 @@ def test_published_values_are_in_the_samples_that_took_them(control: Control) ->
 @pytest.mark.promise("history: An array has the fields of the layout that are recorded whole")
 def test_array_has_the_fields_of_the_layout(control: Control) -> None:
     text = "speed:f64 gain:f32 mode:u8{off=0,on=1} _:x3 axes:i32[2]"
-    control.create("a", period=MS, record_depth=1000, record_bytes=32, layout=text)
+    control.create("a", period=MS, history=1000, record_bytes=32, layout=text)
     with Samples("a") as samples, rtshm.open("a") as region:
         region.write({"speed": 2.5, "gain": 0.5, "mode": "on", "axes": [3, -4]})
         region.publish(7)
@@ -88,7 +88,7 @@ def test_array_has_the_fields_of_the_layout(control: Control) -> None:
 
 
 def test_array_has_the_fields_that_are_recorded_whole(control: Control) -> None:
-    control.create("a", record_depth=10, record_bytes=24, layout="a:u64 b:u32 c:u32 d:u8[8]")
+    control.create("a", history=10, record_bytes=24, layout="a:u64 b:u32 c:u32 d:u8[8]")
     with Samples("a", oldest=True) as samples:
         assert samples.dtype.names is not None
         assert samples.dtype.names[7:] == ("a", "b", "c")
@@ -96,14 +96,14 @@ def test_array_has_the_fields_that_are_recorded_whole(control: Control) -> None:
 
 
 def test_field_with_the_name_of_a_header_field_has_another(control: Control) -> None:
-    control.create("a", record_depth=10, record_bytes=16, layout="tick:u64")
+    control.create("a", history=10, record_bytes=16, layout="tick:u64")
     with Samples("a") as samples:
         assert samples.dtype.names is not None
         assert samples.dtype.names[-1] == "tick_"
 
 
 def test_reader_may_begin_with_the_oldest(control: Control) -> None:
-    control.create("a", period=MS, record_depth=20)
+    control.create("a", period=MS, history=20)
     first.tick("a", 30)
     rest(control)
     with Samples("a", oldest=True) as samples:
@@ -113,7 +113,7 @@ def test_reader_may_begin_with_the_oldest(control: Control) -> None:
 
 
 def test_watermark_is_waited_for(control: Control) -> None:
-    control.create("a", period=MS, record_depth=1000)
+    control.create("a", period=MS, history=1000)
     with Samples("a", watermark=200) as samples:
         for _ in range(3):
             assert len(samples.read_array(1000)) >= 200
@@ -125,7 +125,7 @@ def test_watermark_is_waited_for(control: Control) -> None:
 
 
 def test_array_without_waiting_is_what_is_there(control: Control) -> None:
-    control.create("a", period=MS, record_depth=1000)
+    control.create("a", period=MS, history=1000)
     with Samples("a", watermark=500) as samples:
         first.tick("a", control.get("a").counters.ticks + 20)
         rest(control)
@@ -138,21 +138,21 @@ def test_array_without_waiting_is_what_is_there(control: Control) -> None:
 def test_region_without_a_history_says_so(control: Control) -> None:
     with pytest.raises(rtshm.RegionNotFoundError) as refused:
         Samples("default")
-    assert refused.value.remedy == "the region records nothing: rtshm set default --depth 10000"
+    assert refused.value.remedy == "the region records nothing: rtshm set default --history 10000"
     with pytest.raises(rtshm.RegionNotFoundError) as refused:
         Samples("absent")
     assert refused.value.remedy == "no such region; /dev/rtshm has: default"
 
 
 def test_samples_are_no_region(control: Control) -> None:
-    control.create("a", record_depth=10)
+    control.create("a", history=10)
     with pytest.raises(OSError) as refused:
         rtshm.open("/dev/rtshm/a.samples", readonly=True)
     assert refused.value.errno == errno.ENODEV
 
 
 def test_close_twice_and_use_after_close(control: Control) -> None:
-    control.create("a", record_depth=10)
+    control.create("a", history=10)
     samples = Samples("a")
     fd = samples.fileno()
     samples.close()
@@ -164,7 +164,7 @@ def test_close_twice_and_use_after_close(control: Control) -> None:
 
 
 def test_delete_ends_the_waiting(control: Control) -> None:
-    control.create("a", period=HOUR, record_depth=10)
+    control.create("a", period=HOUR, history=10)
     first.tick("a")
     with Samples("a") as samples, when_polling(lambda: control.delete("a")):
         assert list(samples) == []

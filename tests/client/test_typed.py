@@ -394,7 +394,7 @@ def test_write_announces_only_when_asked(
     "fields: An announced record has a number, and the sample with that number has the record"
 )
 def test_announcement_names_the_record_that_its_sample_has(control: rtshm.Control) -> None:
-    control.create("numbered", layout=PLAIN, period="1ms", record_depth=4096)
+    control.create("numbered", layout=PLAIN, period="1ms", history=4096)
     with rtshm.open("numbered") as region, region.samples() as samples:
         region.some_int = 7
         numbers, parts = [], []

@@ -91,7 +91,7 @@ def test_each_change_is_answered_and_announced(load: Load) -> None:
     new, changed, found, gone = replies
     assert new is not None
     assert {key: new[key] for key in NEW} == NEW
-    assert (new["id"], new["uid"], new["users"], new["record-depth"]) == (2, 0, 0, 0)
+    assert (new["id"], new["uid"], new["users"], new["history"]) == (2, 0, 0, 0)
     assert len(new["counters"]["lateness-histogram"]) == 32
     # The first tick may come at any time.
     before, *others = [

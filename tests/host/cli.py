@@ -31,7 +31,7 @@ def region(name: str = "default", **fields: Any) -> RegionInfo:
         "size": 4096,
         "period_ns": 500_000_000,
         "print": PrintMode.OFF,
-        "record_depth": 0,
+        "history": 0,
         "record_bytes": 8,
         "layout": "",
         "mode": 0o600,

@@ -41,7 +41,7 @@ def test_table_has_the_settings_of_the_spec() -> None:
     [
         (Control.create, Creation, ["self", "name"]),
         (Control.set, Changes, ["self", "name"]),
-        (rtshm.create, Settings, ["name", "layout", "exist_ok", "temporary", "history"]),
+        (rtshm.create, Settings, ["name", "layout", "exist_ok", "temporary"]),
     ],
 )
 def test_signature_and_help_have_each_keyword_with_its_unit(
@@ -54,7 +54,7 @@ def test_signature_and_help_have_each_keyword_with_its_unit(
 
 
 def test_create_and_set_differ_from_one_another_as_the_spec_says() -> None:
-    assert Creation.__annotations__.keys() - Settings.__annotations__ == {"layout", "record_depth"}
+    assert Creation.__annotations__.keys() - Settings.__annotations__ == {"layout"}
     assert Changes.__annotations__.keys() - Creation.__annotations__ == {"reset_counters"}
 
 

@@ -21,7 +21,7 @@ MOTOR = region(
     size=65536,
     period_ns=1_500_001,
     print=PrintMode.CHANGES,
-    record_depth=1024,
+    history=1024,
     record_bytes=64,
     layout="speed:f64 mode:u8{off=0,on=1} _:x7",
     mode=0o640,
@@ -42,7 +42,7 @@ TEXT = r"""# rtshm load makes these regions, or sets those that are there.
 
 [default]
 layout = ""
-depth = 0
+history = 0
 period = "500ms"
 print = "off"
 record-bytes = 8
@@ -62,7 +62,7 @@ keep = false
 
 [motor]
 layout = "speed:f64 mode:u8{off=0,on=1} _:x7"
-depth = 1024
+history = 1024
 period = "1.500001ms"
 print = "changes"
 record-bytes = 64
@@ -101,7 +101,7 @@ def test_output_of_save_recreates_the_same_regions() -> None:
         "size": 65536,
         "period": 1_500_001,
         "print": "changes",
-        "record_depth": 1024,
+        "history": 1024,
         "record_bytes": 64,
         "layout": MOTOR.layout,
         "mode": 0o640,
@@ -148,7 +148,7 @@ def test_region_that_is_as_described_stays() -> None:
 
 def test_difference_that_can_be_set_is_set() -> None:
     other = replace(
-        MOTOR, period_ns=10**9, print=PrintMode.OFF, record_depth=0, record_bytes=8, phase_ns=None
+        MOTOR, period_ns=10**9, print=PrintMode.OFF, history=0, record_bytes=8, phase_ns=None
     )
     text = TEXT.replace('phase = "250us"', 'phase = "none"')
     (_, motor) = description.plan(description.parse(text), [region(), other])
@@ -156,17 +156,17 @@ def test_difference_that_can_be_set_is_set() -> None:
     assert motor.arguments == {
         "period": 1_500_001,
         "print": "changes",
-        "record_depth": 1024,
+        "history": 1024,
         "record_bytes": 64,
     }
     assert motor.what == (
-        "motor: changed: depth 0 -> 1024, period '1s' -> '1.500001ms', print 'off' -> 'changes', "
+        "motor: changed: history 0 -> 1024, period '1s' -> '1.500001ms', print 'off' -> 'changes', "
         "record-bytes 8 -> 64"
     )
     assert motor.before == {
         "period": 10**9,
         "print": PrintMode.OFF,
-        "record_depth": 0,
+        "history": 0,
         "record_bytes": 8,
     }
 
@@ -298,7 +298,7 @@ def test_names_and_numbers_are_taken() -> None:
     assert description.parse(text) == {"m": {"size": 8192, "owner": 0, "group": 0, "cpu": None}}
 
 
-KEYS = "layout, depth, period, print, record-bytes, mode, owner, group, cpu"
+KEYS = "layout, history, period, print, record-bytes, mode, owner, group, cpu"
 
 
 @pytest.mark.parametrize(
@@ -318,9 +318,9 @@ KEYS = "layout, depth, period, print, record-bytes, mode, owner, group, cpu"
         ),
         ('print = "on"', "print: 'on' is not one of off, every-tick, changes"),
         ("print = true", "print: True is not one of off, every-tick, changes"),
-        ('depth = "8"', "depth: '8' is not a number"),
-        ("depth = true", "depth: True is not a number"),
-        ("depth = -1", "depth: '-1' is not a number from 0 to 4294967295"),
+        ('history = "8"', "history: '8' is not a number"),
+        ("history = true", "history: True is not a number"),
+        ("history = -1", "history: '-1' is not a number from 0 to 4294967295"),
         ("record-bytes = 4294967296", "record-bytes: '4294967296' is not a number from 0 to"),
         (r'layout = "a\u0000b"', "layout: 'a\\x00b' has a NUL in it, which would end it"),
         ("layout = []", "layout: [] is not text; put it in quotes"),

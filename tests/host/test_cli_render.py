@@ -25,7 +25,7 @@ MOTOR = region(
     id=2,
     size=65536,
     period_ns=1_500_000,
-    record_depth=1024,
+    history=1024,
     record_bytes=64,
     layout="speed:f64 gain:f32",
     mode=0o660,
@@ -79,7 +79,7 @@ def test_show_has_every_field_and_the_histogram() -> None:
         "  size          4K (4096 bytes)",
         "  period        500ms (2 ticks/s)",
         "  print         changes",
-        "  depth         0 (no history)",
+        "  history       none",
         "  record bytes  8",
         "  node          /dev/rtshm/default 0600 root:root",
         "  cpu           0 (chosen by the kernel)",
@@ -113,7 +113,7 @@ def test_show_without_a_tick_says_so() -> None:
         "  size          64K (65536 bytes)",
         "  period        1.5ms (666.667 ticks/s)",
         "  print         off",
-        "  depth         1024 samples",
+        "  history       1024 samples",
         "  record bytes  64",
         "  node          /dev/rtshm/motor 0660 root:4000000000",
         "  cpu           1",
@@ -190,7 +190,7 @@ def test_histogram_ends_with_an_open_bin() -> None:
 
 
 def test_events_are_a_line_each() -> None:
-    settings = "size=64K period=1.5ms print=off depth=1024 record-bytes=64"
+    settings = "size=64K period=1.5ms print=off history=1024 record-bytes=64"
     assert render.event_line(Created(region=MOTOR)) == f"created motor: {settings}"
     assert render.event_line(Changed(region=MOTOR)) == f"changed motor: {settings}"
     assert render.event_line(Deleted(region=DEFAULT)) == "deleted default: ticks=1234 missed=2"

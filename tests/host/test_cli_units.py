@@ -163,7 +163,7 @@ def test_unknown_owner_is_refused(text: str) -> None:
         (["--size", "5KB"], "Invalid value for '--size': '5KB' is not a size; give bytes as 4096"),
         (["--period", "5"], "Invalid value for '--period': '5' is not a time; give a number and"),
         (["--print", "on"], "Invalid value for '--print': 'on' is not one of 'off', 'every-tick'"),
-        (["--depth", "-1"], "Invalid value for '--depth': '-1' is not a number from 0 to"),
+        (["--history", "-1"], "Invalid value for '--history': '-1' is not a number from 0 to"),
         (["--record-bytes", "x"], "Invalid value for '--record-bytes': 'x' is not a number"),
         (["--mode", "9"], "Invalid value for '--mode': '9' is not a mode; give octal digits"),
         (["--owner", "no-such"], "Invalid value for '--owner': 'no-such' is not a number"),

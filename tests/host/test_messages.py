@@ -277,7 +277,7 @@ INFO = RegionInfo(
     size=2**30,
     period_ns=3_600_000_000_000,
     print=PrintMode.CHANGES,
-    record_depth=1000,
+    history=1000,
     record_bytes=16,
     layout="speed:f64 gain:f32",
     mode=0o640,
@@ -316,7 +316,7 @@ def test_request_is_the_bytes_built_by_hand() -> None:
         size=2**30,
         period_ns=3_600_000_000_000,
         print=PrintMode.CHANGES,
-        record_depth=1000,
+        history=1000,
         record_bytes=16,
         layout="speed:f64 gain:f32",
         mode=0o640,
@@ -413,10 +413,10 @@ def test_layout_that_is_not_utf_8_can_be_shown() -> None:
         ("size", 2**64, OverflowError, f"size: {2**64} does not fit u64; give 0 to {2**64 - 1}"),
         ("period_ns", -1, OverflowError, "period-ns: -1 does not fit u64; give 0 to"),
         (
-            "record_depth",
+            "history",
             2**32,
             OverflowError,
-            "record-depth: 4294967296 does not fit u32; give 0 to",
+            "history: 4294967296 does not fit u32; give 0 to",
         ),
         ("mode", -1, OverflowError, "mode: -1 does not fit u32; give 0 to 4294967295"),
         ("cpu", 2**32, OverflowError, "cpu: 4294967296 does not fit u32"),
@@ -466,7 +466,7 @@ def test_period_is_whole_ns_one_way_and_microseconds_the_other() -> None:
         (None, None),
     ):
         assert in_message({"period": period}, Changes) == {"period_ns": ns}
-    with pytest.raises(TypeError, match="no keyword perid; there are record_depth, period"):
+    with pytest.raises(TypeError, match="no keyword perid; there are history, period"):
         in_message({"perid": "1ms"}, Changes)
     assert INFO.period == timedelta(hours=1)
     assert info(*REGION[:3], attribute(5, u64(1_501)), *REGION[4:]).period == timedelta(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, cast
 
-from tests.lib import suites, whole
+from tests.lib import schedule, suites, whole
 from tests.lib.suites import Result, Suite
 
 if TYPE_CHECKING:
@@ -12,6 +13,19 @@ if TYPE_CHECKING:
 
 PASSED = "= 41 passed, 2 deselected in 12.34s ="
 FAILED = "= 1 failed, 40 passed in 12.34s ="
+
+
+def test_each_suite_counts_once_though_two_reports_of_its_test_have_the_result() -> None:
+    result = Result(Suite("6.12", "module", more=False), PASSED, [], 1.0, "6.12.117+deb13")
+
+    def report(when: str, *properties: tuple[str, str]) -> SimpleNamespace:
+        return SimpleNamespace(when=when, user_properties=[*properties])
+
+    found = schedule.as_property(result)
+    stats = {"passed": [report("call", found)], "": [report("setup"), report("teardown", found)]}
+    plugins = SimpleNamespace(get_plugin=lambda name: SimpleNamespace(stats=stats))
+    config = cast("Any", SimpleNamespace(pluginmanager=plugins))
+    assert [*schedule.results(config)] == [result]
 
 
 def row(lines: list[str], kernel: str) -> list[str]:

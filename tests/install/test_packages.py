@@ -97,17 +97,17 @@ def test_region_that_was_made_for_somebody_stays_theirs() -> None:
         "raw": ("cr--------", 0, 0),
     }
     for name, expected in samples.items():
-        run("rtshm", "set", name, "--depth", "16")
+        run("rtshm", "set", name, "--history", "16")
         assert access(NODE.with_name(f"{name}.samples")) == expected
     run("rtshm", "delete", *made)
 
 
 @pytest.mark.promise("install: A 32-bit program works on the 64-bit kernel")
 def test_program_of_32_bits_shares_the_memory_and_reads_samples() -> None:
-    run("rtshm", "set", "default", "--depth", "256", "--record-bytes", "8")
+    run("rtshm", "set", "default", "--history", "256", "--record-bytes", "8")
     assert access(NODE.with_name("default.samples")) == ("cr--r-----", 0, group())
     assert run(DIST / "client32", "-7", **machine.as_user([group()])) == "-7\n"
-    run("rtshm", "set", "default", "--depth", "0")
+    run("rtshm", "set", "default", "--history", "0")
 
 
 def test_other_module_is_built_against_the_installed_headers() -> None:

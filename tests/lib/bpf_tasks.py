@@ -49,7 +49,7 @@ def region(load: Load) -> Iterator[rtshm.Control]:
 
 
 def create(control: rtshm.Control, **settings: Any) -> None:
-    control.create("r", **{"period": PERIOD_NS, "layout": LAYOUT, "record_depth": 4096, **settings})
+    control.create("r", **{"period": PERIOD_NS, "layout": LAYOUT, "history": 4096, **settings})
 
 
 def programs() -> int:
@@ -60,7 +60,7 @@ def programs() -> int:
 
 def replace(control: rtshm.Control, times: int) -> None:
     """Replace a program, with a tick each 100 us: the programs count the ticks in the record."""
-    control.set("r", period=SHORTEST_NS, record_depth=65536)
+    control.set("r", period=SHORTEST_NS, history=65536)
     with bpf.descriptor(COUNT, "a") as one, bpf.descriptor(COUNT, "b") as other:
         with rtshm.Task("r", one, name="count") as task, rtshm.Samples("r", watermark=1) as samples:
             first = task.info
@@ -131,7 +131,7 @@ def history() -> Any:
     """All samples of `r` that are kept."""
     with rtshm.Samples("r", oldest=True) as samples:
         kept = samples.read_array(1 << 20, wait=False)
-        assert len(kept) < samples.info.record_depth, "the first samples are overwritten"
+        assert len(kept) < samples.info.history, "the first samples are overwritten"
     return kept
 
 
@@ -165,10 +165,10 @@ def assert_promised(samples: Any, after_ns: int, signs: Any = None) -> None:
 def kill_writers(load: Load, folder: Path, writers: int) -> None:
     """Kill writers at random: the safe values come in the tick that is promised."""
     dying = compiled(module.CHECKOUT / "tests/lib/dying.c", folder / "dying")
-    load(print=0, period_ns=3_600_000_000_000, depth_max=1 << 20)
+    load(print=0, period_ns=3_600_000_000_000, history_max=1 << 20)
     after_ns = 2_000_000
     with rtshm.Control() as control:
-        create(control, period=200_000, layout="setpoint:i32 safe:i32", record_depth=1 << 19)
+        create(control, period=200_000, layout="setpoint:i32 safe:i32", history=1 << 19)
         with rtshm.SafeValues("r", after=after_ns, setpoint=SAFE):
             subprocess.run([dying, "/dev/rtshm/r", str(writers), "400", "1"], check=True)
             samples = history()

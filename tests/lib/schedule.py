@@ -105,7 +105,7 @@ def pytest_terminal_summary(
 ) -> None:
     if found := [*results(config)]:
         terminalreporter.section("guests")
-        for line in [*headline.table(found), *missing(config)]:
+        for line in [*headline.table(found, whole=bool(whole(config))), *missing(config)]:
             terminalreporter.write_line(line)
 
 
@@ -129,7 +129,9 @@ def results(config: pytest.Config) -> Iterator[suites.Result]:
     reporter = config.pluginmanager.get_plugin("terminalreporter")
     for reports in reporter.stats.values() if reporter is not None else ():
         for report in reports:
-            for name, text in getattr(report, "user_properties", ()):
+            # The report of the end of a test has its properties, too.
+            called = getattr(report, "when", None) == "call"
+            for name, text in report.user_properties if called else ():
                 if name == RESULT:
                     row = json.loads(text)
                     yield suites.Result(**{**row, "suite": suites.Suite(**row["suite"])})

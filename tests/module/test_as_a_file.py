@@ -81,7 +81,7 @@ def test_state_can_be_sent_and_spliced(fd: int) -> None:
 
 
 def test_samples_can_be_spliced(control: rtshm.Control, opened: Callable[..., int]) -> None:
-    control.create("a", period=MS, record_depth=100)
+    control.create("a", period=MS, history=100)
     fd = opened()
     read, write = os.pipe()
     try:
@@ -102,7 +102,7 @@ def test_reads_and_writes_need_not_wait(fd: int) -> None:
 
 
 def test_read_of_samples_need_not_wait(control: rtshm.Control, opened: Callable[..., int]) -> None:
-    control.create("a", period=HOUR_NS, record_depth=100)
+    control.create("a", period=HOUR_NS, history=100)
     first.tick("a")
     fd = opened()
     os.lseek(fd, 0, os.SEEK_END)

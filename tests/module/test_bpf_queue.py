@@ -33,9 +33,9 @@ PERIOD_NS = 1_000_000
 @pytest.fixture
 def control(load: Load) -> Iterator[rtshm.Control]:
     """A region `r` that records."""
-    load(print=0, period_ns=3_600_000_000_000, depth_max=1 << 20)
+    load(print=0, period_ns=3_600_000_000_000, history_max=1 << 20)
     with rtshm.Control() as control:
-        control.create("r", period=PERIOD_NS, layout=LAYOUT, record_depth=1 << 17)
+        control.create("r", period=PERIOD_NS, layout=LAYOUT, history=1 << 17)
         try:
             yield control
         finally:

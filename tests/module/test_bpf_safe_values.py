@@ -31,7 +31,7 @@ NOBODY = 65534
 @pytest.fixture
 def control(load: Load) -> Iterator[rtshm.Control]:
     """A region `r` that records."""
-    load(print=0, period_ns=3_600_000_000_000, depth_max=1 << 20)
+    load(print=0, period_ns=3_600_000_000_000, history_max=1 << 20)
     with rtshm.Control() as control:
         create(control)
         try:
@@ -42,9 +42,7 @@ def control(load: Load) -> Iterator[rtshm.Control]:
 
 
 def create(control: rtshm.Control, **settings: Any) -> None:
-    control.create(
-        "r", **{"period": PERIOD_NS, "layout": LAYOUT, "record_depth": 1 << 16, **settings}
-    )
+    control.create("r", **{"period": PERIOD_NS, "layout": LAYOUT, "history": 1 << 16, **settings})
 
 
 @pytest.mark.promise("safe values: They are in each tick that is promised, and in no other")

@@ -121,7 +121,7 @@ def test_controller_answers_a_step_as_the_module_does_bit_for_bit(load: Load) ->
     spec.loader.exec_module(example)
     with rtshm.Control() as control:
         layout = LAYOUT.replace("i32", "q16")
-        control.create("pi", period=PERIOD_NS, layout=layout, record_depth=4096)
+        control.create("pi", period=PERIOD_NS, layout=layout, history=4096)
         with rtshm.Task("pi", PI):
             ours = example.step(ticks=600)
         with rtshm.open("pi") as region:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @pytest.mark.promise("history: Lost samples are exactly the gaps in the tick numbers")
 def test_lost_is_the_gaps_in_the_ticks(control: Control) -> None:
-    control.create("a", period=timedelta(microseconds=200), record_depth=16)
+    control.create("a", period=timedelta(microseconds=200), history=16)
     with Samples("a") as samples:
         first = last = gaps = 0
         for turn in range(50):

@@ -26,7 +26,7 @@ STRIDE = 40
 def test_edge_comes_after_each_read(
     control: rtshm.Control, opened: Callable[..., int], most: int
 ) -> None:
-    control.create("a", period=10 * MS, record_depth=1000)
+    control.create("a", period=10 * MS, history=1000)
     fd = opened(os.O_RDONLY | os.O_NONBLOCK)
     with select.epoll() as epoll:
         epoll.register(fd, select.EPOLLIN | select.EPOLLET)
@@ -36,7 +36,7 @@ def test_edge_comes_after_each_read(
 
 
 def test_watermark_holds_for_edges(control: rtshm.Control, opened: Callable[..., int]) -> None:
-    control.create("a", period=2 * MS, record_depth=1000)
+    control.create("a", period=2 * MS, history=1000)
     fd = opened(os.O_RDONLY | os.O_NONBLOCK)
     fcntl.ioctl(fd, 1 << 30 | 16 << 16 | ord("r") << 8 | 0x80, struct.pack("=IIQ", 20, 0, 0))
     with select.epoll() as epoll:
@@ -51,7 +51,7 @@ def test_time_of_a_watermark_runs_from_the_read_for_edges(
     control: rtshm.Control, opened: Callable[..., int]
 ) -> None:
     """Twenty periods, not the forty of a wait that begins at the first look after them."""
-    control.create("a", period=20 * MS, record_depth=1000)
+    control.create("a", period=20 * MS, history=1000)
     fd = opened(os.O_RDONLY | os.O_NONBLOCK)
     watermark = struct.pack("=IIQ", 500, 0, 400 * MS)
     fcntl.ioctl(fd, 1 << 30 | 16 << 16 | ord("r") << 8 | 0x80, watermark)
@@ -63,7 +63,7 @@ def test_time_of_a_watermark_runs_from_the_read_for_edges(
 
 
 def test_thread_wakes_more_than_one_batch_of_pollers(control: rtshm.Control) -> None:
-    control.create("a", period=10 * MS, record_depth=10)
+    control.create("a", period=10 * MS, history=10)
     with ExitStack() as files:
         fd = os.open("/dev/rtshm/a.samples", os.O_RDONLY | os.O_NONBLOCK)
         files.callback(os.close, fd)

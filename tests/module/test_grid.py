@@ -31,7 +31,7 @@ def samples(name: str, count: int) -> list[rtshm.Sample]:
 @pytest.mark.parametrize("clock", list(Clock))
 def test_phase_is_kept_on_its_clock(control: rtshm.Control, clock: Clock) -> None:
     phase_ns = 3_000_000
-    info = control.create("p", period=PERIOD_NS, clock=clock, phase=phase_ns, record_depth=64)
+    info = control.create("p", period=PERIOD_NS, clock=clock, phase=phase_ns, history=64)
     assert (info.clock, info.phase_ns, info.start_ns) == (clock, phase_ns, None)
     ahead, error = clocks.ahead_ns(CLOCKS[clock]) if clock is not Clock.MONOTONIC else (0, 0)
     for sample in samples("p", 10):
@@ -43,7 +43,7 @@ def test_phase_is_kept_on_its_clock(control: rtshm.Control, clock: Clock) -> Non
 @pytest.mark.promise("ticks: Two regions of one period keep their distance")
 def test_two_regions_of_a_period_keep_their_distance(control: rtshm.Control) -> None:
     for name, phase_ns in (("a", 0), ("b", 2_500_000)):
-        control.create(name, period=PERIOD_NS, phase=phase_ns, record_depth=64)
+        control.create(name, period=PERIOD_NS, phase=phase_ns, history=64)
     due = {
         name: {(sample.time_ns - sample.lateness_ns) % PERIOD_NS for sample in samples(name, 20)}
         for name in "ab"
@@ -54,7 +54,7 @@ def test_two_regions_of_a_period_keep_their_distance(control: rtshm.Control) -> 
 @pytest.mark.promise("ticks: The start is the deadline of the first tick")
 def test_start_is_when_the_first_tick_is_due(control: rtshm.Control) -> None:
     start_ns = time.monotonic_ns() + 300_000_000
-    info = control.create("s", period=PERIOD_NS, start_ns=start_ns, record_depth=64)
+    info = control.create("s", period=PERIOD_NS, start_ns=start_ns, history=64)
     assert (info.start_ns, info.phase_ns, info.counters.ticks) == (start_ns, None, 0)
     first, *rest = samples("s", 3)
     assert (first.tick, first.time_ns - first.lateness_ns) == (1, start_ns)
@@ -98,7 +98,7 @@ def test_value_outside_its_limits_is_refused(control: rtshm.Control) -> None:
 def test_clock_that_is_set_ahead_misses_and_goes_on(control: rtshm.Control) -> None:
     """60 days of 1 ms: more periods than 32 bits have."""
     # As deep as a slow reader is behind: the one sample must not be overwritten.
-    control.create("r", period=1_000_000, clock=Clock.REALTIME, record_depth=16_384)
+    control.create("r", period=1_000_000, clock=Clock.REALTIME, history=16_384)
     periods = 60 * 86_400 * 1000
     with rtshm.Samples("r") as history:
         next(history)
@@ -139,7 +139,7 @@ def test_clock_that_is_set_back_delays_and_goes_on(control: rtshm.Control, lead:
 
 def test_phase_later_than_the_clock_is_waited_for(control: rtshm.Control) -> None:
     phase_ns = time.monotonic_ns() + 300_000_000
-    control.create("p", period=3_600_000_000_000, phase=phase_ns, record_depth=4)
+    control.create("p", period=3_600_000_000_000, phase=phase_ns, history=4)
     (first,) = samples("p", 1)
     assert first.time_ns - first.lateness_ns == phase_ns
 
@@ -148,9 +148,7 @@ def test_phase_later_than_the_clock_is_waited_for(control: rtshm.Control) -> Non
 @pytest.mark.parametrize("clock", list(Clock))
 def test_no_tick_is_before_it_is_due_with_a_lead(control: rtshm.Control, clock: Clock) -> None:
     """An early one would be off the grid: it has no lateness to be taken off."""
-    info = control.create(
-        "l", period=PERIOD_NS, clock=clock, phase=0, lead=100_000, record_depth=64
-    )
+    info = control.create("l", period=PERIOD_NS, clock=clock, phase=0, lead=100_000, history=64)
     assert info.lead_ns == 100_000
     ahead, error = clocks.ahead_ns(CLOCKS[clock]) if clock is not Clock.MONOTONIC else (0, 0)
     for sample in samples("l", 30):

@@ -37,7 +37,7 @@ def info(fd: int) -> tuple[str, int, int, int, int, str]:
 
 def test_both_nodes_describe_their_region_also_when_it_is_gone(control: rtshm.Control) -> None:
     made = control.create(
-        "a", size=2 * PAGE, period=HOUR_NS, record_depth=10, record_bytes=16, layout="x:i32"
+        "a", size=2 * PAGE, period=HOUR_NS, history=10, record_bytes=16, layout="x:i32"
     )
     state = os.open("/dev/rtshm/a", os.O_RDONLY)
     samples = os.open("/dev/rtshm/a.samples", os.O_RDONLY)

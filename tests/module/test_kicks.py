@@ -45,7 +45,7 @@ def control(load: Load) -> Iterator[rtshm.Control]:
     """A region `r` without a period, that records."""
     load(print=0, period_ns=3_600_000_000_000)
     with rtshm.Control() as control:
-        control.create("r", period="none", layout=PROBE_LAYOUT, record_depth=16384, record_bytes=32)
+        control.create("r", period="none", layout=PROBE_LAYOUT, history=16384, record_bytes=32)
         yield control
         # A probe that a failed test left would hold the module.
         with suppress(OSError):
@@ -178,7 +178,7 @@ def test_region_stays_with_a_period_or_without_one(control: rtshm.Control) -> No
             control.set(name, period=period)
         assert (caught.value.errno, control.get(name).period_ns) == (errno.EINVAL, before)
     # All else is set as ever, and ticks nothing.
-    control.set("r", record_depth=100, cpu=0, task_budget="1ms")
+    control.set("r", history=100, cpu=0, task_budget="1ms")
     kicks(3)
     assert control.get("r").counters.ticks == 3
     assert control.get("r").timer_cpu is None
@@ -205,7 +205,7 @@ def test_region_that_is_deleted_while_it_is_kicked_ticks_no_more(control: rtshm.
             for thread in threads:
                 thread.join()
             assert region.read()["tick"] == last > 50
-        control.create("r", period="none", layout=PROBE_LAYOUT, record_depth=1024)
+        control.create("r", period="none", layout=PROBE_LAYOUT, history=1024)
     module.remove("rtshm_probe")
 
 
@@ -220,7 +220,7 @@ def shifted(by_ns: int) -> Any:
 def test_tick_is_shifted_by_an_eighth_of_the_period_at_most(
     control: rtshm.Control, probe: None, asked_ns: int, ns: int
 ) -> None:
-    control.create("s", period=MS, layout=PROBE_LAYOUT, record_depth=4096)
+    control.create("s", period=MS, layout=PROBE_LAYOUT, history=4096)
     run("add 1 s")
     seen = shifted(asked_ns)
     due = seen["time_ns"] - seen["lateness_ns"]
@@ -234,7 +234,7 @@ def test_tick_is_shifted_by_an_eighth_of_the_period_at_most(
 @pytest.mark.needs("bpf")
 def test_ticks_lock_onto_a_clock_that_is_50_ppm_off(control: rtshm.Control) -> None:
     """Within a second, to a microsecond."""
-    control.create("s", period=MS, layout=LAYOUT, record_depth=8192)
+    control.create("s", period=MS, layout=LAYOUT, history=8192)
     with rtshm.Samples("s") as reader, rtshm.Task("s", LOCK):
         rows = [reader.read_array(1000)]
         while rows[-1]["tick"][-1] < 4000:

@@ -45,7 +45,7 @@ def wait_ticks(control: rtshm.Control, count: int, name: str = "a") -> None:
     "regions: Counters are reset in one step, and the tick numbers of samples continue"
 )
 def test_reset_counters_begin_at_zero_and_samples_go_on(control: rtshm.Control) -> None:
-    control.create("a", period=PERIOD_NS, record_depth=1000)
+    control.create("a", period=PERIOD_NS, history=1000)
     with rtshm.open("a") as region, rtshm.Samples("a", oldest=True) as samples:
         region.publish(1)
         region.wait_taken(PATIENCE)
@@ -119,7 +119,7 @@ def off_grid(period_ns: int, phase_ns: int) -> set[int]:
 def test_next_tick_after_another_phase_or_period_is_on_the_new_grid(
     control: rtshm.Control,
 ) -> None:
-    control.create("a", period=PERIOD_NS, record_depth=1000)
+    control.create("a", period=PERIOD_NS, history=1000)
     for period_ns, phase_ns in ((PERIOD_NS, PHASE_NS), (PERIOD_NS, 0), (7_000_000, 1)):
         info = control.set("a", period=period_ns, phase=phase_ns)
         assert (info.period_ns, info.phase_ns) == (period_ns, phase_ns)
@@ -141,7 +141,7 @@ def test_phase_of_an_hour_ends_the_wait_for_the_old_grid(control: rtshm.Control)
 
 
 def test_phase_on_a_clock_that_is_not_monotonic_is_set(control: rtshm.Control) -> None:
-    control.create("a", period=PERIOD_NS, clock=Clock.TAI, phase=0, record_depth=100)
+    control.create("a", period=PERIOD_NS, clock=Clock.TAI, phase=0, history=100)
     control.set("a", phase=PHASE_NS)
     ahead, _ = clocks.ahead_ns(time.CLOCK_TAI)
     off = {(each + ahead) % PERIOD_NS for each in off_grid(PERIOD_NS, PHASE_NS)}
@@ -161,7 +161,7 @@ def test_periods_add_up_over_changes_of_the_phase(control: rtshm.Control) -> Non
 
 @pytest.mark.promise("ticks: Phase, lead and CPU change while a region ticks")
 def test_lead_is_set_and_moves_no_tick(control: rtshm.Control) -> None:
-    control.create("a", period=PERIOD_NS, phase=PHASE_NS, record_depth=1000)
+    control.create("a", period=PERIOD_NS, phase=PHASE_NS, history=1000)
     for lead_ns in (50_000, 0, 100_000):
         assert control.set("a", lead=lead_ns).lead_ns == lead_ns
         assert off_grid(PERIOD_NS, PHASE_NS) == {0}
@@ -173,7 +173,7 @@ def test_lead_is_set_and_moves_no_tick(control: rtshm.Control) -> None:
 @pytest.mark.promise("ticks: Phase, lead and CPU change while a region ticks")
 @pytest.mark.needs("cpus")
 def test_cpu_is_set_and_the_timer_moves(control: rtshm.Control) -> None:
-    control.create("a", period=1_000_000, cpu=0, phase=0, record_depth=1000)
+    control.create("a", period=1_000_000, cpu=0, phase=0, history=1000)
     for cpu in (1, 0, 1):
         info = control.set("a", cpu=cpu)
         assert (info.cpu, info.timer_cpu) == (cpu, cpu)
@@ -290,13 +290,13 @@ def access(node: Path) -> tuple[int, int, int]:
 @pytest.mark.promise("access: Mode and owner can be changed, and udev is told")
 def test_mode_and_owner_are_set_of_both_nodes(control: rtshm.Control) -> None:
     state, samples = Path("/dev/rtshm/a"), Path("/dev/rtshm/a.samples")
-    assert control.create("a", record_depth=10).access_default
+    assert control.create("a", history=10).access_default
     info = control.set("a", mode=0o640, uid=1, gid=2)
     assert (info.mode, info.uid, info.gid, info.access_default) == (0o640, 1, 2, False)
     assert (access(state), access(samples)) == ((0o640, 1, 2), (0o440, 1, 2))
     # A node that is made later has them from the kernel.
-    control.set("a", record_depth=0)
-    control.set("a", record_depth=10)
+    control.set("a", history=0)
+    control.set("a", history=10)
     assert access(samples) == (0o440, 1, 2)
     control.set("a", mode=0o600)
     assert (access(state), access(samples)) == ((0o600, 1, 2), (0o400, 1, 2))
@@ -306,7 +306,7 @@ def test_mode_and_owner_are_set_of_both_nodes(control: rtshm.Control) -> None:
 
 @pytest.mark.promise("access: Mode and owner can be changed, and udev is told")
 def test_udev_is_told_of_another_mode(control: rtshm.Control) -> None:
-    control.create("a", record_depth=10)
+    control.create("a", history=10)
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, UEVENTS) as heard:
         heard.bind((0, 1))
         heard.settimeout(PATIENCE)

@@ -15,6 +15,7 @@ import rtshm
 
 from tests.lib import first, ftrace
 from tests.lib.child import killed
+from tests.lib.genl import GET, Genl, attrs
 from tests.lib.libc import PAGE
 from tests.lib.module import PATIENCE, thread_of
 from tests.lib.waiting import wait_until
@@ -48,7 +49,7 @@ def open_and_close() -> None:
 
 @pytest.mark.parametrize("large", ["region", "history"])
 def test_making_something_large_keeps_no_reader_waiting(control: rtshm.Control, large: str) -> None:
-    control.create("other", period=HOUR_NS, record_depth=10)
+    control.create("other", period=HOUR_NS, history=10)
     control.create("b", size=PAGE, period=HOUR_NS)
 
     def make() -> None:
@@ -56,15 +57,19 @@ def test_making_something_large_keeps_no_reader_waiting(control: rtshm.Control, 
             if large == "region":
                 another.create("a", size=LARGE, period=HOUR_NS)
             else:
-                another.set("b", record_depth=60_000, record_bytes=4096)
-                another.set("b", record_depth=0)
+                another.set("b", history=60_000, record_bytes=4096)
+                another.set("b", history=0)
 
-    def look() -> None:
-        open_and_close()
-        control.get("other")
+    # The time of a look decides how many there are: as few instructions as can be.
+    with Genl() as link:
+        one = attrs(name="other")
 
-    # A waiter has looked once or twice by then.
-    assert looks_during(make, look) > 10
+        def look() -> None:
+            open_and_close()
+            link.ask(GET, one)
+
+        # A waiter has looked once or twice by then.
+        assert looks_during(make, look) > 10
 
 
 def test_limit_of_bytes_holds_for_those_that_are_being_made(load: Load) -> None:
@@ -125,8 +130,8 @@ def compute(cpu: int, priority: int) -> None:
 def test_delete_that_waits_for_its_thread_keeps_nobody_else_waiting(
     control: rtshm.Control,
 ) -> None:
-    control.create("a", period=10 * MS, record_depth=10, cpu=1)
-    control.create("other", period=10 * MS, record_depth=10, cpu=1)
+    control.create("a", period=10 * MS, history=10, cpu=1)
+    control.create("other", period=10 * MS, history=10, cpu=1)
     pid = thread_of("a")
     assert pid is not None
     os.sched_setaffinity(pid, {0})
@@ -195,7 +200,7 @@ def test_region_can_be_changed_when_udev_hears_of_it(control: rtshm.Control) -> 
     with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, UEVENTS) as heard:
         heard.bind((0, 1))
         heard.settimeout(PATIENCE)
-        making = threading.Thread(target=control.create, args=("a",), kwargs={"record_depth": 10})
+        making = threading.Thread(target=control.create, args=("a",), kwargs={"history": 10})
         making.start()
         while not (message := heard.recv(8192)).startswith(b"add@"):
             pass
@@ -216,7 +221,7 @@ def test_region_that_cannot_be_made_is_heard_of_by_nobody(load: Load) -> None:
         heard.bind((0, 1))
         with pytest.raises(OSError) as refused:
             # Its own page is there, the history is not.
-            control.create("a", record_depth=4 * PAGE // 40)
+            control.create("a", history=4 * PAGE // 40)
         assert refused.value.errno == errno.ENOSPC
         control.create("b")
         event = next(watch)
@@ -228,9 +233,9 @@ def test_region_that_cannot_be_made_is_heard_of_by_nobody(load: Load) -> None:
 def test_record_bytes_of_a_region_without_history_change_and_it_ticks_on(
     control: rtshm.Control,
 ) -> None:
-    control.create("a", period=MS, record_depth=0)
+    control.create("a", period=MS, history=0)
     changed = control.set("a", record_bytes=16)
-    assert (changed.record_bytes, changed.record_depth) == (16, 0)
+    assert (changed.record_bytes, changed.history) == (16, 0)
     ticks = control.get("a").counters.ticks
     first.tick("a", ticks + 10)
     assert not Path("/dev/rtshm/a.samples").exists()

@@ -144,7 +144,7 @@ BEYOND_LIMITS = [
     ("rate_max_hz", 0, "1 to 10000000"),
     ("bytes_max", PAGE - 1, f"{PAGE} to 1099511627776"),
     ("regions_max", 4_097, "1 to 4096"),
-    ("depth_max", 1_048_577, "0 to 1048576"),
+    ("history_max", 1_048_577, "0 to 1048576"),
 ]
 
 

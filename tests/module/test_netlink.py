@@ -70,9 +70,9 @@ REFUSED = [
         "print: give 0 (off), 1 (every-tick) or 2 (changes)",
     ),
     (
-        attrs(name="a", record_depth=65_537),
+        attrs(name="a", history=65_537),
         errno.ERANGE,
-        "record-depth: give at most 65536 (module parameter depth_max)",
+        "history: give at most 65536 (module parameter history_max)",
     ),
     (attrs(name="a", record_bytes=0), errno.EINVAL, RECORDS),
     (attrs(name="a", record_bytes=12), errno.EINVAL, RECORDS),
@@ -127,14 +127,14 @@ def test_missing_file_is_refused(link: Genl) -> None:
 )
 def test_set_is_refused_whole(link: Genl) -> None:
     """What comes with the refused attribute, and would be right by itself, is not changed."""
-    depth = "record-depth: give at most 65536 (module parameter depth_max)"
-    good = attrs(name="default", period_ns=1_000_000_000, print=2, record_depth=7, record_bytes=16)
+    too_long = "history: give at most 65536 (module parameter history_max)"
+    good = attrs(name="default", period_ns=1_000_000_000, print=2, history=7, record_bytes=16)
     before = settings(link, "default")
     for attributes, code, text in (
         (attrs(period_ns=99_999), errno.ERANGE, f"period-ns: {PERIODS}"),
         (attrs(period_ns=2**64 - 1), errno.ERANGE, f"period-ns: {PERIODS}"),
         (attrs(print=255), errno.EINVAL, "print: give 0 (off), 1 (every-tick) or 2 (changes)"),
-        (attrs(record_depth=2**32 - 1), errno.ERANGE, depth),
+        (attrs(history=2**32 - 1), errno.ERANGE, too_long),
         (attrs(record_bytes=4104), errno.EINVAL, RECORDS),
     ):
         # The later attribute of a kind counts.
@@ -146,7 +146,7 @@ def test_set_is_refused_whole(link: Genl) -> None:
 
 def settings(link: Genl, name: str) -> tuple[int, ...]:
     found = dict(genl.walk(link.ask(GET, attrs(name=name))[0].payload[4:]))
-    kinds = ("period-ns", "print", "record-depth", "record-bytes")
+    kinds = ("period-ns", "print", "history", "record-bytes")
     return tuple(int.from_bytes(found[genl.number(kind)], "little") for kind in kinds)
 
 

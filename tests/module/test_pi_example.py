@@ -34,7 +34,7 @@ def example(load: Load) -> Iterator[ModuleType]:
     loaded = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(loaded)
     with rtshm.Control() as control:
-        control.create("pi", period=1_000_000, layout=LAYOUT, record_depth=4096)
+        control.create("pi", period=1_000_000, layout=LAYOUT, history=4096)
         yield loaded
 
 

@@ -122,7 +122,7 @@ def test_kept_content_survives_unloading(load: Load) -> None:
 @pytest.mark.promise("raw memory: Tick, samples, mapping, file and /dev/mem are the same bytes")
 def test_tick_sample_mapping_and_file_are_the_same_bytes(link: Genl) -> None:
     raw.create(
-        link, size=2 * PAGE, period_ns=10_000_000, record_depth=64, record_bytes=16, layout="n:u64"
+        link, size=2 * PAGE, period_ns=10_000_000, history=64, record_bytes=16, layout="n:u64"
     )
     with rtshm.open(raw.NAME) as region, rtshm.Samples(raw.NAME) as samples:
         for value in range(1, 21):
@@ -166,7 +166,7 @@ def test_raw_memory_does_not_count_for_bytes_max(load: Load) -> None:
         assert refused.value.errno == errno.ENOSPC
         # A history is the kernel's; raw memory is not cleared for a region without one.
         with pytest.raises(Refused) as refused:
-            raw.create(link, name="b", phys=ADDRESS, record_depth=1000)
+            raw.create(link, name="b", phys=ADDRESS, history=1000)
         assert refused.value.errno == errno.ENOSPC
 
 

@@ -64,7 +64,7 @@ def test_event_tells_whether_access_is_the_default(control: Control) -> None:
         "raw": {"phys": raw.ADDRESS},
     }
     for name, access in made.items():
-        region = control.create(name, record_depth=16, **access)
+        region = control.create(name, history=16, **access)
         assert region.access_default == (name == "plain")
         for device in (name, f"{name}.samples"):
             event = Path("/sys/class/rtshm", device, "uevent").read_text().splitlines()

@@ -47,20 +47,20 @@ if TYPE_CHECKING:
 @pytest.fixture
 def reader(control: Control, opened: Callable[..., int]) -> int:
     """A descriptor of the samples of `a`, which ticks at 1 kHz and keeps 100."""
-    control.create("a", period=MS, record_depth=100)
+    control.create("a", period=MS, history=100)
     return opened()
 
 
 def test_node_is_there_for_as_long_as_something_is_recorded(control: Control) -> None:
     control.create("a", mode=0o660, gid=7)
     assert not NODE.exists()
-    control.set("a", record_depth=10)
+    control.set("a", history=10)
     status = NODE.stat()
     assert stat.S_IMODE(status.st_mode) == 0o440, "nobody writes history"
     assert status.st_gid == 7
-    control.set("a", record_depth=0)
+    control.set("a", history=0)
     assert not NODE.exists()
-    control.set("a", record_depth=10)
+    control.set("a", history=10)
     control.delete("a")
     assert not NODE.exists()
 
@@ -78,7 +78,7 @@ def test_sample_has_the_bytes_that_its_tick_saw(
     control: Control, opened: Callable[..., int]
 ) -> None:
     """And the word with its flag, as it was announced."""
-    control.create("a", period=MS, record_depth=1000, record_bytes=32)
+    control.create("a", period=MS, history=1000, record_bytes=32)
     fd = opened()
     with rtshm.open("a") as region:
         for value in range(1, 21):
@@ -98,7 +98,7 @@ def test_sample_has_the_bytes_that_its_tick_saw(
 def test_reader_begins_with_the_next_sample_or_the_oldest_kept(
     control: Control, opened: Callable[..., int]
 ) -> None:
-    control.create("a", period=MS, record_depth=50)
+    control.create("a", period=MS, history=50)
     first.tick("a", 60)
     ticks = rest(control)
     fd = opened(os.O_RDONLY | os.O_NONBLOCK)
@@ -123,7 +123,7 @@ def test_slow_reader_gets_the_oldest_kept_and_sees_what_it_lost(
     control: Control, depth: int, opened: Callable[..., int]
 ) -> None:
     """At every position of the ring: what comes next is what is kept, up to the last tick."""
-    control.create("a", period=200_000, record_depth=depth)
+    control.create("a", period=200_000, history=depth)
     fd = opened()
     before, last, seen, lost = 0, 0, 0, 0
     for turn in range(60):
@@ -170,7 +170,7 @@ def test_sample_that_did_not_arrive_whole_comes_again(control: Control, reader: 
 
 
 def test_read_waits_and_poll_wakes(control: Control, opened: Callable[..., int]) -> None:
-    control.create("a", period=50 * MS, record_depth=10)
+    control.create("a", period=50 * MS, history=10)
     fd = opened()
     poll = select.poll()
     poll.register(fd, select.POLLIN)
@@ -203,7 +203,7 @@ def test_watermark_counts_samples(reader: int) -> None:
 
 @pytest.mark.promise("history: A watermark wakes a reader by count or by time")
 def test_watermark_has_a_time(control: Control, opened: Callable[..., int]) -> None:
-    control.create("a", period=20 * MS, record_depth=1000)
+    control.create("a", period=20 * MS, history=1000)
     fd = opened()
     begin = time.monotonic_ns()
     set_watermark(fd, 500, wait_ns=100 * MS)
@@ -251,13 +251,13 @@ def test_writing_and_mapping_are_refused(reader: int, opened: Callable[..., int]
 def test_reader_of_another_depth_gets_what_is_left_and_then_the_end(
     control: Control, opened: Callable[..., int]
 ) -> None:
-    control.create("a", period=5 * MS, record_depth=1000)
+    control.create("a", period=5 * MS, history=1000)
     for depth, record_bytes in ((50, 8), (50, 16), (0, 16), (7, 8)):
-        fd = opened() if control.get("a").record_depth else None
+        fd = opened() if control.get("a").history else None
         if fd is not None:
             first.tick("a", control.get("a").counters.ticks + 5)
-        changed = control.set("a", record_depth=depth, record_bytes=record_bytes)
-        assert (changed.record_depth, changed.record_bytes) == (depth, record_bytes)
+        changed = control.set("a", history=depth, record_bytes=record_bytes)
+        assert (changed.history, changed.record_bytes) == (depth, record_bytes)
         assert NODE.exists() == (depth > 0)
         if fd is not None:
             while os.read(fd, 1 << 20):
@@ -273,7 +273,7 @@ def test_reader_of_another_depth_gets_what_is_left_and_then_the_end(
     "history: The depth can change under readers, which read what is left and then the end"
 )
 def test_another_depth_wakes_who_waits(control: Control, opened: Callable[..., int]) -> None:
-    control.create("a", period=HOUR_NS, record_depth=10)
+    control.create("a", period=HOUR_NS, history=10)
     first.tick("a")
     fd = opened()
     got: list[bytes] = []
@@ -283,7 +283,7 @@ def test_another_depth_wakes_who_waits(control: Control, opened: Callable[..., i
     other = opened()
     poll = select.poll()
     poll.register(other, select.POLLIN)
-    with when_polling(lambda: control.set("a", record_depth=11)):
+    with when_polling(lambda: control.set("a", history=11)):
         assert poll.poll(PATIENCE * 1000) == [(other, select.POLLHUP)]
     waiting.join(PATIENCE)
     assert got == [b""]
@@ -295,9 +295,9 @@ def test_another_depth_wakes_who_waits(control: Control, opened: Callable[..., i
 def test_memory_of_another_depth_counts_until_its_last_reader_is_gone(load: Load) -> None:
     load(print=0, bytes_max=16 * PAGE)
     with Control() as control:
-        control.create("a", record_depth=8 * PAGE // STRIDE)
+        control.create("a", history=8 * PAGE // STRIDE)
         fd = os.open(NODE, os.O_RDONLY)
-        control.set("a", record_depth=1)
+        control.set("a", history=1)
         with pytest.raises(OSError) as refused:
             control.create("b", size=8 * PAGE)
         assert refused.value.errno == errno.ENOSPC
@@ -309,7 +309,7 @@ def test_memory_of_another_depth_counts_until_its_last_reader_is_gone(load: Load
 def test_deleted_region_gives_its_last_samples_and_then_the_end(
     control: Control, opened: Callable[..., int]
 ) -> None:
-    control.create("a", period=10 * MS, record_depth=1000)
+    control.create("a", period=10 * MS, history=1000)
     fd = opened()
     ticks = control.get("a").counters.ticks
     first.tick("a", ticks + 10)
@@ -332,7 +332,7 @@ def test_deleted_region_gives_its_last_samples_and_then_the_end(
 def test_delete_ends_the_waiting_of_readers_and_pollers(
     control: Control, opened: Callable[..., int]
 ) -> None:
-    control.create("a", period=HOUR_NS, record_depth=10)
+    control.create("a", period=HOUR_NS, history=10)
     first.tick("a")
     fd = opened()
     got: list[bytes] = []
@@ -349,7 +349,7 @@ def test_delete_ends_the_waiting_of_readers_and_pollers(
 
 
 def test_signal_interrupts_a_read_that_waits(control: Control, opened: Callable[..., int]) -> None:
-    control.create("a", period=HOUR_NS, record_depth=10)
+    control.create("a", period=HOUR_NS, history=10)
     first.tick("a")
     fd = opened()
 
@@ -370,22 +370,22 @@ def test_samples_count_for_the_limit_of_all_bytes(load: Load) -> None:
     load(print=0, bytes_max=16 * PAGE)
     with Control() as control:
         with pytest.raises(OSError) as refused:
-            control.create("a", record_depth=16 * PAGE // STRIDE)
+            control.create("a", history=16 * PAGE // STRIDE)
         assert refused.value.errno == errno.ENOSPC
-        assert f"record-depth: all regions may have {16 * PAGE} bytes" in str(refused.value)
+        assert f"history: all regions may have {16 * PAGE} bytes" in str(refused.value)
         assert not Path("/dev/rtshm/a").exists()
-        control.create("a", record_depth=8 * PAGE // STRIDE)
+        control.create("a", history=8 * PAGE // STRIDE)
         with pytest.raises(OSError) as refused:
-            control.set("a", record_depth=15 * PAGE // STRIDE)
+            control.set("a", history=15 * PAGE // STRIDE)
         assert refused.value.errno == errno.ENOSPC
-        assert control.get("a").record_depth == 8 * PAGE // STRIDE
-        control.set("a", record_depth=0)
-        control.set("a", record_depth=13 * PAGE // STRIDE)
+        assert control.get("a").history == 8 * PAGE // STRIDE
+        control.set("a", history=0)
+        control.set("a", history=13 * PAGE // STRIDE)
 
 
 @pytest.mark.promise("history: Lost samples are exactly the gaps in the tick numbers")
 def test_eight_readers_at_1_khz_lose_nothing(control: Control, opened: Callable[..., int]) -> None:
-    control.create("a", period=MS, record_depth=10_000, record_bytes=24)
+    control.create("a", period=MS, history=10_000, record_bytes=24)
     fds = [opened() for _ in range(8)]
     for fd in fds:
         set_watermark(fd, 100)

@@ -72,7 +72,7 @@ def test_overrun_at_each_position_gives_what_is_kept(
 ) -> None:
     """By a sample, by two, by a whole round and one more, wherever the next goes."""
     period_ns = 2 * MS
-    control.create("a", period=period_ns, record_depth=depth, record_bytes=record_bytes)
+    control.create("a", period=period_ns, history=depth, record_bytes=record_bytes)
     amounts = {1, 2, depth, depth + 1, depth + 2, 2 * depth, 2 * depth + 1}
     wanted = {(at, behind) for at in range(depth) for behind in amounts}
     # By when each number surely was stored, from 0 on.
@@ -161,7 +161,7 @@ def plain(control: Control) -> Iterator[Samples]:
     control.create(
         "a",
         period=timedelta(microseconds=200),
-        record_depth=DEPTH,
+        history=DEPTH,
         record_bytes=8 + 8 * FIELDS,
         layout=PLAIN,
     )
@@ -197,7 +197,7 @@ def test_sample_has_half_of_plain_stores(control: Control, tear: Path, plain: Sa
 @pytest.mark.needs("kprobes")
 def test_tick_wakes_nobody_where_nobody_waits(control: Control) -> None:
     """Not even the thread of the region."""
-    control.create("a", period=MS, record_depth=100)
+    control.create("a", period=MS, history=100)
     with ExitStack() as files:
         for _ in range(3):
             fd = os.open(NODE, os.O_RDONLY)
@@ -213,7 +213,7 @@ def test_tick_wakes_nobody_where_nobody_waits(control: Control) -> None:
 @pytest.mark.needs("kprobes")
 def test_reader_is_woken_once_for_as_many_ticks_as_it_asked_for(control: Control) -> None:
     # It is not overrun if this process is late.
-    control.create("a", period=MS, record_depth=2000)
+    control.create("a", period=MS, history=2000)
     watermark, turns = 50, 10
     fd = os.open(NODE, os.O_RDONLY)
     try:
@@ -243,7 +243,7 @@ def switches(pid: int) -> int:
 
 @pytest.mark.promise("history: A tick wakes nobody in vain, and a reader once per watermark")
 def test_reader_that_waits_sleeps_through_the_ticks_before_its_watermark(control: Control) -> None:
-    control.create("a", period=MS, record_depth=1000)
+    control.create("a", period=MS, history=1000)
 
     def act() -> None:
         fd = os.open(NODE, os.O_RDONLY)
@@ -266,7 +266,7 @@ def test_wake_up_reaches_each_exclusive_poller_whose_watermark_it_is(
     control: Control, opened: Callable[..., int]
 ) -> None:
     """The first in the queue waits for another one, and would take the wake-up for itself."""
-    control.create("a", period=5 * MS, record_depth=2000)
+    control.create("a", period=5 * MS, history=2000)
     late, early = opened(os.O_RDONLY | os.O_NONBLOCK), opened(os.O_RDONLY | os.O_NONBLOCK)
     set_watermark(late, 1000)
     set_watermark(early, 10)
@@ -288,7 +288,7 @@ def test_wake_up_reaches_each_exclusive_poller_whose_watermark_it_is(
 
 @pytest.mark.promise("history: Readers never block each other")
 def test_poll_does_not_wait_for_a_read_of_the_same_file(control: Control) -> None:
-    control.create("a", period=HOUR_NS, record_depth=10)
+    control.create("a", period=HOUR_NS, history=10)
     fd = os.open(NODE, os.O_RDONLY)
     got: list[bytes] = []
     waiting = threading.Thread(target=lambda: got.append(os.read(fd, 4096)))
@@ -316,7 +316,7 @@ def test_poll_does_not_wait_for_a_read_of_the_same_file(control: Control) -> Non
 
 @pytest.mark.promise("history: A waiting reader can be killed, interrupted or closed")
 def test_reader_is_killed_while_it_waits(control: Control) -> None:
-    control.create("a", period=HOUR_NS, record_depth=10)
+    control.create("a", period=HOUR_NS, history=10)
 
     def act() -> None:
         fd = os.open(NODE, os.O_RDONLY)
@@ -325,13 +325,13 @@ def test_reader_is_killed_while_it_waits(control: Control) -> None:
 
     with killed(act) as pid:
         wait_asleep(Path(f"/proc/{pid}"))
-    control.set("a", record_depth=5)
+    control.set("a", history=5)
 
 
 @pytest.mark.promise("history: A waiting reader can be killed, interrupted or closed")
 def test_read_that_waits_goes_on_where_its_descriptor_is_closed(control: Control) -> None:
     """It has the samples open until its end, which is that of the region here."""
-    control.create("a", period=HOUR_NS, record_depth=10)
+    control.create("a", period=HOUR_NS, history=10)
     fd = os.open(NODE, os.O_RDONLY)
     os.lseek(fd, 0, os.SEEK_SET)
     read(fd)
@@ -348,7 +348,7 @@ def test_read_that_waits_goes_on_where_its_descriptor_is_closed(control: Control
 @pytest.mark.promise("history: A waiting reader can be killed, interrupted or closed")
 def test_signal_leaves_what_was_not_read(control: Control) -> None:
     """A reader interrupted while it waits for a watermark gets all samples afterwards."""
-    control.create("a", period=10 * MS, record_depth=1000)
+    control.create("a", period=10 * MS, history=1000)
     earliest = control.get("a").counters.ticks + 1
     fd = os.open(NODE, os.O_RDONLY)
     latest = control.get("a").counters.ticks + 1
@@ -378,7 +378,7 @@ def test_signal_leaves_what_was_not_read(control: Control) -> None:
 def test_samples_closed_by_another_thread_end_an_iteration_with_its_error(
     control: Control,
 ) -> None:
-    control.create("a", period=100 * MS, record_depth=10)
+    control.create("a", period=100 * MS, history=10)
     samples = Samples("a", watermark=5)
     raised: list[BaseException] = []
 

@@ -24,7 +24,7 @@ def tick_number(control: rtshm.Control) -> int:
 @pytest.mark.promise("ticks: A clock set back delays no tick by more than a period")
 @pytest.mark.parametrize("clock", [Clock.REALTIME, Clock.TAI])
 def test_region_goes_on_when_its_clock_is_set_back(control: rtshm.Control, clock: Clock) -> None:
-    control.create("a", period=PERIOD_NS, clock=clock, phase=PHASE_NS, record_depth=100)
+    control.create("a", period=PERIOD_NS, clock=clock, phase=PHASE_NS, history=100)
     time.sleep(0.1)
     with clocks.stepped(-HOUR_NS):
         before = tick_number(control)

@@ -55,7 +55,7 @@ def control(load: Load) -> Iterator[rtshm.Control]:
     module.insert(module.PROBE)
     with rtshm.Control() as control:
         control.create(
-            "r", period=PERIOD_NS, layout=LAYOUT, record_depth=4096, record_bytes=RECORD_BYTES
+            "r", period=PERIOD_NS, layout=LAYOUT, history=4096, record_bytes=RECORD_BYTES
         )
         yield control
     if PARAMETERS.exists():
@@ -117,7 +117,7 @@ def test_region_with_all_there_may_be_of_it_is_told_whole(load: Load) -> None:
             cpu=0,
             task_budget=1,
             layout=layout,
-            record_depth=16,
+            history=16,
             phys=raw.ADDRESS,
             keep=True,
         )

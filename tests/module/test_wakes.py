@@ -48,7 +48,7 @@ def test_region_has_a_thread_of_the_priority_of_threaded_interrupts(
 def test_all_readers_are_woken_also_those_that_the_tick_leaves_to_the_thread(
     control: rtshm.Control, opened: Callable[..., int], end: str
 ) -> None:
-    control.create("a", period=1000 * MS if end == "tick" else HOUR_NS, record_depth=10)
+    control.create("a", period=1000 * MS if end == "tick" else HOUR_NS, history=10)
     first.tick("a")
     got: list[int] = []
     fds = [opened() for _ in range(READERS)]
@@ -90,7 +90,7 @@ def printed() -> list[tuple[str, str]]:
 def test_readers_end_with_a_signal_whoever_would_wake_them(
     control: rtshm.Control, opened: Callable[..., int]
 ) -> None:
-    control.create("a", period=HOUR_NS, record_depth=10)
+    control.create("a", period=HOUR_NS, history=10)
     first.tick("a")
     children = []
     for _ in range(READERS):
@@ -104,7 +104,7 @@ def test_readers_end_with_a_signal_whoever_would_wake_them(
         os.kill(pid, 9)
     assert [os.waitpid(pid, 0)[1] for pid in children] == READERS * [9]
     # None of them is left behind where a tick would find it.
-    control.set("a", record_depth=20)
+    control.set("a", history=20)
     fd = opened(os.O_RDONLY | os.O_NONBLOCK)
     with pytest.raises(OSError) as refused:
         os.read(fd, STRIDE)

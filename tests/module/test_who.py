@@ -150,7 +150,7 @@ def test_member_makes_changes_and_deletes_regions_of_their_own(delegated: Load) 
             assert (node.st_mode & 0o7777, node.st_uid, node.st_gid) == (0o600, USER, USER)
             with open("/dev/rtshm/a", "r+b", buffering=0) as state:
                 state.write(bytes(8))
-            link.ask(SET, attrs(name="a", period_ns=2 * SECOND_NS, record_depth=10))
+            link.ask(SET, attrs(name="a", period_ns=2 * SECOND_NS, history=10))
             assert int.from_bytes(got(link, name="a")["period-ns"], "little") == 2 * SECOND_NS
             link.ask(DEL, attrs(name="a"))
 
@@ -184,12 +184,12 @@ def test_member_touches_nobody_elses_region(delegated: Load) -> None:
     with Genl() as link:
         link.ask(NEW, attrs(name="given", uid=OTHER, gid=GROUP, mode=0o666))
         for name in ("a", "default", "given"):
-            assert asks(OTHER, SET, name=name, record_depth=10) == (errno.EPERM, FOREIGN)
+            assert asks(OTHER, SET, name=name, history=10) == (errno.EPERM, FOREIGN)
             assert asks(OTHER, DEL, name=name) == (errno.EPERM, FOREIGN)
         assert names() == ["default", "a", "given"]
         # The control: with the privilege anybody's, and it stays the member's.
-        link.ask(SET, attrs(name="a", record_depth=10))
-        assert asks(USER, SET, name="a", record_depth=20) == DONE
+        link.ask(SET, attrs(name="a", history=10))
+        assert asks(USER, SET, name="a", history=20) == DONE
         link.ask(DEL, attrs(name="a"))
 
 
@@ -204,7 +204,7 @@ def test_user_outside_the_group_is_refused(delegated: Load) -> None:
         assert asks(OUTSIDER, NEW, groups, name="b") == refused
         # A user who left the group keeps the regions, and cannot touch them.
         assert asks(USER, DEL, groups, name="a") == refused
-        assert asks(USER, SET, groups, name="a", record_depth=1) == refused
+        assert asks(USER, SET, groups, name="a", history=1) == refused
     assert names() == ["default", "a"]
 
 
@@ -317,7 +317,7 @@ def test_member_is_refused_what_no_quota_bounds(delegated: Load, what: str) -> N
         # What root gave the region stays, and hinders no other change.
         with Genl() as link:
             link.ask(SET, attrs(name="a", **values))
-        assert asks(USER, SET, name="a", record_depth=1, **values) == DONE
+        assert asks(USER, SET, name="a", history=1, **values) == DONE
 
 
 def test_thread_of_a_members_region_has_no_priority_that_its_maker_may_not_have(
@@ -380,7 +380,7 @@ def test_refused_region_leaves_the_quota_as_it_was(delegated: Load) -> None:
     delegated(group_regions=1, group_bytes=PAGE, group_ticks_hz=1)
     refused: tuple[dict[str, int | str], ...] = (
         {"size": 2 * PAGE},
-        {"record_depth": 1},
+        {"history": 1},
         {"period_ns": SECOND_NS // 2},
         {"name": "default"},
     )
@@ -409,22 +409,22 @@ def test_quota_of_bytes_counts_samples(delegated: Load) -> None:
     beyond = (samples + 1) * SAMPLE_BYTES
     delegated(group_bytes=PAGE + samples * SAMPLE_BYTES)
     limit = PAGE + samples * SAMPLE_BYTES
-    assert asks(USER, NEW, name="a", record_depth=samples + 1)[0] == errno.EDQUOT
-    assert asks(USER, NEW, name="a", record_depth=samples) == DONE
+    assert asks(USER, NEW, name="a", history=samples + 1)[0] == errno.EDQUOT
+    assert asks(USER, NEW, name="a", history=samples) == DONE
     assert asks(USER, NEW, name="b") == over("size", PAGE, limit, "group_bytes", limit)
-    assert asks(USER, SET, name="a", record_depth=0) == DONE
-    assert asks(USER, SET, name="a", record_depth=samples + 1) == over(
-        "record-depth", beyond, PAGE, "group_bytes", limit
+    assert asks(USER, SET, name="a", history=0) == DONE
+    assert asks(USER, SET, name="a", history=samples + 1) == over(
+        "history", beyond, PAGE, "group_bytes", limit
     )
     # A reader of the old ones keeps them, and they count.
-    assert asks(USER, SET, name="a", record_depth=samples) == DONE
+    assert asks(USER, SET, name="a", history=samples) == DONE
     fd = os.open("/dev/rtshm/a.samples", os.O_RDONLY)
-    assert asks(USER, SET, name="a", record_depth=0) == DONE
-    assert asks(USER, SET, name="a", record_depth=1) == over(
-        "record-depth", SAMPLE_BYTES, limit, "group_bytes", limit
+    assert asks(USER, SET, name="a", history=0) == DONE
+    assert asks(USER, SET, name="a", history=1) == over(
+        "history", SAMPLE_BYTES, limit, "group_bytes", limit
     )
     os.close(fd)
-    assert asks(USER, SET, name="a", record_depth=samples) == DONE
+    assert asks(USER, SET, name="a", history=samples) == DONE
 
 
 @pytest.mark.promise("access: A quota holds to the last byte, and is free again when memory is")
@@ -436,9 +436,9 @@ def test_quota_of_ticks(delegated: Load) -> None:
     )
     assert asks(USER, NEW, name="b", period_ns=SECOND_NS // 2) == DONE
     for name, rate_hz, used in (("a", 10, 2), ("b", 4, 8)):
-        # Refused whole: the depth is not changed, and the old rate counts on.
+        # Refused whole: the history is not changed, and the old rate counts on.
         period_ns = SECOND_NS // rate_hz
-        assert asks(USER, SET, name=name, period_ns=period_ns, record_depth=5) == over(
+        assert asks(USER, SET, name=name, period_ns=period_ns, history=5) == over(
             "period-ns", rate_hz, used, "group_ticks_hz", 10
         )
         assert not os.path.exists(f"/dev/rtshm/{name}.samples")
@@ -451,7 +451,7 @@ def test_quota_of_ticks(delegated: Load) -> None:
 def test_refused_depth_gives_the_rate_back(delegated: Load) -> None:
     delegated(group_ticks_hz=4, group_bytes=2 * PAGE)
     assert asks(USER, NEW, name="a", period_ns=SECOND_NS) == DONE
-    changes = {"period_ns": SECOND_NS // 4, "record_depth": PAGE // SAMPLE_BYTES + 1}
+    changes = {"period_ns": SECOND_NS // 4, "history": PAGE // SAMPLE_BYTES + 1}
     assert asks(USER, SET, name="a", **changes)[0] == errno.EDQUOT
     assert asks(USER, NEW, name="b", period_ns=SECOND_NS // 2) == DONE
     assert asks(USER, SET, name="b", period_ns=SECOND_NS // 4) == over(
@@ -521,7 +521,7 @@ def test_socket_of_another_user_gives_none_of_their_rights(delegated: Load) -> N
                 become_root()
                 sender()
                 found = {outcome(link, NEW, attrs(name="a"))}
-                found.add(outcome(link, SET, attrs(name="own", record_depth=1)))
+                found.add(outcome(link, SET, attrs(name="own", history=1)))
                 found.add(outcome(link, DEL, attrs(name="default")))
                 return found
 

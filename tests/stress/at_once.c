@@ -103,7 +103,7 @@ void announced(const struct numbers *numbers)
 	int fd;
 
 	region_begin(&genl, (struct region) {
-		.name = "announced", .depth = 4096, .record_bytes = 16 });
+		.name = "announced", .history = 4096, .record_bytes = 16 });
 	fd = open_or_fail(SAMPLES("announced"), O_RDONLY);
 	writer = fork_child();
 	if (!writer)
@@ -148,7 +148,7 @@ void overtaken(const struct numbers *numbers)
 	int fd;
 
 	region_begin(&genl, (struct region) {
-		.name = "overtaken", .depth = DEPTH, .record_bytes = 16 });
+		.name = "overtaken", .history = DEPTH, .record_bytes = 16 });
 	fd = open_or_fail(SAMPLES("overtaken"), O_RDONLY);
 	samples = mmap(NULL, PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	if (samples == MAP_FAILED)

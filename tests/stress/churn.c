@@ -82,7 +82,7 @@ void churn(const struct numbers *numbers)
 	     __atomic_load_n(&counters[0], __ATOMIC_RELAXED) < numbers->at[1]; number++) {
 		must(region_new(&genl, &(struct region) {
 			.name = "churn", .period_ns = 100000,
-			.depth = number % 4 ? 0 : 16, .cpu_plus_1 = number % 3 }), "new");
+			.history = number % 4 ? 0 : 16, .cpu_plus_1 = number % 3 }), "new");
 		if (number % 2)
 			spin_ns(dice_below(300000));
 		must(region_delete(&genl, "churn"), "delete");

@@ -68,7 +68,7 @@ void held(const struct numbers *numbers)
 		must(module_load("print=0 period_ns=100000"), "loading");
 		genl_open(&genl);
 		must(region_new(&genl, &(struct region) {
-			.name = "held", .period_ns = 100000, .depth = 16 }), "new");
+			.name = "held", .period_ns = 100000, .history = 16 }), "new");
 		genl_close(&genl);
 
 		polled = open_or_fail(STATE("default"), O_RDWR);

@@ -116,7 +116,7 @@ static void view_region(const struct message *message, void *data)
 {
 	static const int types[] = {
 		RTSHM_A_REGION_SIZE, RTSHM_A_REGION_PERIOD_NS, RTSHM_A_REGION_PRINT,
-		RTSHM_A_REGION_RECORD_DEPTH, RTSHM_A_REGION_RECORD_BYTES,
+		RTSHM_A_REGION_HISTORY, RTSHM_A_REGION_RECORD_BYTES,
 		RTSHM_A_REGION_USERS,
 	};
 
@@ -176,10 +176,10 @@ static void same(const struct view *a, const struct view *b, const char *name,
 
 static const struct region plain = { .name = "fault", .period_ns = HOUR };
 static const struct region recorded = {
-	.name = "fault", .period_ns = HOUR, .depth = 8,
+	.name = "fault", .period_ns = HOUR, .history = 8,
 };
 static struct region full = {
-	.name = "fault", .period_ns = HOUR, .depth = 300, .record_bytes = 64,
+	.name = "fault", .period_ns = HOUR, .history = 300, .record_bytes = 64,
 	.layout = "speed:f64", .cpu_plus_1 = 1,
 };
 
@@ -274,9 +274,9 @@ static int set_period(void)
 	return set(&(struct region) { .name = "fault", .period_ns = SECOND });
 }
 
-static int set_depth(void)
+static int set_history(void)
 {
-	return set(&(struct region) { .name = "fault", .period_ns = SECOND, .depth = 16 });
+	return set(&(struct region) { .name = "fault", .period_ns = SECOND, .history = 16 });
 }
 
 static int set_record_bytes(void)
@@ -284,9 +284,9 @@ static int set_record_bytes(void)
 	return set(&(struct region) { .name = "fault", .record_bytes = 128 });
 }
 
-static int set_depth_0(void)
+static int set_history_0(void)
 {
-	return set(&(struct region) { .name = "fault", .depth = UINT32_MAX });
+	return set(&(struct region) { .name = "fault", .history = UINT32_MAX });
 }
 
 static int open_state(void) { return result(fd = open(STATE("fault"), O_RDWR)); }
@@ -420,10 +420,10 @@ static const struct operation {
 	{ "get", have_full, get, undo, MEMORY | SOCKET, .maybe_done = true, .changes_nothing = true },
 	{ "dump", have_full, dump, undo, MEMORY | SOCKET, .maybe_done = true, .changes_nothing = true },
 	{ "set period", have_full, set_period, undo, MEMORY | SOCKET, .maybe_done = true },
-	{ "set depth from 0", have_plain, set_depth, undo, MEMORY | SOCKET, .maybe_done = true },
-	{ "set depth", have_full, set_depth, undo, MEMORY | SOCKET, .maybe_done = true },
+	{ "set history from 0", have_plain, set_history, undo, MEMORY | SOCKET, .maybe_done = true },
+	{ "set history", have_full, set_history, undo, MEMORY | SOCKET, .maybe_done = true },
 	{ "set record bytes", have_full, set_record_bytes, undo, MEMORY | SOCKET, .maybe_done = true },
-	{ "set depth to 0", have_full, set_depth_0, undo, MEMORY | SOCKET, .maybe_done = true },
+	{ "set history to 0", have_full, set_history_0, undo, MEMORY | SOCKET, .maybe_done = true },
 	{ "delete", have_plain, delete, undo, MEMORY | SOCKET, .maybe_done = true },
 	{ "delete with history", have_full, delete, undo, MEMORY | SOCKET, .maybe_done = true },
 	{ "open", have_full, open_state, undo, MEMORY },

@@ -232,7 +232,7 @@ void refused(const struct numbers *numbers)
 		{ .name = "x", .size = 1ULL << 31 },
 		{ .name = "x", .period_ns = 1 },
 		{ .name = "x", .print_plus_1 = 8 },
-		{ .name = "x", .depth = 1 << 30 },
+		{ .name = "x", .history = 1 << 30 },
 		{ .name = "x", .record_bytes = 12 },
 		{ .name = "x", .cpu_plus_1 = 4000 },
 	};

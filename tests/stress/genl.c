@@ -61,11 +61,11 @@ void request_region(struct request *request, const struct region *region)
 	if (region->phase_ns)
 		request_put(request, RTSHM_A_REGION_PHASE_NS, &region->phase_ns,
 			    sizeof(region->phase_ns));
-	if (region->depth) {
+	if (region->history) {
 		/* All ones: 0, which is nothing given. */
-		uint32_t depth = region->depth == UINT32_MAX ? 0 : region->depth;
+		uint32_t history = region->history == UINT32_MAX ? 0 : region->history;
 
-		request_put(request, RTSHM_A_REGION_RECORD_DEPTH, &depth, sizeof(depth));
+		request_put(request, RTSHM_A_REGION_HISTORY, &history, sizeof(history));
 	}
 	if (region->record_bytes)
 		request_put(request, RTSHM_A_REGION_RECORD_BYTES, &region->record_bytes,

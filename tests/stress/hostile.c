@@ -79,7 +79,7 @@ void hostile(const struct numbers *numbers)
 		if (!i)
 			must(region_new(&genl, &(struct region) {
 				.name = "hostile", .size = SIZE, .period_ns = MS,
-				.depth = 64, .record_bytes = 512, .print_plus_1 = 1 }), "new");
+				.history = 64, .record_bytes = 512, .print_plus_1 = 1 }), "new");
 		snprintf(path, sizeof(path), "/dev/rtshm/%s", beside[i]);
 		fds[i] = open_or_fail(path, O_RDWR);
 	}
@@ -151,7 +151,7 @@ void storm(const struct numbers *numbers)
 	for (uint64_t i = 0; i < numbers->at[1]; i++) {
 		snprintf(name, sizeof(name), "storm%d", (int)i);
 		must(region_new(&genl, &(struct region) {
-			.name = name, .period_ns = numbers->at[2], .depth = 64 }), "new");
+			.name = name, .period_ns = numbers->at[2], .history = 64 }), "new");
 	}
 	until = now_ns() + numbers->at[0] * SECOND;
 	while (now_ns() < until && asked < ARRAY_SIZE(times)) {

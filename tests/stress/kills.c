@@ -82,7 +82,7 @@ struct target {
 static void make(struct genl *genl, struct target *target, const char *samples)
 {
 	must(region_new(genl, &(struct region) {
-		.name = target->name, .period_ns = PERIOD, .depth = 4096,
+		.name = target->name, .period_ns = PERIOD, .history = 4096,
 		.record_bytes = 8 * WORDS }), "new");
 	target->fd = open_or_fail(target->path, O_RDWR);
 	target->samples = open_or_fail(samples, O_RDONLY | O_NONBLOCK);

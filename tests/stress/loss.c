@@ -144,7 +144,7 @@ void loss(const struct numbers *numbers)
 		snprintf(samples, sizeof(samples), "%s.samples", state);
 		must(region_new(&genl, &(struct region) {
 			.name = name, .period_ns = period_ns,
-			.depth = numbers->at[2], .record_bytes = 8 * WORDS }), "new");
+			.history = numbers->at[2], .record_bytes = 8 * WORDS }), "new");
 		for (int j = 0; j < READERS; j++) {
 			readers[i][j] = fork_child();
 			if (!readers[i][j]) {

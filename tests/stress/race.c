@@ -33,7 +33,7 @@ static void act(struct genl *genl, struct done *done)
 	int fine;
 
 	if (dice_of_100 < 2) {
-		region.depth = dice_below(2) * 8;
+		region.history = dice_below(2) * 8;
 		region.cpu_plus_1 = dice_below(3);
 		fine = allow(region_new(genl, &region), EEXIST, "new");
 		done->made += fine;
@@ -53,8 +53,8 @@ static void act(struct genl *genl, struct done *done)
 		fine = 1;
 	} else if (dice_of_100 < 12) {
 		/* To another ring, or to none, under the tick that fills it. */
-		region.depth = dice_below(2) ? 1 + dice_below(64) : UINT32_MAX;
-		fine = allow(region_set(genl, &region), ENOENT, "set depth");
+		region.history = dice_below(2) ? 1 + dice_below(64) : UINT32_MAX;
+		fine = allow(region_set(genl, &region), ENOENT, "set history");
 		done->set += fine;
 	} else {
 		fine = allow(region_set(genl, &region), ENOENT, "set period");

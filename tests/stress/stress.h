@@ -77,7 +77,7 @@ struct region {
 	uint64_t size;
 	uint64_t period_ns;
 	uint64_t phase_ns;
-	uint32_t depth;
+	uint32_t history;
 	uint32_t record_bytes;
 	uint32_t cpu_plus_1;
 	int print_plus_1;

@@ -19,6 +19,6 @@ if TYPE_CHECKING:
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 @pytest.mark.figures("interrupts")
 def test_interrupts_at_any_instant_leak_nothing(control: rtshm.Control, figures: list[int]) -> None:
-    control.create("a", period="1h", layout="n:u64", record_depth=8)
+    control.create("a", period="1h", layout="n:u64", history=8)
     first.tick("a")
     interrupts.leak_nothing(control, figures[0])

@@ -111,7 +111,7 @@ def test_ticks_go_on_while_a_cpu_comes_and_goes(figures: list[int], load: Load) 
     load(print=0, period_ns=MS)
     with Control() as control, ExitStack() as files:
         for cpu in (None, 0, 1):
-            control.create(f"cpu{cpu}".lower(), period=MS, cpu=cpu, record_depth=64, lead=LEAD_NS)
+            control.create(f"cpu{cpu}".lower(), period=MS, cpu=cpu, history=64, lead=LEAD_NS)
         names = ["default", "cpunone", "cpu0", "cpu1"]
 
         def publish() -> None:
@@ -154,9 +154,7 @@ def test_locks_nest_as_they_may_in_an_interrupt_of_preempt_rt(
                 os.read(fd, 65536)
 
     with Control() as control, ExitStack() as children:
-        control.create(
-            "a", period=MS, record_depth=256, print=rtshm.PrintMode.CHANGES, lead=LEAD_NS
-        )
+        control.create("a", period=MS, history=256, print=rtshm.PrintMode.CHANGES, lead=LEAD_NS)
         children.enter_context(killed(lambda: poll("/dev/rtshm/default", True)))
         children.enter_context(killed(lambda: poll("/dev/rtshm/a", True)))
         children.enter_context(killed(lambda: poll("/dev/rtshm/a.samples", False)))

@@ -60,7 +60,7 @@ FORMS = {
     Kind.PRINT: Form("", partial(_member, PrintMode), str, choices=tuple(map(str, PrintMode))),
     Kind.USER: Form("USER", units.parse_user, units.user_text, _NAME, True),
 }
-NAMES = {"record_depth": "depth", "uid": "owner", "gid": "group"}
+NAMES = {"uid": "owner", "gid": "group"}
 """Options with another name than the keyword."""
 
 

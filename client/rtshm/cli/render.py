@@ -126,7 +126,7 @@ def region_page(
         **({} if region.phys is None else {"memory": _raw_memory(region)}),
         "period": rate_text(region.period_ns),
         "print": region.print,
-        "depth": f"{region.record_depth} samples" if region.record_depth else "0 (no history)",
+        "history": f"{region.history} samples" if region.history else "none",
         "record bytes": region.record_bytes,
         "node": f"{region.path} {mode_text(region.mode)} "
         f"{user_text(region.uid)}:{group_text(region.gid)}",
@@ -307,7 +307,7 @@ def event_line(event: Event) -> str:
     return (
         f"{kind} {region.name}: size={size_text(region.size)} "
         f"period={period_text(region.period_ns)} "
-        f"print={region.print} depth={region.record_depth} record-bytes={region.record_bytes}"
+        f"print={region.print} history={region.history} record-bytes={region.record_bytes}"
     )
 
 

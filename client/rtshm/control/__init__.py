@@ -114,7 +114,7 @@ class RegionInfo:
     """Period in ns; 0: the region ticks when it is kicked."""
     print: PrintMode
     """When its ticks print the value."""
-    record_depth: int
+    history: int
     """Samples that the history keeps."""
     record_bytes: int
     """Bytes from the region's beginning that a sample keeps."""
@@ -216,7 +216,7 @@ class RegionInfo:
         rows: dict[str, object] = {
             "size": f"{self.size} bytes",
             "period": period_text(self.period_ns),
-            "history": f"{self.record_depth} samples of {self.record_bytes} bytes",
+            "history": f"{self.history} samples of {self.record_bytes} bytes",
             "users": self.users,
         }
         if self.readable:
@@ -356,7 +356,7 @@ class Control(_Linked):
             layout = as_layout(declared)
             values["layout"] = layout.text
             check_fits(name, layout, settings.get("size") or mmap.PAGESIZE)
-            if settings.get("record_depth") and settings.get("record_bytes") is None:
+            if settings.get("history") and settings.get("record_bytes") is None:
                 whole = LAYOUT_OFFSET + layout.size
                 values["record_bytes"] = min(-(-whole // 8) * 8, messages.RECORD_BYTES_MAX)
         return self._one(Command.REGION_NEW, name, **values)
@@ -375,7 +375,7 @@ class Control(_Linked):
         A duration is a text such as "1ms", a timedelta, or an int of ns. After another
         `phase`, or another `period` of a region with a phase, the next tick is the
         first of the new grid; otherwise it comes within the shorter of both periods.
-        After another depth or record, an open Samples has what is left of the old
+        After another history or record, an open Samples has what is left of the old
         ones, then the end. `reset_counters` sets the counters of the region and of
         its tasks to 0 in one step between two ticks; the numbers of ticks in samples
         go on. What is as it was already makes no event. Returns the region as it is

@@ -77,7 +77,7 @@ class region(genlmsg):
     nla_map = _attributes(
         prefix,
         "pad:none name:asciiz id:uint32 size:uint64 period-ns:uint64 print:print_mode "
-        "record-depth:uint32 record-bytes:uint32 layout:asciiz mode:uint32 uid:uint32 gid:uint32 "
+        "history:uint32 record-bytes:uint32 layout:asciiz mode:uint32 uid:uint32 gid:uint32 "
         "cpu:uint32 users:uint32 counters:counters sample-bytes:uint32 clock:clock "
         "phase-ns:uint64 start-ns:uint64 task-budget-ns:uint64 task-long-max:uint32 tasks:task "
         "phys:uint64 keep:flag access-default:flag lead-ns:uint64 reset-counters:flag "

@@ -97,7 +97,7 @@ def record(
         readers = []
         for info in infos:
             # Woken at a quarter of what is kept, and looking without being woken in between.
-            watermark = max(info.record_depth // 4, 1)
+            watermark = max(info.history // 4, 1)
             reader = stack.enter_context(Samples(info.name, oldest=oldest, watermark=watermark))
             if (info.id, info.record_bytes) != (reader.info.id, reader.info.record_bytes):
                 why = "the region was changed meanwhile; try again"

@@ -44,7 +44,7 @@ def switching() -> Iterator[None]:
 
 
 def lateness_ns(control: rtshm.Control, lead_ns: int) -> np.ndarray[Any, np.dtype[np.int64]]:
-    control.create("l", period=1_000_000, lead=lead_ns, record_depth=TICKS)
+    control.create("l", period=1_000_000, lead=lead_ns, history=TICKS)
     with rtshm.Samples("l", oldest=True) as samples:
         found = [next(samples).lateness_ns for _ in range(TICKS)]
     control.delete("l")

@@ -29,7 +29,7 @@ def main() -> None:
     subprocess.run("mount -t securityfs none /sys/kernel/security", shell=True, check=True)
     module.load(print=0)
     with rtshm.Control() as control:
-        control.create("r", period="1ms", layout=SAFE, record_depth=100)
+        control.create("r", period="1ms", layout=SAFE, history=100)
         for level in ("integrity", "confidentiality"):
             LOCKDOWN.write_text(level)
             with rtshm.Task("r", COUNT) as task:

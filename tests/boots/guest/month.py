@@ -24,7 +24,7 @@ BEHIND = 1000
 
 def cross(control: rtshm.Control, before: int) -> None:
     """The first ticks, all of them, to as many behind the multiple as there are before it."""
-    control.create("a", period=timedelta(milliseconds=1), record_depth=DEPTH)
+    control.create("a", period=timedelta(milliseconds=1), history=DEPTH)
     with rtshm.Samples("a", oldest=True, watermark=50) as samples:
         ticks = [samples.read_array(DEPTH)["tick"]]
         while ticks[-1][-1] < before + 2 * BEHIND:
@@ -39,7 +39,7 @@ def cross(control: rtshm.Control, before: int) -> None:
 
 def lose(control: rtshm.Control, before: int) -> None:
     """A reader that reads nothing while the multiple passes sees exactly how much is lost."""
-    control.create("a", period=timedelta(milliseconds=1), record_depth=DEPTH)
+    control.create("a", period=timedelta(milliseconds=1), history=DEPTH)
     with rtshm.Samples("a", oldest=True) as samples:
         last = int(samples.read_array(1)["tick"][0])
         assert last == before + 1

@@ -19,9 +19,9 @@ MODULUS = 100_003
 
 def main(seconds: int) -> None:
     count = seconds * 10**9 // PERIOD_NS
-    module.load(print=0, depth_max=1 << 20)
+    module.load(print=0, history_max=1 << 20)
     with rtshm.Control() as control:
-        control.create("r", period=PERIOD_NS, layout="setpoint:i32", record_depth=1 << 20)
+        control.create("r", period=PERIOD_NS, layout="setpoint:i32", history=1 << 20)
         with rtshm.Queue("r", "setpoint") as queue:
             queue.put(n * 7919 % MODULUS for n in range(1, count + 1))
             queue.drain()

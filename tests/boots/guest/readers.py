@@ -48,7 +48,7 @@ def lateness_ns(
 def main() -> None:
     module.load(print=0, period_ns=3_600_000_000_000)
     with rtshm.Control() as control:
-        control.create("a", period=1_000_000, phase=PHASE_NS, record_depth=TICKS, cpu=0)
+        control.create("a", period=1_000_000, phase=PHASE_NS, history=TICKS, cpu=0)
         fd = os.open("/dev/rtshm/a", os.O_RDWR)
         zero = os.open("/dev/zero", os.O_RDONLY)
         page = bytes(PAGE)

@@ -56,7 +56,7 @@ def main() -> None:
     module.load(print=0, period_ns=3_600_000_000_000)
     with tempfile.TemporaryDirectory() as folder, rtshm.Control() as control:
         program = compiled(Path(__file__).with_name("wakes.c"), Path(folder) / "wakes")
-        control.create("w", period=PERIOD_NS, record_depth=1000, cpu=0)
+        control.create("w", period=PERIOD_NS, history=1000, cpu=0)
         for hog_priority in (0, HOG_PRIORITY):
             check(program, hog_priority)
     module.unload()

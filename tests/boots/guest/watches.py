@@ -55,10 +55,10 @@ def main() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (FILES + 100, FILES + 100))
     read, write = os.pipe()
     with rtshm.Control() as control:
-        control.create("flooded", period=10_000_000, record_depth=64, mode=0o444, cpu=0)
+        control.create("flooded", period=10_000_000, history=64, mode=0o444, cpu=0)
         with killed(lambda: watch(write)):
             assert os.read(read, 1) == b"."
-            control.create("victim", period=1_000_000, record_depth=10_000, cpu=0)
+            control.create("victim", period=1_000_000, history=10_000, cpu=0)
             time.sleep(SECONDS)
             with rtshm.Samples("victim", oldest=True) as samples:
                 ticks = samples.read_array(wait=False)[FIRST:LAST]

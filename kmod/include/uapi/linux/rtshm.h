@@ -63,7 +63,7 @@ struct rtshm_sample {
 
 /**
  * struct rtshm_watermark - when a reader of samples is woken
- * @samples: The number of unread samples at which it is woken, 1 to half the depth.
+ * @samples: The number of unread samples at which it is woken, 1 to half the history.
  * @reserved: 0.
  * @wait_ns: It is also woken by the first tick that comes this long after the last
  *	read(2) of samples, lseek(2) or RTSHM_IOC_WATERMARK; 0: never.
