@@ -201,7 +201,7 @@ $(VENV)/stamp: tests/requirements.txt client/pyproject.toml client/setup.py clie
 	@echo "setting up the Python tools in $(VENV) (one to three minutes)" >&2
 	@flock . sh -ec 'test -e $@ && test -z "$$(find $^ -newer $@)" && exit; \
 		python3 -m venv --clear $(VENV); \
-		$(PYTHON) -m pip install -qq -r tests/requirements.txt -e client; touch $@'
+		$(PYTHON) -m pip install -qq --no-compile -r tests/requirements.txt -e client; touch $@'
 
 clean:
 	@find . -path ./$(VENV) -prune -o -path ./.git -prune -o -type f \( -name '*.o' \

@@ -13,8 +13,8 @@ import pytest
 if TYPE_CHECKING:
     from tests.boots.program import Program
 
-# At 10 kHz 29.8 days, and 1000 ticks before the lower half is 0.
-BEFORE = 6 * 2**32 - 1000
+# At 10 kHz 29.8 days, and 100 ticks before the lower half is 0.
+BEFORE = 6 * 2**32 - 100
 
 
 @pytest.mark.promise("history: A month of ticks at 10 kHz changes nothing")

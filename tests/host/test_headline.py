@@ -7,13 +7,13 @@ from tests.lib.suites import Result, Suite
 
 KERNELS = headline.AT_LEAST["kernels-passed"]
 ENOUGH = """\
-figure: load-unload-cycles 500
-figure: writers-killed 2000
+figure: load-unload-cycles 300
+figure: writers-killed 1000
 figure: fault-points 300
 figure: mmap-cases 4096
-figure: fuzz-requests 400000
-figure: timer-operations 200000
-figure: samples-checked 1000000
+figure: fuzz-requests 200000
+figure: timer-operations 100000
+figure: samples-checked 500000
 """
 FAULTS = {
     "splats": "splat: BUG: KASAN: slab-use-after-free in rtshm_tick",
@@ -47,7 +47,7 @@ def test_each_figure_that_is_short_is_named() -> None:
 def test_requests_without_kasan_are_not_those_promised() -> None:
     others = [result("6.12", ENOUGH), result("6.12-kasan"), *enough()[1:]]
     assert headline.short(headline.total(others)) == [
-        "fuzz-requests-kasan: 0, and 400,000 at least are promised"
+        "fuzz-requests-kasan: 0, and 200,000 at least are promised"
     ]
 
 
@@ -68,7 +68,7 @@ def test_each_kind_of_fault_is_counted() -> None:
 def test_table_has_the_limit_next_to_each_figure() -> None:
     lines = headline.table(enough(), whole=True)
     assert lines[0] == "6.12-kasan-stress             1 s  passed"
-    assert "load-unload-cycles                500  at least 500" in lines
+    assert "load-unload-cycles                300  at least 300" in lines
     assert "splats                              0" in lines
 
 

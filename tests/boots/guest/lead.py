@@ -19,7 +19,7 @@ from tests.lib.child import killed
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TICKS = 2000
+TICKS = 1000
 LEAD_NS = 10_000
 # What two processes that take turns keep interrupts off for, and more than nothing does.
 KEPT_NS = 2_000

@@ -18,14 +18,14 @@ import rtshm
 
 from tests.lib import module
 
-DEPTH = 2048
-BEHIND = 1000
+DEPTH = 256
+BEHIND = 100
 
 
 def cross(control: rtshm.Control, before: int) -> None:
     """The first ticks, all of them, to as many behind the multiple as there are before it."""
     control.create("a", period=timedelta(milliseconds=1), history=DEPTH)
-    with rtshm.Samples("a", oldest=True, watermark=50) as samples:
+    with rtshm.Samples("a", oldest=True, watermark=20) as samples:
         ticks = [samples.read_array(DEPTH)["tick"]]
         while ticks[-1][-1] < before + 2 * BEHIND:
             ticks.append(samples.read_array(DEPTH)["tick"])

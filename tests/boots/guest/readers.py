@@ -19,7 +19,7 @@ from tests.lib.child import killed
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-TICKS = 2000
+TICKS = 1000
 PROCESSES = 4
 PAGE = 4096
 # Apart from the scheduler's tick, which falls on whole milliseconds after some boots and

@@ -19,7 +19,7 @@ from tests.lib.child import killed
 
 FILES = 3000
 SETS = 30
-SECONDS = 4.0
+SECONDS = 2.0
 NOBODY = 65534
 # The watches come every 10 ms, and took up to 20 ms.
 LATE_NS = 131_072
