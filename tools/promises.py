@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 FOLDERS = ("tests", "tools/tests", "vm/tests", "bench/tests")
 # The kinds of kernel that a stress test is for: the others have figures near these.
-SHOWN = ("kasan", "lockdep", "kcsan", "debian")
+SHOWN = ("kasan", "lockdep", "kcsan", "um", "debian")
 
 
 class Test(NamedTuple):

@@ -46,7 +46,7 @@ def test_two_makes_at_once_set_up_the_python_tools_once(tmp_path: Path) -> None:
     assert [make.wait() for make in both] == [0, 0]
     assert (tmp_path / "made").read_text().splitlines() == [
         "-m venv --clear .venv",
-        "-m pip install -qq -r tests/requirements.txt -e client",
+        "-m pip install -qq --no-compile -r tests/requirements.txt -e client",
     ]
 
 

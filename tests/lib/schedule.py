@@ -43,6 +43,13 @@ def pytest_xdist_auto_num_workers() -> int:
     return len(os.sched_getaffinity(0)) + 1
 
 
+def pytest_configure() -> None:
+    """Refuse $KERNEL before pytest collects no test of it."""
+    if suites.CHOSEN and suites.CHOSEN not in suites.table().kernels():
+        kernels = ", ".join(suites.table().kernels())
+        raise pytest.UsageError(f"no suite for a kernel {suites.CHOSEN!r}; there are: {kernels}")
+
+
 def pytest_configure_node(node: Any) -> None:
     WORKERS.append(node)
 

@@ -28,14 +28,16 @@ if TYPE_CHECKING:
     from tests.lib.fixtures import Load
 
 
-pytestmark = [pytest.mark.same_on_rt, pytest.mark.needs("raw")]
+pytestmark = [
+    *(pytest.mark.same_on_rt, pytest.mark.qemu, pytest.mark.memmap),
+    pytest.mark.needs("raw"),
+]
 
 # Of the machine that tests/lib/payload.py makes; the kernel has its end from the processor.
 _bits = re.search(
     r"^address sizes\s*: (\d+) bits physical", Path("/proc/cpuinfo").read_text(), re.M
 )
-assert _bits
-END = 1 << int(_bits[1])
+END = 1 << int(_bits[1]) if _bits else 0
 
 LIMIT = f"phys: give a multiple of 4096, its end with the size at most {END - 1:#x}"
 RAM = "phys: this is the kernel's own RAM; set some aside with memmap= at boot"
