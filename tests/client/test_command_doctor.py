@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     Cause = Callable[[Path, str], None]
     Found = tuple[str, str, str]
 
+# It installs the module, makes a group, and sets what makes ticks late.
+pytestmark = pytest.mark.needs("settings")
+
 MODULES = Path("/lib/modules", os.uname().release)
 INSTALLED = MODULES / "updates/rtshm.ko"
 PREEMPT = Path("/sys/kernel/debug/sched/preempt")

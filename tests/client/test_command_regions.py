@@ -366,6 +366,7 @@ def test_description_has_tasks_which_begin_with_its_values(load: Load, tmp_path:
     assert "m" not in done("list").split()
 
 
+@pytest.mark.needs("settings")
 def test_load_reads_the_files_of_the_machine(load: Load) -> None:
     load(print=0)
     refused = run("load")
@@ -392,7 +393,7 @@ def test_load_does_all_or_nothing(load: Load, tmp_path: Path) -> None:
     """What the kernel refuses half-way undoes what was done before it."""
     file = tmp_path / "regions.toml"
     file.write_text(
-        '[new]\n[default]\nperiod = "1s"\n[m]\ndepth = 50\n[m.values]\nn = 7\n'
+        '[new]\n[default]\nperiod = "1s"\n[m]\nhistory = 50\n[m.values]\nn = 7\n'
         '[other]\nsize = "1G"\n[last]\nperiod = "1ns"\n'
     )
     load(print=0)

@@ -126,10 +126,13 @@ def in_fork(text: str) -> str:
     return done.stdout
 
 
+NEEDS = {"raw-memory": "raw", "guide": "bpf", "safe-values": "bpf"}
+
+
 @pytest.mark.parametrize(
     "page",
     [
-        pytest.param(page, marks=[pytest.mark.needs("raw")] * (page == "raw-memory"))
+        pytest.param(page, marks=pytest.mark.needs(NEEDS[page]) if page in NEEDS else ())
         for page in guide.GUEST
     ],
 )

@@ -7,21 +7,21 @@ import os
 import re
 import subprocess
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from tests.lib import module
 from tests.lib.libc import PAGE
+from tests.lib.needs import YNL
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from tests.lib.fixtures import Load
 
-# What the image has of the kernel's source.
-YNL = Path("/usr/src/linux/tools/net/ynl")
+pytestmark = pytest.mark.needs("ynl")
+
 # `make lint` holds the spec against the schema; here that would double the time of each start.
 SPEC = ["--no-schema", "--spec", str(module.CHECKOUT / "kmod/netlink/rtshm.yaml")]
 COMMAND = [sys.executable, "cli.py", *SPEC, "--output-json"]

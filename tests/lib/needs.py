@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 GIB = 1 << 30
+# What the image has of the kernel's source.
+YNL = Path("/usr/src/linux/tools/net/ynl")
 
 # Whether it is here, and what is said where it is not.
 NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
@@ -43,7 +45,9 @@ NEEDS: dict[str, tuple[Callable[[], bool], str]] = {
         "there is no ebpfcat: pip install ebpfcat",
     ),
     "disk": (Path("/dev/vda").exists, "there is no /dev/vda"),
+    "ynl": (YNL.exists, f"there is no {YNL}, of the kernel's source"),
     # Others on this machine rely on these.
     "clock": (lambda: False, "sets the clock"),
     "hotplug": (lambda: False, "takes a cpu offline"),
+    "settings": (lambda: False, "changes files or settings of the machine"),
 }

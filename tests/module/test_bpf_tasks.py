@@ -189,6 +189,7 @@ def refuse_all() -> None:
         assert_refused(errno.EINVAL, NO_BOUND, ITERATOR, "with_an_iterator")
 
 
+@pytest.mark.needs("settings")
 def test_program_without_a_bound_is_refused_where_its_constants_are_rewritten(
     control: rtshm.Control,
 ) -> None:

@@ -127,6 +127,7 @@ def compute(cpu: int, priority: int) -> None:
         pass
 
 
+@pytest.mark.needs("cpus", "settings")
 def test_delete_that_waits_for_its_thread_keeps_nobody_else_waiting(
     control: rtshm.Control,
 ) -> None:
@@ -170,6 +171,7 @@ def test_delete_that_waits_for_its_thread_keeps_nobody_else_waiting(
 
 
 @pytest.mark.qemu
+@pytest.mark.needs("hotplug")
 def test_period_is_shortened_while_its_cpu_comes_and_goes(control: rtshm.Control) -> None:
     """The timer is on its own cpu afterwards; another region waits for none of it."""
     online = Path("/sys/devices/system/cpu/cpu1/online")

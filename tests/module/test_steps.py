@@ -22,6 +22,7 @@ def tick_number(control: rtshm.Control) -> int:
 
 
 @pytest.mark.promise("ticks: A clock set back delays no tick by more than a period")
+@pytest.mark.needs("clock")
 @pytest.mark.parametrize("clock", [Clock.REALTIME, Clock.TAI])
 def test_region_goes_on_when_its_clock_is_set_back(control: rtshm.Control, clock: Clock) -> None:
     control.create("a", period=PERIOD_NS, clock=clock, phase=PHASE_NS, history=100)
@@ -42,6 +43,7 @@ def test_region_goes_on_when_its_clock_is_set_back(control: rtshm.Control, clock
         assert counters.missed < 100
 
 
+@pytest.mark.needs("clock")
 def test_clock_set_ahead_is_missed_periods_and_no_lateness(control: rtshm.Control) -> None:
     control.create("a", period=PERIOD_NS, clock=Clock.REALTIME, phase=PHASE_NS)
     time.sleep(0.1)
@@ -53,6 +55,7 @@ def test_clock_set_ahead_is_missed_periods_and_no_lateness(control: rtshm.Contro
         assert counters.lateness_max_ns < HOUR_NS // 100
 
 
+@pytest.mark.needs("clock")
 def test_step_ahead_to_a_grid_that_began_before_the_boot_stops_no_region(
     control: rtshm.Control,
 ) -> None:
@@ -83,6 +86,7 @@ def test_shorter_period_does_not_start_a_region_before_its_time(control: rtshm.C
     assert tick_number(control) == 0
 
 
+@pytest.mark.needs("cpus")
 def test_shorter_period_keeps_the_cpu_of_a_region(control: rtshm.Control) -> None:
     control.create("a", period=HOUR_NS, cpu=1)
     time.sleep(0.1)
