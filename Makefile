@@ -113,10 +113,12 @@ test: $(VENV)/stamp
 	@$(if $(T),$(INTERRUPTIBLE) -m tests,$(PYTEST) $(if $(KERNEL),$(OF_KERNEL),-m 'not more'))
 
 # What `make test KERNEL=...` leaves: tests/host, tools/tests, bench/tests, and the rest of tests/boots.
+# MORE=1 has what `make test-all` adds to it.
 test-host: $(VENV)/stamp
 	@vm/setup.sh
 	@$(SETUP) tools
-	@$(PYTEST) -m 'not more' $(addprefix --ignore ,$(OF_KERNEL))
+	@$(if $(MORE),KERNEL=arm64 vm/setup.sh)
+	@$(PYTEST) -m '$(if $(MORE),more,not more)' $(addprefix --ignore ,$(OF_KERNEL))
 
 # The machine's own tests, of vm/.
 test-vm: $(VENV)/stamp
@@ -220,8 +222,10 @@ help:
 	@echo "make demo-pi    the same controller as a kernel module"
 	@echo "make test       tests that take minutes; KERNEL=6.12-rt: all suites of that kernel;"
 	@echo "                T=test_seed: what a name or an expression of pytest's -k selects"
-	@echo "make test-all   all tests, on every kernel of tests/suites.toml, some built first"
-	@echo "make test-host  make test without the suites in guests and the seeded faults"
+	@echo "make test-all   all tests but test-vm's and test-vagrant's, on every kernel of"
+	@echo "                tests/suites.toml, some built first"
+	@echo "make test-host  make test without the suites in guests and the seeded faults;"
+	@echo "                MORE=1: what test-all adds to it"
 	@echo "make test-vm    the tests of the virtual machine itself"
 	@echo "make test-here  as root: the guest's tests on this machine, which load the module"
 	@echo "make test-vagrant  as root: vagrant up, ssh, reload and destroy, on boxes made here"

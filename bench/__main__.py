@@ -26,11 +26,26 @@ from tests.lib import payload
 from tests.lib.payload import CHECKOUT
 from vm.host import machine, qemu
 from vm.host.errors import HarnessError
+from vm.host.programs import Program
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 BUILD = CHECKOUT / "bench/build"
+
+# What a guest has here besides what one for tests has.
+MODULES = ("bench/modules/bare",)
+# As libbpf's own examples: the headers of this architecture are below its triplet.
+BPF = (
+    *("clang", "-O2", "-g", "-Wall", "-Werror", "-target", "bpf", "-c"),
+    *("-I", "/usr/include/x86_64-linux-gnu"),
+)
+HEADERS = (*payload.UAPI, payload.STREAMS)
+PROGRAMS = (
+    Program("bench/programs", "mappers", "mappers.c", payload.CC, HEADERS, "libbpf-dev"),
+    Program("bench/programs", "wakes", "wakes.c", payload.CC, HEADERS),
+    Program("bench/programs", "peer.bpf.o", "peer.bpf.c", BPF, payload.UAPI, "libbpf-dev"),
+)
 
 # What rtshm is compared with, and what compiles it: not in the image that is for tests.
 PACKAGES = ("clang", "libbpf-dev", "rt-tests", "stress-ng")
@@ -79,7 +94,7 @@ def take(wanted: Machine, deadline: float) -> Run | None:
     outcome = machine.run(
         rows,
         kernel,
-        payload.of(CHECKOUT, kernel, table=rows),
+        payload.of(CHECKOUT, kernel, table=rows, more_modules=MODULES, more_programs=PROGRAMS),
         COMMAND + " ".join(wanted.groups),
         icount=wanted.icount,
         memory=wanted.memory,

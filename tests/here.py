@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.lib import figures, module, needs
+from tests.lib import amounts, module, needs
 
 CHECKOUT = module.CHECKOUT
 SUITES = ["tests/module", "tests/client"]
@@ -46,7 +46,7 @@ class Chosen:
 
 def missing(item: pytest.Item) -> str:
     """What the test needs that is not here; nothing if it can run."""
-    if item.get_closest_marker("stock") and figures.kind() != figures.DEBIAN:
+    if item.get_closest_marker("stock") and amounts.kind() != amounts.DEBIAN:
         return "this kernel has debugging, which takes too long"
     for marker in item.iter_markers("needs"):
         for name in marker.args:

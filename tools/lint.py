@@ -22,6 +22,9 @@ WARNINGS = ["W=1"]
 # -Wsparse-error: what touches region memory past its accessors fails, and so does the rest.
 SPARSE = [*WARNINGS, "C=2", "CF=-D__CHECK_ENDIAN__ -Wsparse-error"]
 
+# Modules that no test takes along.
+OF_BENCH = ("bench/modules/bare",)
+
 # What the form of a file makes unavoidable, and nothing else.
 IGNORE = {
     # Its subject is the kernel's version; checkpatch takes KERNEL_VERSION() for a variable.
@@ -74,7 +77,7 @@ def builds(
 ) -> bool:
     """Whether the module is built without a warning."""
     try:
-        payload.modules(source, kernel, variables=variables, files=files)
+        payload.modules(source, kernel, variables=variables, files=files, more=OF_BENCH)
     except HarnessError as error:
         print(error.args[0])
         return False
@@ -97,7 +100,7 @@ def checkpatch(source: Path) -> bool:
     # Generated files are in the generator's style.
     files = [
         path
-        for path in payload.tree(source).files()
+        for path in payload.tree(source, more=OF_BENCH).files()
         if path.suffix in (".c", ".h") and path not in ynl.GENERATED
     ]
     clean = True

@@ -9,14 +9,14 @@ import ast
 from collections import defaultdict
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.lib.figures import FIGURES
+from tests.lib.amounts import AMOUNTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 FOLDERS = ("tests", "tools/tests", "vm/tests", "bench/tests")
-# The kinds of kernel that a stress test is for: the others have figures near these.
+# The kinds of kernel that a stress test is for: the others have amounts near these.
 SHOWN = ("kasan", "lockdep", "kcsan", "um", "debian")
 
 
@@ -25,8 +25,8 @@ class Test(NamedTuple):
 
     place: str
     """Its file, with ::name of a function."""
-    figures: tuple[str, ...]
-    """The rows of tests/lib/figures.py that say how often it does its work."""
+    amounts: tuple[str, ...]
+    """The rows of tests/lib/amounts.py that say how often it does its work."""
 
 
 def marks(nodes: list[ast.expr], name: str) -> Iterator[str]:
@@ -38,13 +38,15 @@ def marks(nodes: list[ast.expr], name: str) -> Iterator[str]:
 
 def of_file(path: Path, place: str) -> Iterator[tuple[str, Test]]:
     """Yield each promise of a file with its test."""
+    of_all: tuple[str, ...] = ()
     for node in ast.parse(path.read_text()).body:
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            figures = tuple(marks(node.decorator_list, "figures"))
+            amounts = (*of_all, *marks(node.decorator_list, "amounts"))
             for promise in marks(node.decorator_list, "promise"):
-                yield promise, Test(f"{place}::{node.name}", figures)
+                yield promise, Test(f"{place}::{node.name}", amounts)
         elif isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "pytestmark":
             values = node.value.elts if isinstance(node.value, ast.List) else [node.value]
+            of_all = tuple(marks(values, "amounts"))
             for promise in marks(values, "promise"):
                 yield promise, Test(place, ())
 
@@ -62,8 +64,8 @@ def collect(source: Path) -> dict[str, list[Test]]:
 def amount(test: Test) -> str:
     """How often a test does its work, on each kind of kernel."""
     words = []
-    for name in test.figures:
-        of_kind = {kind: f"{FIGURES[name][kind]:,}" for kind in SHOWN if FIGURES[name][kind]}
+    for name in test.amounts:
+        of_kind = {kind: f"{AMOUNTS[name][kind]:,}" for kind in SHOWN if AMOUNTS[name][kind]}
         words.append(f"{name} {', '.join(f'{many} ({kind})' for kind, many in of_kind.items())}")
     return "; ".join(words)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.install.machine import CHECKOUT, DIST, KO, OTHER_KO, run
+from tests.install.installed import CHECKOUT, DIST, KO, OTHER_KO, run
 
 MODULES = KO.parents[2]
 CLIENT = Path("/usr/lib/python3/dist-packages/rtshm")

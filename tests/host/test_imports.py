@@ -104,3 +104,14 @@ def test_folder_imports_what_lies_below_it(folder: str) -> None:
 )
 def test_import_of_a_test_file_is_seen(source: str) -> None:
     assert any(map(of_pytest, imported(source)))
+
+
+def test_what_tests_take_along_is_not_of_the_bench() -> None:
+    """Paths count as imports do; the order of the tests knows those of bench/tests."""
+    named = {
+        str(path)
+        for path in FILES
+        for line in (CHECKOUT / path).read_text().splitlines()
+        if '"bench/' in line.replace('"bench/tests"', "")
+    }
+    assert named == set()

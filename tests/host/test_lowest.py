@@ -13,8 +13,8 @@ import pytest
 
 CHECKOUT = Path(__file__).parents[2]
 TESTS = (
-    *("recording", "plot", "notebook", "trigger", "stream", "layout", "messages", "cli_render"),
-    "cli_scope",
+    *("attributes", "cli_", "errors", "layout", "man", "messages", "notebook", "parse", "plot"),
+    *("public", "recording", "stream", "testing", "trigger"),
 )
 
 

@@ -114,7 +114,7 @@ def test_closing_lines_of_pytest_are_repeated_at_the_end(checkout: Path) -> None
     (vm,) = [at for at, line in enumerate(end) if re.fullmatch(r"vm: passed in \d+ s", line)]
     assert end[vm + 1].strip().startswith("===== 7 passed in 0.12s")
     assert [line for line in end if line.startswith("left out: ")] == [
-        "left out: all other kernels, stress, packages, Secure Boot: make test-all"
+        "left out: all other kernels, stress, packages, and the step `more`: make test-all"
     ]
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.install import machine
+from tests.install import installed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session", autouse=True)
 def udev() -> Iterator[None]:
     """udevd, as a machine that was booted has it; it has seen no device yet."""
-    daemon = subprocess.Popen(["/usr/lib/systemd/systemd-udevd"], env=machine.ENVIRONMENT)
+    daemon = subprocess.Popen(["/usr/lib/systemd/systemd-udevd"], env=installed.ENVIRONMENT)
     while not Path("/run/udev/control").exists():
         assert daemon.poll() is None
         time.sleep(0.1)
@@ -35,16 +35,16 @@ def depmod(udev: None) -> None:
     Without one DKMS takes the kernel for one that is gone, removes what depmod made with the
     last module, and does not make it again.
     """
-    machine.run("install", "-D", "-t", machine.KO.parents[2] / "kernel", machine.OTHER_KO)
-    machine.run("depmod")
-    machine.run("dkms", "generate_mok")
+    installed.run("install", "-D", "-t", installed.KO.parents[2] / "kernel", installed.OTHER_KO)
+    installed.run("depmod")
+    installed.run("dkms", "generate_mok")
 
 
 @pytest.fixture(scope="module")
-def before(depmod: None) -> Iterator[machine.Tree]:
+def before(depmod: None) -> Iterator[installed.Tree]:
     """All files, before anything of rtshm's was installed; the group goes after the module."""
     assert not [name for name in os.listdir("/usr/src") if name.startswith("rtshm")]
-    books = {path: path.read_bytes() for path in machine.GROUPS if path.exists()}
-    yield machine.tree()
+    books = {path: path.read_bytes() for path in installed.GROUPS if path.exists()}
+    yield installed.tree()
     for path, data in books.items():
         path.write_bytes(data)

@@ -6,14 +6,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.install import machine
-from tests.install.machine import CHECKOUT, KO, NODE, attempt, run
+from tests.install import installed
+from tests.install.installed import CHECKOUT, KO, NODE, attempt, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 # Where DKMS builds: ccache has what is compiled there, see tests/lib/deb.py.
-BUILD = Path("/var/lib/dkms/rtshm", machine.VERSIONS[0], "build")
+BUILD = Path("/var/lib/dkms/rtshm", installed.VERSIONS[0], "build")
 
 
 @contextmanager
@@ -27,18 +27,18 @@ def checkout_in_dkms_place() -> Iterator[Path]:
 
 
 def test_make_uninstall_leaves_nothing_but_the_group_of_make_install(
-    before: machine.Tree,
+    before: installed.Tree,
 ) -> None:
     install_use_and_uninstall(CHECKOUT, KO)
-    assert left(before) == [f"~{path}" for path in machine.GROUPS]
+    assert left(before) == [f"~{path}" for path in installed.GROUPS]
 
 
-def test_without_dkms_the_module_is_built_for_the_running_kernel(before: machine.Tree) -> None:
-    ko = Path("/lib/modules", machine.RELEASE, "updates/rtshm.ko")
+def test_without_dkms_the_module_is_built_for_the_running_kernel(before: installed.Tree) -> None:
+    ko = Path("/lib/modules", installed.RELEASE, "updates/rtshm.ko")
     with checkout_in_dkms_place() as checkout:
         said = install_use_and_uninstall(checkout, ko, "DKMS=")
-    assert f"There is no DKMS: rtshm.ko is installed for {machine.RELEASE} only." in said
-    assert left(before) == [f"~{path}" for path in machine.GROUPS]
+    assert f"There is no DKMS: rtshm.ko is installed for {installed.RELEASE} only." in said
+    assert left(before) == [f"~{path}" for path in installed.GROUPS]
     assert not ko.parent.exists()
 
 
@@ -59,9 +59,9 @@ def install_use_and_uninstall(checkout: Path, ko: Path, *words: str) -> str:
     return said
 
 
-def left(before: machine.Tree) -> list[str]:
+def left(before: installed.Tree) -> list[str]:
     """What is not as before, but for directories."""
-    after = machine.tree()
+    after = installed.tree()
     return [
-        path for path in machine.difference(before, after) if after.get(path[1:]) != "directory"
+        path for path in installed.difference(before, after) if after.get(path[1:]) != "directory"
     ]

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.install import machine
-from tests.install.machine import CHECKOUT, DIST, KO, NODE, attempt, run
+from tests.install import installed
+from tests.install.installed import CHECKOUT, DIST, KO, NODE, attempt, run
 from tests.lib import raw
 
-OLD, NEW = machine.VERSIONS
+OLD, NEW = installed.VERSIONS
 EXAMPLE = Path("/root/control")
 # In the group that the package makes; nothing else.
 CLIENT = """
@@ -47,8 +47,8 @@ def installed_versions() -> list[str]:
 @pytest.mark.promise(
     "install: Installing builds the module for the running kernel and does not load it"
 )
-def test_install_builds_the_module_for_the_running_kernel(before: machine.Tree) -> None:
-    run("dpkg", "-i", *machine.packages(OLD))
+def test_install_builds_the_module_for_the_running_kernel(before: installed.Tree) -> None:
+    run("dpkg", "-i", *installed.packages(OLD))
     assert installed_versions() == [f"rtshm/{OLD}:installed"]
     assert run("modinfo", "-n", "rtshm").strip().startswith(str(KO))
     assert not Path("/sys/module/rtshm").exists()
@@ -56,20 +56,20 @@ def test_install_builds_the_module_for_the_running_kernel(before: machine.Tree) 
     assert run("systemctl", "is-enabled", "rtshm") == "enabled\n"
 
 
-def test_autopkgtest_passes() -> None:
+def test_script_of_autopkgtest_passes() -> None:
     run(CHECKOUT / "debian/tests/installed")
     run("modprobe", "-r", "rtshm")
 
 
 @pytest.mark.promise("install: A user of the group uses regions without root")
-def test_user_of_the_group_uses_it(before: machine.Tree) -> None:
+def test_user_of_the_group_uses_it(before: installed.Tree) -> None:
     run("modprobe", "rtshm", "period_ns=50000000")
     # insmod without parameters prints every tick.
     assert Path("/sys/module/rtshm/parameters/print").read_text() == "2\n"
     assert access(NODE) == ("crw-rw----", 0, group())
-    run("rtshm", "write", "42", **machine.as_user([group()]))
-    assert run("rtshm", "read", **machine.as_user([group()])) == "42\n"
-    others = attempt("rtshm", "write", "42", **machine.as_user([]))
+    run("rtshm", "write", "42", **installed.as_user([group()]))
+    assert run("rtshm", "read", **installed.as_user([group()])) == "42\n"
+    others = attempt("rtshm", "write", "42", **installed.as_user([]))
     assert others.returncode == 1
     assert "EACCES" in others.stdout
 
@@ -106,7 +106,7 @@ def test_region_that_was_made_for_somebody_stays_theirs() -> None:
 def test_program_of_32_bits_shares_the_memory_and_reads_samples() -> None:
     run("rtshm", "set", "default", "--history", "256", "--record-bytes", "8")
     assert access(NODE.with_name("default.samples")) == ("cr--r-----", 0, group())
-    assert run(DIST / "client32", "-7", **machine.as_user([group()])) == "-7\n"
+    assert run(DIST / "client32", "-7", **installed.as_user([group()])) == "-7\n"
     run("rtshm", "set", "default", "--history", "0")
 
 
@@ -122,21 +122,21 @@ def test_other_module_is_built_against_the_installed_headers() -> None:
 
 
 @pytest.mark.promise("install: An upgrade does not disturb a running client")
-def test_upgrade_does_not_disturb_a_running_client(before: machine.Tree) -> None:
+def test_upgrade_does_not_disturb_a_running_client(before: installed.Tree) -> None:
     client = subprocess.Popen(
         ["/usr/bin/python3", "-c", CLIENT],
-        env=machine.ENVIRONMENT,
+        env=installed.ENVIRONMENT,
         cwd="/",
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        user=machine.UID,
-        group=machine.UID,
+        user=installed.UID,
+        group=installed.UID,
         extra_groups=[group()],
     )
     assert client.stdin and client.stdout
     with client:
-        for value, act in ((1, None), (2, machine.packages(NEW))):
+        for value, act in ((1, None), (2, installed.packages(NEW))):
             if act:
                 run("dpkg", "-i", *act)
             client.stdin.write(f"{value}\n")
@@ -156,7 +156,7 @@ def test_upgrade_does_not_disturb_a_running_client(before: machine.Tree) -> None
 
 
 @pytest.mark.promise("install: Removing the package leaves a loaded module until it is unloaded")
-def test_removal_leaves_a_loaded_module_until_it_is_unloaded(before: machine.Tree) -> None:
+def test_removal_leaves_a_loaded_module_until_it_is_unloaded(before: installed.Tree) -> None:
     run("dpkg", "-r", "rtshm-dkms", "python3-rtshm")
     assert not list(KO.parent.glob("rtshm.ko*"))
     assert attempt("modprobe", "-n", "rtshm").returncode == 1
@@ -167,7 +167,9 @@ def test_removal_leaves_a_loaded_module_until_it_is_unloaded(before: machine.Tre
 
 
 @pytest.mark.promise("install: A purge leaves nothing but the group")
-def test_purge_leaves_nothing_but_the_group(before: machine.Tree) -> None:
+def test_purge_leaves_nothing_but_the_group(before: installed.Tree) -> None:
     run("dpkg", "-P", "rtshm-dkms", "python3-rtshm")
     assert "rtshm" not in run("dpkg-query", "-W")
-    assert machine.difference(before, machine.tree()) == [f"~{path}" for path in machine.GROUPS]
+    assert installed.difference(before, installed.tree()) == [
+        f"~{path}" for path in installed.GROUPS
+    ]

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from tests.lib import figures, module
+from tests.lib import amounts, module
 
 STATE = Path("/run/closing.json")
 DEBUG = Path("/sys/kernel/debug")
@@ -116,7 +116,7 @@ def faults() -> list[str]:
             found += [f"{name}: gone: {entry}" for entry in sorted(was - set(entries))]
     memory = more(before, after)
     print("closing: memory in KiB:", ", ".join(f"{name} {by:+}" for name, by in memory.items()))
-    if memory["pages"] > PAGES_KIB and figures.kind() == figures.DEBIAN:
+    if memory["pages"] > PAGES_KIB and amounts.kind() == amounts.DEBIAN:
         found.append(f"{memory['pages']} KiB of pages were not given back")
     if LOCKDEP.exists():
         match = re.search(r"^ *debug_locks: +(\d)", LOCKDEP.read_text(), re.MULTILINE)
@@ -135,7 +135,7 @@ def main() -> int:
         (module.EVENTS.parent / "buffer_size_kb").write_text("1408")
         # The first load leaves behind what every kernel keeps of a module, and the first
         # region at an address the page table for it: 4 KiB for each 2 MiB, for good.
-        for size in FIRST_BYTES if figures.kind() == figures.DEBIAN else (mmap.PAGESIZE,):
+        for size in FIRST_BYTES if amounts.kind() == amounts.DEBIAN else (mmap.PAGESIZE,):
             module.load(print=0, size=size)
             module.unload()
         STATE.write_text(json.dumps(look()))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 # What a machine and the module's build take.
 PARTS = (
     *(".gitignore", "Kbuild", "Makefile", "pyproject.toml"),
-    *("bench", "client", "kmod", "tests", "vm"),
+    *("client", "kmod", "tests", "vm"),
 )
 
 

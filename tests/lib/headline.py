@@ -7,20 +7,28 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from tests.lib import suites
-from tests.lib.figures import IN_ALL
+from tests.lib.amounts import AMOUNTS, COUNTED, kind_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from tests.lib.suites import Result
 
-# A figure that a suite ends with: see tests/stress/conftest.py.
-FIGURE = re.compile(r"figure: (\S+) (\d+)")
+# A amount that a suite ends with: see tests/stress/conftest.py.
+AMOUNT = re.compile(r"amount: (\S+) (\d+)")
 
+# The kernels that have the stress.
+STRESSED = [
+    kernel
+    for rows in (suites.table().test, suites.table().more)
+    for kernel, names in rows.items()
+    if "stress" in names
+]
 AT_LEAST = {
-    **IN_ALL,
-    "kernels-passed": len(suites.table().kernels()),
+    name: sum(AMOUNTS[row][kind_of(kernel)] or 0 for kernel in STRESSED)
+    for name, row in COUNTED.items()
 }
+AT_LEAST["kernels-passed"] = len(suites.table().kernels())
 
 # None of these; the drivers and tests/lib/closing.py end with a line on each.
 NONE = {
@@ -32,16 +40,14 @@ NONE = {
 
 
 def total(results: Iterable[Result]) -> Counter[str]:
-    """The figures of all suites together."""
+    """The amounts of all suites together."""
     sums: Counter[str] = Counter(dict.fromkeys([*AT_LEAST, *NONE], 0))
     passed: dict[str, bool] = {}
     for result in results:
         kernel = result.suite.kernel
         passed[kernel] = passed.get(kernel, True) and not result.faults
-        for name, number in FIGURE.findall(result.output):
+        for name, number in AMOUNT.findall(result.output):
             sums[name] += int(number)
-            if name == "fuzz-requests" and kernel.endswith("-kasan"):
-                sums["fuzz-requests-kasan"] += int(number)
         for line in [*result.output.splitlines(), *result.faults]:
             sums.update(name for name, bad in NONE.items() if bad.search(line))
     sums["kernels-passed"] = sum(passed.values())
@@ -59,7 +65,7 @@ def short(sums: Counter[str]) -> list[str]:
 
 
 def table(results: Iterable[Result], *, whole: bool) -> list[str]:
-    """Each suite with its time, then the figures, of a whole run with what is promised of it."""
+    """Each suite with its time, then the amounts, of a whole run with what is promised of it."""
     results = list(results)
     lines = [
         f"{result.suite!s:24} {result.seconds:6.0f} s  {'FAILED' if result.faults else 'passed'}"

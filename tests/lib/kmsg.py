@@ -7,7 +7,7 @@ import select
 import time
 from typing import TYPE_CHECKING, Self
 
-from rtshm.cli.machine import Line, open_log, read_line
+from rtshm.cli.diagnosis import Line, open_log, read_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from rtshm.cli.machine import Line
+    from rtshm.cli.diagnosis import Line
 
     from tests.lib.kmsg import KernelLog
 

@@ -72,7 +72,7 @@ zstandard==0.25.0 \\
 TABLE = kernels.load(space=SPACE)
 
 # Modules of their own, built against rtshm's headers and Module.symvers as a user's would be.
-BESIDE = ("kmod/examples/pi", "tests/probe", "bench/modules/bare")
+BESIDE = ("kmod/examples/pi", "tests/probe")
 # kmod/examples/pi/Makefile has them too.
 OF_RTSHM = ("RTSHM={tree}", "KBUILD_EXTRA_SYMBOLS={tree}/Module.symvers")
 
@@ -83,11 +83,6 @@ EXTENSION = (
     *("sh", "-c"),
     'exec gcc -O2 -Wall -Werror -shared -fPIC $(python3-config --includes) "$@"',
     "gcc",
-)
-# As libbpf's own examples: the headers of this architecture are below its triplet.
-BPF = (
-    *("clang", "-O2", "-g", "-Wall", "-Werror", "-target", "bpf", "-c"),
-    *("-I", "/usr/include/x86_64-linux-gnu"),
 )
 UAPI = (f"{HEADERS}/linux/*.h",)
 STREAMS = "tests/lib/streams.h"
@@ -115,9 +110,6 @@ TASKS = [
 PROGRAMS = (
     programs.Program("client/rtshm", "_publish.abi3.so", "_publish.c", EXTENSION, UAPI),
     programs.Program("tests/stress", "stress", "*.[ch]", CC, (*UAPI, STREAMS)),
-    programs.Program("bench/programs", "mappers", "mappers.c", CC, (*UAPI, STREAMS), "libbpf-dev"),
-    programs.Program("bench/programs", "wakes", "wakes.c", CC, (*UAPI, STREAMS)),
-    programs.Program("bench/programs", "peer.bpf.o", "peer.bpf.c", BPF, UAPI, "libbpf-dev"),
 )
 
 # `warm MODULE` is `python3 -m MODULE`. In a guest that begins with a snapshot, a fork of an
@@ -140,10 +132,10 @@ ALLOWED = (
 )
 
 
-def tree(source: Path, *, symbols: bool = False) -> kbuild.Tree:
-    """The modules of a checkout."""
-    folders = ("kmod", "tests/probe", "bench/modules")
-    return kbuild.Tree(source, folders, BESIDE, OF_RTSHM, symbols)
+def tree(source: Path, *, symbols: bool = False, more: Sequence[str] = ()) -> kbuild.Tree:
+    """The modules of a checkout, with those in the folders of `more`."""
+    folders = ("kmod", "tests/probe", *more)
+    return kbuild.Tree(source, folders, (*BESIDE, *more), OF_RTSHM, symbols)
 
 
 def modules(
@@ -153,9 +145,11 @@ def modules(
     table: Table = TABLE,
     variables: Sequence[str] = (),
     files: image.Files | None = None,
+    more: Sequence[str] = (),
 ) -> dict[str, bytes]:
-    """The built modules of a checkout by their paths: see kbuild.modules()."""
-    return kbuild.modules(table, kernel, tree(source), variables=variables, files=files)
+    """The built modules of tree() by their paths: see kbuild.modules()."""
+    found = tree(source, more=more)
+    return kbuild.modules(table, kernel, found, variables=variables, files=files)
 
 
 def of(
@@ -167,22 +161,25 @@ def of(
     symbols: bool = False,
     tasks: bool = True,
     extra: Mapping[str, bytes] | None = None,
+    more_modules: Sequence[str] = (),
+    more_programs: Sequence[programs.Program] = (),
 ) -> Payload:
     """A checkout with its modules, built with kbuild's `variables`, and its programs.
 
     `tasks` are those in BPF, which take a clang; `extra` are further files for the guest's
     copy, by path.
     """
+    compiled = [*PROGRAMS, *more_programs, *(TASKS if tasks else ())]
 
     def made() -> Files:
         return {
-            **programs.of(table, source, [*PROGRAMS, *(TASKS if tasks else ())], kernel.processor),
+            **programs.of(table, source, compiled, kernel.processor),
             **programs.bytecode(table, source, "client/rtshm"),
             **(extra or {}),
         }
 
     def built(compiler: Compiler) -> Files:
-        modules = tree(source, symbols=symbols)
+        modules = tree(source, symbols=symbols, more=more_modules)
         return kbuild.modules(table, kernel, modules, variables=variables, compiler=compiler)
 
     return Payload(

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from tests.lib.figures import USER_MODE
+from tests.lib.amounts import USER_MODE
 from tests.lib.module import PATIENCE
 
 if TYPE_CHECKING:

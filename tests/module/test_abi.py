@@ -34,7 +34,6 @@ BTF = Path("/sys/kernel/btf/rtshm")
 WITHOUT_BTF = "6.1."
 
 
-@pytest.mark.promise("client: The client survives fork, signals, a kill and a second close")
 def test_btf_of_the_running_module_agrees_with_the_python_word(load: Load) -> None:
     load(print=0)
     if os.uname().release.startswith(WITHOUT_BTF) or not BTF.with_name("vmlinux").exists():

@@ -246,9 +246,9 @@ def test_writing_and_mapping_are_refused(reader: int, opened: Callable[..., int]
 
 
 @pytest.mark.promise(
-    "history: The depth can change under readers, which read what is left and then the end"
+    "history: It can change under readers, which read what is left and then the end"
 )
-def test_reader_of_another_depth_gets_what_is_left_and_then_the_end(
+def test_reader_of_another_length_gets_what_is_left_and_then_the_end(
     control: Control, opened: Callable[..., int]
 ) -> None:
     control.create("a", period=5 * MS, history=1000)
@@ -270,9 +270,9 @@ def test_reader_of_another_depth_gets_what_is_left_and_then_the_end(
 
 
 @pytest.mark.promise(
-    "history: The depth can change under readers, which read what is left and then the end"
+    "history: It can change under readers, which read what is left and then the end"
 )
-def test_another_depth_wakes_who_waits(control: Control, opened: Callable[..., int]) -> None:
+def test_another_length_wakes_who_waits(control: Control, opened: Callable[..., int]) -> None:
     control.create("a", period=HOUR_NS, history=10)
     first.tick("a")
     fd = opened()
@@ -290,9 +290,9 @@ def test_another_depth_wakes_who_waits(control: Control, opened: Callable[..., i
 
 
 @pytest.mark.promise(
-    "history: The depth can change under readers, which read what is left and then the end"
+    "history: It can change under readers, which read what is left and then the end"
 )
-def test_memory_of_another_depth_counts_until_its_last_reader_is_gone(load: Load) -> None:
+def test_memory_of_another_length_counts_until_its_last_reader_is_gone(load: Load) -> None:
     load(print=0, bytes_max=16 * PAGE)
     with Control() as control:
         control.create("a", history=8 * PAGE // STRIDE)

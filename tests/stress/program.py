@@ -19,7 +19,7 @@ DRIVER_SECONDS = 600
 
 
 def run(driver: str, *numbers: int) -> dict[str, int]:
-    """Run a driver to its end; return the figures that it prints, by their names."""
+    """Run a driver to its end; return the amounts that it prints, by their names."""
     seed = os.environ.get("STRESS_SEED") or str(int.from_bytes(os.urandom(4)))
     command: list[str | Path] = [PROGRAM, driver, seed, *map(str, numbers)]
     done = subprocess.run(

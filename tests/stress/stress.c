@@ -171,7 +171,7 @@ static const struct {
 	{ "opened", opened },
 	{ "asked", asked },
 	{ "spliced", spliced },
-	{ "faults", faults },
+	{ "failures", failures },
 	{ "fuzz", fuzz },
 	{ "refused", refused },
 	{ "race", race },

@@ -151,7 +151,7 @@ void held(const struct numbers *numbers);
 void opened(const struct numbers *numbers);
 void asked(const struct numbers *numbers);
 void spliced(const struct numbers *numbers);
-void faults(const struct numbers *numbers);
+void failures(const struct numbers *numbers);
 void fuzz(const struct numbers *numbers);
 void refused(const struct numbers *numbers);
 void race(const struct numbers *numbers);

@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     "client: Signals at any instant leak no descriptor, and close() wakes threads and tasks"
 )
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-@pytest.mark.figures("interrupts")
-def test_interrupts_at_any_instant_leak_nothing(control: rtshm.Control, figures: list[int]) -> None:
+@pytest.mark.amounts("interrupts")
+def test_interrupts_at_any_instant_leak_nothing(control: rtshm.Control, amounts: list[int]) -> None:
     control.create("a", period="1h", layout="n:u64", history=8)
     first.tick("a")
-    interrupts.leak_nothing(control, figures[0])
+    interrupts.leak_nothing(control, amounts[0])

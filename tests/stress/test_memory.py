@@ -19,9 +19,9 @@ def loaded(load: Load) -> None:
 @pytest.mark.promise(
     "memory: A mapping is inside the region, never executable, and as its descriptor allows"
 )
-@pytest.mark.figures("bounds")
-def test_mmap_says_what_the_model_says(stress: Stress, figures: list[int], count: Count) -> None:
-    (cases,) = figures
+@pytest.mark.amounts("bounds")
+def test_mmap_says_what_the_model_says(stress: Stress, amounts: list[int], count: Count) -> None:
+    (cases,) = amounts
     done = stress("bounds", cases)
     assert done["cases"] == cases
     # Neither the one nor the other is a matter of luck.
@@ -31,25 +31,25 @@ def test_mmap_says_what_the_model_says(stress: Stress, figures: list[int], count
 
 
 @pytest.mark.promise("history: The samples cannot be mapped or written")
-@pytest.mark.figures("attack")
-def test_mapping_for_reading_is_not_written(stress: Stress, figures: list[int]) -> None:
-    (times,) = figures
+@pytest.mark.amounts("attack")
+def test_mapping_for_reading_is_not_written(stress: Stress, amounts: list[int]) -> None:
+    (times,) = amounts
     assert stress("attack", times) == {"refused": 2 * 4 * times}
 
 
 @pytest.mark.promise("memory: Processes share over a fork and close in any order")
-@pytest.mark.figures("forks")
-def test_trees_of_processes_leave_no_user(stress: Stress, figures: list[int]) -> None:
-    (processes,) = figures
+@pytest.mark.amounts("forks")
+def test_trees_of_processes_leave_no_user(stress: Stress, amounts: list[int]) -> None:
+    (processes,) = amounts
     assert stress("forks", processes)["forks"] >= processes
 
 
 @pytest.mark.promise("memory: The memory of killed processes comes back")
-@pytest.mark.figures("mappers", "mappers-rounds")
+@pytest.mark.amounts("mappers", "mappers-rounds")
 def test_killed_mappers_give_everything_back(
-    stress: Stress, figures: list[int], count: Count
+    stress: Stress, amounts: list[int], count: Count
 ) -> None:
-    processes, rounds = figures
+    processes, rounds = amounts
     done = stress("mappers", processes, rounds)
     assert done == {"kills": processes * rounds, "mappings": 64 * processes * rounds}
     count("writers-killed", done["kills"])
@@ -58,14 +58,14 @@ def test_killed_mappers_give_everything_back(
 @pytest.mark.promise(
     "regions: A region in use can be deleted: its users keep the memory, its name is free"
 )
-@pytest.mark.figures("deleted", "deleted-stores")
-def test_deleted_region_is_its_mappers_own(stress: Stress, figures: list[int]) -> None:
-    deletes, stores = figures
+@pytest.mark.amounts("deleted", "deleted-stores")
+def test_deleted_region_is_its_mappers_own(stress: Stress, amounts: list[int]) -> None:
+    deletes, stores = amounts
     assert stress("deleted", deletes, stores) == {"deletes": deletes, "stores": deletes * stores}
 
 
 @pytest.mark.promise("memory: A new region is zero")
-@pytest.mark.figures("zeroed")
-def test_new_region_has_nothing_of_anybody(stress: Stress, figures: list[int]) -> None:
-    (regions,) = figures
+@pytest.mark.amounts("zeroed")
+def test_new_region_has_nothing_of_anybody(stress: Stress, amounts: list[int]) -> None:
+    (regions,) = amounts
     assert stress("zeroed", regions)["regions"] == regions

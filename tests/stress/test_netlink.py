@@ -28,11 +28,11 @@ ROOM = {"bytes_max": 2**20, "regions_max": 8}
 
 
 @pytest.mark.promise("robustness: Whatever a request contains, the answer is a known errno")
-@pytest.mark.figures("fuzz")
+@pytest.mark.amounts("fuzz")
 def test_fuzzed_requests_are_answered_and_leave_nothing(
-    stress: Stress, figures: list[int], load: Load, count: Count
+    stress: Stress, amounts: list[int], load: Load, count: Count
 ) -> None:
-    (requests,) = figures
+    (requests,) = amounts
     load(print=0, period_ns=HOUR_NS, **ROOM)
     done: Counter[str] = Counter()
     for _ in range(FUZZ_ROUNDS):
@@ -51,9 +51,9 @@ def test_fuzzed_requests_are_answered_and_leave_nothing(
 
 
 @pytest.mark.promise("log: Bad requests log nothing")
-@pytest.mark.figures("refused")
-def test_refusals_are_not_logged(stress: Stress, figures: list[int], load: Load) -> None:
-    (requests,) = figures
+@pytest.mark.amounts("refused")
+def test_refusals_are_not_logged(stress: Stress, amounts: list[int], load: Load) -> None:
+    (requests,) = amounts
     load(print=0)
     with KernelLog(new_only=True, prefix="") as everything:
         assert stress("refused", requests)["refused"] >= requests
@@ -63,9 +63,9 @@ def test_refusals_are_not_logged(stress: Stress, figures: list[int], load: Load)
 @pytest.mark.promise(
     "limits: At a limit a request is refused without a warning and without killing a process"
 )
-@pytest.mark.figures("fills")
-def test_limits_are_met_exactly_again_and_again(figures: list[int], load: Load) -> None:
-    (fills,) = figures
+@pytest.mark.amounts("fills")
+def test_limits_are_met_exactly_again_and_again(amounts: list[int], load: Load) -> None:
+    (fills,) = amounts
     load(print=0, period_ns=HOUR_NS, **ROOM)
     before = module.meminfo("MemAvailable")
     with Genl() as link:
@@ -88,12 +88,12 @@ def test_limits_are_met_exactly_again_and_again(figures: list[int], load: Load) 
 @pytest.mark.promise(
     "limits: At a limit a request is refused without a warning and without killing a process"
 )
-@pytest.mark.figures("memcg")
+@pytest.mark.amounts("memcg")
 def test_memory_is_that_of_the_group_of_who_makes_the_region(
-    figures: list[int], load: Load
+    amounts: list[int], load: Load
 ) -> None:
     """And a group that has no more is refused: nobody is killed for a size that is too large."""
-    (times,) = figures
+    (times,) = amounts
     load(print=0, period_ns=HOUR_NS)
     root = Path("/run/cgroup")
     root.mkdir()

@@ -41,9 +41,9 @@ def periods(count: int) -> list[int]:
 
 
 @pytest.mark.promise("limits: A value outside its limits is refused with the limit")
-@pytest.mark.figures("floor")
-def test_period_is_within_its_limits_whatever_is_asked_for(figures: list[int], load: Load) -> None:
-    (count,) = figures
+@pytest.mark.amounts("floor")
+def test_period_is_within_its_limits_whatever_is_asked_for(amounts: list[int], load: Load) -> None:
+    (count,) = amounts
     load(print=0)
     with Genl() as link:
         link.ask(NEW, attrs(name="a"))
@@ -66,11 +66,11 @@ def test_period_is_within_its_limits_whatever_is_asked_for(figures: list[int], l
 
 
 @pytest.mark.promise("ticks: Each period of each region is a tick or is counted as missed")
-@pytest.mark.figures("ticks")
+@pytest.mark.amounts("ticks")
 def test_every_period_of_eight_timers_is_a_tick_or_is_missed(
-    figures: list[int], load: Load
+    amounts: list[int], load: Load
 ) -> None:
-    (ticks,) = figures
+    (ticks,) = amounts
     load(print=0, period_ns=PERIOD_MAX_NS)
     names = [f"t{number}" for number in range(8)]
     bounds: dict[str, tuple[int, int]] = {}
@@ -105,9 +105,9 @@ def test_every_period_of_eight_timers_is_a_tick_or_is_missed(
 @pytest.mark.promise(
     "ticks: A timer runs on the CPU that was asked for, and on another one while that is offline"
 )
-@pytest.mark.figures("hotplug")
-def test_ticks_go_on_while_a_cpu_comes_and_goes(figures: list[int], load: Load) -> None:
-    (cycles,) = figures
+@pytest.mark.amounts("hotplug")
+def test_ticks_go_on_while_a_cpu_comes_and_goes(amounts: list[int], load: Load) -> None:
+    (cycles,) = amounts
     load(print=0, period_ns=MS)
     with Control() as control, ExitStack() as files:
         for cpu in (None, 0, 1):
@@ -131,12 +131,12 @@ def test_ticks_go_on_while_a_cpu_comes_and_goes(figures: list[int], load: Load) 
 
 
 @pytest.mark.promise("ticks: A tick does nothing that PREEMPT_RT forbids")
-@pytest.mark.figures("nesting-seconds")
+@pytest.mark.amounts("nesting-seconds")
 def test_locks_nest_as_they_may_in_an_interrupt_of_preempt_rt(
-    figures: list[int], load: Load
+    amounts: list[int], load: Load
 ) -> None:
     """Ticks that take, print, record and wake, are waited for, with pollers, readers and events."""
-    (seconds,) = figures
+    (seconds,) = amounts
     load(print=2, period_ns=MS)
     deadline = time.monotonic() + seconds
 

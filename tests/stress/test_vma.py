@@ -149,7 +149,7 @@ def mappings(load: Load) -> Iterator[Callable[[str], int]]:
 @pytest.mark.promise(
     "memory: A mapping is inside the region, never executable, and as its descriptor allows"
 )
-@pytest.mark.figures("vma")
+@pytest.mark.amounts("vma")
 @pytest.mark.parametrize("operation", OPERATIONS)
 def test_operation_on_a_mapping(mappings: Callable[[str], int], operation: str) -> None:
     act, expected = OPERATIONS[operation]

@@ -26,11 +26,11 @@ def loaded(load: Load) -> None:
 
 
 @pytest.mark.promise("word: A writer killed at any instant leaves a whole word")
-@pytest.mark.figures("kills")
+@pytest.mark.amounts("kills")
 def test_killed_writers_leave_whole_records(
-    stress: Stress, figures: list[int], count: Count
+    stress: Stress, amounts: list[int], count: Count
 ) -> None:
-    (kills,) = figures
+    (kills,) = amounts
     done = stress("kills", kills)
     assert done["kills"] == kills
     assert done["checked"] > kills
@@ -39,9 +39,9 @@ def test_killed_writers_leave_whole_records(
 
 
 @pytest.mark.promise("fields: A reader never sees half of a record that write() or update() stored")
-@pytest.mark.figures("records")
-def test_of_many_records_by_write_none_is_torn(tear: Path, figures: list[int]) -> None:
-    (records,) = figures
+@pytest.mark.amounts("records")
+def test_of_many_records_by_write_none_is_torn(tear: Path, amounts: list[int]) -> None:
+    (records,) = amounts
     fields = 64
     with rtshm.Control() as control:
         control.create("plain", layout=f"all:u64[{fields}]", period=2_000_000)
@@ -52,25 +52,25 @@ def test_of_many_records_by_write_none_is_torn(tear: Path, figures: list[int]) -
 
 
 @pytest.mark.promise("fields: A store of one number through the view is whole")
-@pytest.mark.figures("stores")
-def test_of_many_plain_stores_of_one_field_none_is_torn(tear: Path, figures: list[int]) -> None:
+@pytest.mark.amounts("stores")
+def test_of_many_plain_stores_of_one_field_none_is_torn(tear: Path, amounts: list[int]) -> None:
     with rtshm.Control() as control:
-        tearing.store_one_field(control, tear, figures[0])
+        tearing.store_one_field(control, tear, amounts[0])
 
 
 @pytest.mark.promise("robustness: A hostile writer harms no other region and stops no tick")
-@pytest.mark.figures("hostile-seconds")
-def test_hostile_writer_harms_nobody_else(stress: Stress, figures: list[int]) -> None:
-    (seconds,) = figures
+@pytest.mark.amounts("hostile-seconds")
+def test_hostile_writer_harms_nobody_else(stress: Stress, amounts: list[int]) -> None:
+    (seconds,) = amounts
     assert stress("hostile", seconds)["periods"] >= 1000 * seconds
 
 
 @pytest.mark.promise("robustness: A tick reads user memory only by marked accesses")
-@pytest.mark.figures("loss")
+@pytest.mark.amounts("loss")
 def test_every_tick_is_read_or_seen_as_lost(
-    stress: Stress, figures: list[int], count: Count
+    stress: Stress, amounts: list[int], count: Count
 ) -> None:
-    (samples,) = figures
+    (samples,) = amounts
     done = stress("loss", samples, 4000, DEPTH)
     assert done["read"] >= samples
     # Some did stall for longer than the ring is deep, or nothing was put to the test.

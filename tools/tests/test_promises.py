@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tests.lib.figures import FIGURES
+from tests.lib.amounts import AMOUNTS
 from tests.lib.payload import CHECKOUT
 from tools import promises
 
@@ -15,11 +15,11 @@ TEST = """\
 import pytest
 
 @pytest.mark.promise("log: Bad requests log nothing")
-@pytest.mark.figures("refused", "fills")
+@pytest.mark.amounts("refused", "fills")
 @pytest.mark.parametrize("user", [0, 1])
 def test_refusals_are_not_logged(user): ...
 
-@pytest.mark.figures("fuzz")
+@pytest.mark.amounts("fuzz")
 def test_other(): ...
 """
 
@@ -37,7 +37,7 @@ def test_promise_has_its_tests_and_how_often_they_do_their_work(tmp_path: Path) 
     }
     *_, row = promises.markdown(tmp_path)
     for name in ("refused", "fills"):
-        of = FIGURES[name]
+        of = AMOUNTS[name]
         many = (f"{of[kind]:,} ({kind})" for kind in ("kasan", "um", "debian"))
         assert f"{name} {', '.join(many)}" in row
 

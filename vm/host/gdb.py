@@ -71,7 +71,9 @@ def lines(guest: Guest, kernel: Kernel, payload: Payload) -> list[str]:
     Debian's archive has no kernel with symbols; the kernels built from source have the names of
     their functions, and no lines.
     """
-    command = ["gdb", *([str(guest.boot.kernel)] if kernel.own else [])]
+    # Debian's gdb knows the processor that it runs on.
+    program = "gdb-multiarch" if kernel.processor.foreign else "gdb"
+    command = [program, *([str(guest.boot.kernel)] if kernel.own else [])]
     for each in (f'set substitute-path /build "{payload.source}"', f"target remote {guest.gdb}"):
         command += ["-ex", each]
     return [

@@ -15,8 +15,6 @@ from vm.host import cache, captured, checkout, image, kmsg, machine
 from vm.host.errors import HarnessError
 from vm.tests.example.payload import TABLE, UM, of
 
-pytestmark = pytest.mark.more
-
 CHECKOUT = Path(__file__).resolve().parents[2]
 KERNEL = TABLE[UM]
 NOBODY = 65534

@@ -15,8 +15,8 @@ from click.shell_completion import ShellComplete, get_completion_class
 
 from rtshm._version import __version__
 from rtshm.cli.blame import blame
+from rtshm.cli.diagnosis import doctor, log
 from rtshm.cli.fields import get, header, kick, put, queue, read, write
-from rtshm.cli.machine import doctor, log
 from rtshm.cli.record import play, plot, record, recover
 from rtshm.cli.regions import create, delete, events, list_, set_, show
 from rtshm.cli.save import load, save

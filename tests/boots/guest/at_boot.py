@@ -30,6 +30,7 @@ period = "10ms"
 layout = "{LAYOUT}"
 
 [motor.values]
+setpoint = 7
 output = 1000
 
 [motor.tasks]
@@ -119,6 +120,8 @@ def main() -> None:
     wait("rtshm-pi.service is active", lambda: state("rtshm-pi.service") == "active")
     assert state("rtshm.service") == "active"
     assert Path("/dev/rtshm/motor").group() == "rtshm"
+    # Which neither task stores.
+    assert "setpoint 7\n" in run("rtshm", "get", "motor")
     tasks = json.loads(run("rtshm", "task", "list", "motor", "--json"))
     assert [(task["name"], task["ticks"] > 0) for task in tasks] == [("count", True), ("pi", True)]
 

@@ -13,7 +13,7 @@ DIST = CHECKOUT / "dist"
 RELEASE = os.uname().release
 KO = Path(f"/lib/modules/{RELEASE}/updates/dkms/rtshm.ko")
 # It needs no other.
-OTHER_KO = CHECKOUT / "bench/modules/bare/rtshm_bare.ko"
+OTHER_KO = CHECKOUT / "tests/probe/rtshm_probe.ko"
 NODE = Path("/dev/rtshm/default")
 
 # Without the checkout's command and package, and with what was compiled on the host:

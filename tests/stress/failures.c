@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * faults KIND LOADED: every way into the module with the first allocation
+ * failures KIND LOADED: every way into the module with the first allocation
  * (KIND 0: of slabs, 1: of pages) or the first copy from or to user memory
  * (KIND 2) failing, then the second, and so on until none is left to fail. What is
  * refused is refused with an errno of its cause, and everything is as before; what
@@ -521,7 +521,7 @@ static unsigned int inject(const struct operation *operation)
 		}
 		operation->undo();
 	}
-	fail("%s still meets faults after %u", operation->name, nth);
+	fail("%s still meets failures after %u", operation->name, nth);
 }
 
 static void prepare_injection(unsigned int kind)
@@ -538,7 +538,7 @@ static void prepare_injection(unsigned int kind)
 	setting("fail_page_alloc", "min-order", kind == 1 ? "0" : "20");
 }
 
-void faults(const struct numbers *numbers)
+void failures(const struct numbers *numbers)
 {
 	unsigned int kind = numbers->at[0];
 	unsigned int points = 0, operations_hit = 0;

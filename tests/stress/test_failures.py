@@ -1,4 +1,4 @@
-"""Allocations and copies that fail, one after the other: see faults.c."""
+"""Allocations and copies that fail, one after the other: see failures.c."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ HOUR_NS = 3_600_000_000_000
 
 
 @pytest.mark.promise("robustness: Loading fails whole wherever an allocation fails")
-@pytest.mark.figures("faults")
+@pytest.mark.amounts("failures")
 def test_load_and_unload_with_every_allocation_failing(stress: Stress, count: Count) -> None:
     before = module.traces()
-    done = stress("faults", SLABS, 0)
+    done = stress("failures", SLABS, 0)
     assert done["operations"] == 2
     assert module.traces() == before
     count("fault-points", done["points"])
@@ -31,16 +31,16 @@ def test_load_and_unload_with_every_allocation_failing(stress: Stress, count: Co
 
 
 @pytest.mark.promise("robustness: Each operation fails whole wherever an allocation fails")
-@pytest.mark.figures("faults")
+@pytest.mark.amounts("failures")
 def test_every_operation_with_every_allocation_failing(
-    stress: Stress, figures: list[int], load: Load, count: Count
+    stress: Stress, amounts: list[int], load: Load, count: Count
 ) -> None:
     """And nothing of what failed is still counted: what is left of every limit can be had."""
-    (points,) = figures
+    (points,) = amounts
     room = 4096 * PAGE
     load(print=0, period_ns=HOUR_NS, bytes_max=room, rate_max_hz=1000, regions_max=2)
     before = module.traces()
-    done = stress("faults", SLABS, 1)["points"] + stress("faults", PAGES, 1)["points"]
+    done = stress("failures", SLABS, 1)["points"] + stress("faults", PAGES, 1)["points"]
     assert done >= points
     assert module.traces() == before
     with rtshm.Control() as control:
@@ -52,12 +52,12 @@ def test_every_operation_with_every_allocation_failing(
 @pytest.mark.promise(
     "robustness: Faulting user memory is EFAULT, and an incomplete sample comes again"
 )
-@pytest.mark.figures("copy-faults")
+@pytest.mark.amounts("copy-failures")
 def test_every_operation_with_every_copy_failing(
-    stress: Stress, figures: list[int], load: Load, count: Count
+    stress: Stress, amounts: list[int], load: Load, count: Count
 ) -> None:
-    (points,) = figures
+    (points,) = amounts
     load(print=0, period_ns=HOUR_NS)
-    done = stress("faults", COPIES, 1)["points"]
+    done = stress("failures", COPIES, 1)["points"]
     assert done >= points
     count("fault-points", done)

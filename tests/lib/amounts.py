@@ -1,7 +1,7 @@
-"""How much of everything on which kernel: the figures of tests/stress.
+"""How much of everything on which kernel: the amounts of tests/stress.
 
 A sanitizer shows what a stock kernel does not, and makes it ten times slower; so
-each figure goes with the kind of kernel that it is for.
+each amount goes with the kind of kernel that it is for.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ _TABLE: dict[str, tuple[int | None, ...]] = {
     "spliced":          (20,        10,        None,      5,         10,        5),
     "asked":            (40,        15,        None,      None,      15,        25),
     "asked-requests":   (20_000,    8_000,     None,      None,      8_000,     50_000),
-    "faults":           (300,       None,      None,      300,       None,      None),
-    "copy-faults":      (200,       None,      None,      200,       None,      None),
+    "failures":         (300,       None,      None,      300,       None,      None),
+    "copy-failures":    (200,       None,      None,      200,       None,      None),
     "bounds":           (4_096,     None,      None,      4_096,     4_096,     4_096),
     "vma":              (1,         1,         None,      1,         1,         1),
     "forks":            (500,       200,       None,      200,       200,       200),
@@ -63,19 +63,18 @@ _TABLE: dict[str, tuple[int | None, ...]] = {
     "refused":          (50_000,    None,      None,      10_000,    10_000,    100_000),
 }  # fmt: skip
 
-FIGURES = {name: dict(zip(KINDS, row, strict=True)) for name, row in _TABLE.items()}
+AMOUNTS = {name: dict(zip(KINDS, row, strict=True)) for name, row in _TABLE.items()}
 
-# What `make test-all` promises of all suites together, by the row that has the number.
-_IN_ALL = {
+# What the suites count, by the row that each of them has at least.
+COUNTED = {
     "load-unload-cycles": "cycles",
     "writers-killed": "kills",
-    "fault-points": "faults",
+    "fault-points": "failures",
     "mmap-cases": "bounds",
-    "fuzz-requests-kasan": "fuzz",
+    "fuzz-requests": "fuzz",
     "timer-operations": "race",
     "samples-checked": "loss",
 }
-IN_ALL = {name: FIGURES[row][KASAN] or 0 for name, row in _IN_ALL.items()}
 
 
 @functools.cache
@@ -95,14 +94,19 @@ def kind() -> str:
     return DEBIAN
 
 
-def promised() -> str:
-    """Of the kernel that the harness was asked for, by its name in kernels.toml."""
-    name = os.environ.get("VM_KERNEL", "").rpartition("-")[2]
+def kind_of(kernel: str) -> str:
+    """Of a kernel, by its name in kernels.toml."""
+    name = kernel.rpartition("-")[2]
     return name if name in KINDS else DEBIAN
 
 
-def figure(name: str) -> int:
-    """The figure for the running kernel."""
-    number = FIGURES[name][kind()]
+def promised() -> str:
+    """Of the kernel that the harness was asked for."""
+    return kind_of(os.environ.get("VM_KERNEL", ""))
+
+
+def amount(name: str) -> int:
+    """The amount for the running kernel."""
+    number = AMOUNTS[name][kind()]
     assert number is not None, f"{name} is not for a {kind()} kernel"
     return number
