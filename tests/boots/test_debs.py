@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import tomllib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,6 +33,21 @@ def test_an_error_is_what_lintian_calls_an_error(tmp_path: Path) -> None:
         {package.parent: "/mnt", tmp_path: "/build"},
     )
     assert "E: rtshm-dkms: no-copyright-file" in found
+
+
+def test_package_depends_on_the_versions_that_the_client_declares() -> None:
+    (package,) = deb.build(CHECKOUT).glob("python3-rtshm_*.deb")
+    command = ["dpkg-deb", "-f", f"/mnt/{package.name}", "Depends"]
+    depends = deb.inside(deb.root(), command, {package.parent: "/mnt"}).strip().split(", ")
+    project = tomllib.loads((CHECKOUT / "client/pyproject.toml").read_text())["project"]
+    wanted = [f"python3 (>= {project['requires-python'].removeprefix('>=')})"]
+    for each in project["dependencies"]:
+        found = re.fullmatch(r"([a-z0-9-]+)>=([0-9.]+)(?:,<([0-9.]+))?", each)
+        assert found, each
+        name, least, below = found.groups()
+        wanted += [f"python3-{name} (>= {least})"]
+        wanted += [f"python3-{name} (<< {below}~)"] if below else []
+    assert {*wanted} <= {*depends}
 
 
 def test_package_has_the_command_and_its_manual_page(tmp_path: Path) -> None:

@@ -270,38 +270,41 @@ def _ram() -> tuple[int, int]:
     )
 
 
-BAD = [
-    (ADDRESS + 1, PAGE, errno.EINVAL, LIMIT),
-    (ADDRESS + PAGE // 2, PAGE, errno.EINVAL, LIMIT),
-    (2**64 - PAGE, PAGE, errno.ERANGE, LIMIT),
-    (2**64 - PAGE, 2 * PAGE, errno.ERANGE, LIMIT),
-    (2**64 - 1, PAGE, errno.ERANGE, LIMIT),
-    (2**64 - 2**30, 2**30, errno.ERANGE, LIMIT),
-    (2**63, PAGE, errno.ERANGE, LIMIT),
-    (END, PAGE, errno.ERANGE, LIMIT),
-    (END - PAGE, 2 * PAGE, errno.ERANGE, LIMIT),
-    # What the processor could address, and nothing is there.
-    (END // 2, PAGE, errno.ENXIO, RESERVED),
-    (_ram()[0], PAGE, errno.EBUSY, RAM),
-    (_ram()[0], 2**20, errno.EBUSY, RAM),
-    (ADDRESS - PAGE, PAGE, errno.EBUSY, RAM),
-    (ADDRESS - PAGE, 2 * PAGE, errno.EBUSY, RAM),
-    (ADDRESS - PAGE, BYTES + 2 * PAGE, errno.EBUSY, RAM),
-    (ADDRESS + BYTES - PAGE, 2 * PAGE, errno.EBUSY, RAM),
-    (ADDRESS + BYTES, PAGE, errno.EBUSY, RAM),
-    (ADDRESS, 2**30, errno.EBUSY, RAM),
-    # The first page is reserved, and busy.
-    (0, PAGE, errno.EBUSY, BUSY),
-    # The window of the PCI bus: of a device, sooner or later.
-    (0xC000_0000, PAGE, errno.ENXIO, RESERVED),
-]
+def bad() -> list[tuple[int, int, int, str]]:
+    """Address and size, and the errno and the words of the refusal."""
+    ram, _ = _ram()
+    return [
+        (ADDRESS + 1, PAGE, errno.EINVAL, LIMIT),
+        (ADDRESS + PAGE // 2, PAGE, errno.EINVAL, LIMIT),
+        (2**64 - PAGE, PAGE, errno.ERANGE, LIMIT),
+        (2**64 - PAGE, 2 * PAGE, errno.ERANGE, LIMIT),
+        (2**64 - 1, PAGE, errno.ERANGE, LIMIT),
+        (2**64 - 2**30, 2**30, errno.ERANGE, LIMIT),
+        (2**63, PAGE, errno.ERANGE, LIMIT),
+        (END, PAGE, errno.ERANGE, LIMIT),
+        (END - PAGE, 2 * PAGE, errno.ERANGE, LIMIT),
+        # What the processor could address, and nothing is there.
+        (END // 2, PAGE, errno.ENXIO, RESERVED),
+        (ram, PAGE, errno.EBUSY, RAM),
+        (ram, 2**20, errno.EBUSY, RAM),
+        (ADDRESS - PAGE, PAGE, errno.EBUSY, RAM),
+        (ADDRESS - PAGE, 2 * PAGE, errno.EBUSY, RAM),
+        (ADDRESS - PAGE, BYTES + 2 * PAGE, errno.EBUSY, RAM),
+        (ADDRESS + BYTES - PAGE, 2 * PAGE, errno.EBUSY, RAM),
+        (ADDRESS + BYTES, PAGE, errno.EBUSY, RAM),
+        (ADDRESS, 2**30, errno.EBUSY, RAM),
+        # The first page is reserved, and busy.
+        (0, PAGE, errno.EBUSY, BUSY),
+        # The window of the PCI bus: of a device, sooner or later.
+        (0xC000_0000, PAGE, errno.ENXIO, RESERVED),
+    ]
 
 
 @pytest.mark.promise("raw memory: A refused address is not touched")
 def test_bad_address_is_refused_and_nothing_is_touched(link: Genl) -> None:
     content(link, FULL)
     with KernelLog(new_only=True, prefix="") as everything:
-        for address, size, code, text in BAD:
+        for address, size, code, text in bad():
             asked = attrs(name="a", phys=address, size=size)
             assert refused(link, asked) == (code, text), (hex(address), size)
         assert [line.text for line in everything.lines(0)] == []

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import threading
-import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +15,7 @@ import rtshm
 from tests.lib import first
 from tests.lib.ftrace import TRACEFS
 from tests.lib.module import PATIENCE, thread_of
-from tests.lib.waiting import wait_until
+from tests.lib.waiting import wait_asleep, wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,8 @@ def test_all_readers_are_woken_also_those_that_the_tick_leaves_to_the_thread(
     for reader in readers:
         reader.start()
     if end == "delete":
-        time.sleep(0.3)
+        for reader in readers:
+            wait_asleep(Path(f"/proc/self/task/{reader.native_id}"))
         assert got == []
         control.delete("a")
     for reader in readers:
@@ -99,8 +100,8 @@ def test_readers_end_with_a_signal_whoever_would_wake_them(
             os.read(os.open("/dev/rtshm/a.samples", os.O_RDONLY), STRIDE)
             os._exit(0)
         children.append(pid)
-    time.sleep(0.3)
     for pid in children:
+        wait_asleep(Path(f"/proc/{pid}"))
         os.kill(pid, 9)
     assert [os.waitpid(pid, 0)[1] for pid in children] == READERS * [9]
     # None of them is left behind where a tick would find it.
