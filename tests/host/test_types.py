@@ -58,7 +58,8 @@ region.view.axes = [1, 2, 3]
 region.view.where = Point(1, 2)
 region.write(region.view)
 region.write(Motor(1.0, 0.5, Mode.ON, [0, 0, 0], True, b"abcd", Point(1, 2)), announce=True)
-region.write({"speed": 1.0})
+whole = {"speed": 1.0, "gain": 0.5, "mode": "ON", "axes": [0, 0, 0], "ok": True, "tag": b"abcd"}
+region.write({**whole, "where": {"x": 1, "y": 2}})
 region.update(gain=0.25, announce=True)
 made = rtshm.create("motor", Motor, period="1ms", history=10_000, exist_ok=True)
 assert_type(made, rtshm.Region[Motor])
