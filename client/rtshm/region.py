@@ -464,6 +464,10 @@ class Region(Mapped, Generic[T]):
         another program stores there in that instant is lost. A field that is called
         `announce` can be stored only by write() and the view.
         """
+        return self._update(values, announce=announce)
+
+    def _update(self, values: Mapping[str, Any], *, announce: bool = False) -> int | None:
+        """Store fields of any name, `announce` too."""
         self._check_writable()
         layout, fd = self.layout, self._descriptor()
         if placed := layout.build_fields(values):

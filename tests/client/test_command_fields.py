@@ -81,6 +81,15 @@ def test_put_announces_when_asked(region: rtshm.Region) -> None:
     assert (region.some_int, region.ready, region.view.mode) == (10, True, 1)
 
 
+def test_field_called_announce_is_put_and_loaded(region: rtshm.Region) -> None:
+    done("create", "m", "--layout", "announce:i32 values:i32")
+    done("put", "m", "announce=5", "values=6")
+    assert done("get", "m") == "announce 5\nvalues 6\n"
+    done("load", "-", stdin="[m.values]\nannounce = 7\n")
+    assert done("get", "m") == "announce 7\nvalues 6\n"
+    assert json.loads(done("read", "m", "--json")) == {"some_int": 0, "ready": False}
+
+
 @pytest.mark.promise("fields: get and put accept and print the same values, and refuse the same")
 @pytest.mark.parametrize(
     ("assignments", "reason"),

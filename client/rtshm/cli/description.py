@@ -202,7 +202,7 @@ def _store(name: str, values: Mapping[str, Any]) -> dict[str, Any]:
     """Store the values of fields. Return those that were there."""
     with rtshm.open(name) as region:
         read = region.read()
-        region.update(**values)
+        region._update(values)
     return {name: read[name] for name in values}
 
 

@@ -199,7 +199,7 @@ def put(name: str, assignments: tuple[str, ...], announce: bool) -> None:
                 record = record or region.read()
                 values.setdefault(place.name, record[place.name])
             place.put(values, value)
-        region.update(announce=announce, **values)
+        region._update(values, announce=announce)
 
 
 def assigned(assignment: str) -> tuple[str, str]:
