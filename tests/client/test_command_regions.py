@@ -398,12 +398,16 @@ def test_load_does_all_or_nothing(load: Load, tmp_path: Path) -> None:
     )
     load(print=0)
     with Control() as control:
-        control.create("m", layout="n:u64", history=10)
+        control.create("m", layout="n:u64", history=10, period="none")
         before = control.list()
-        refused = run("load", str(file))
+        with rtshm.open("m") as region, region.samples() as samples:
+            refused = run("load", str(file))
+            # The history is that from before, and its readers go on.
+            region.kick()
+            assert samples.read(PATIENCE)
         assert settings(control.list()) == settings(before)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert refused.stderr.startswith("rtshm: ")
+    assert refused.stderr.startswith("rtshm: other: size: ")
     assert done("get", "m") == "n 0\n"
 
 
@@ -417,13 +421,22 @@ def test_description_that_cannot_be_met_changes_nothing(load: Load, tmp_path: Pa
         refused = run("load", str(file))
         assert settings(control.list()) == settings(before)
     assert (refused.returncode, refused.stdout) == (1, "")
-    remedy = "and cannot be changed: `rtshm delete {0}` and load again, or take {1} out of the"
     assert refused.stderr == (
         f"rtshm: {file}: default: size is '4K', described as '64K', "
-        f"{remedy.format('default', 'size')} description\n"
-        f"rtshm: {file}: motor: mode is '0600', described as '0660', "
-        f"{remedy.format('motor', 'mode')} description\n"
+        "and cannot be changed: `rtshm delete default` and load again, or take size out of the "
+        "description\n"
+        f"rtshm: {file}: motor: mode is '0600', described as '0660', and load could not undo the "
+        "change: `rtshm set motor --mode 0660` and load again\n"
     )
+
+    # Each remedy works as it is printed.
+    text = '[default]\ncpu = 0\nphase = "1ms"\n[motor]\nmode = "0660"\nowner = 1\ngroup = 1\n'
+    refused = run("load", "-", stdin=text)
+    remedies = re.findall(r"`rtshm (set .*)` and load again$", refused.stderr, re.MULTILINE)
+    assert len(remedies) == 5
+    for remedy in remedies:
+        done(*remedy.split())
+    assert done("load", "-", stdin=text) == "default: unchanged\nmotor: unchanged\n"
 
     # Not of the description's making: the kernel's refusal, of the second region.
     file.write_text('[new]\n[other]\nperiod = "1ns"\n')

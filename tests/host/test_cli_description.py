@@ -176,11 +176,7 @@ def test_difference_that_can_be_set_is_set() -> None:
     [
         ('size = "64K"', "size is '4K', described as '64K'"),
         ('layout = "n:i32"', "layout is '', described as 'n:i32'"),
-        ('mode = "0660"', "mode is '0600', described as '0660'"),
-        ("owner = 4000000000", "owner is 'root', described as 4000000000"),
-        ("cpu = 1", "cpu is 'any', described as 1"),
         ('clock = "tai"', "clock is 'monotonic', described as 'tai'"),
-        ('phase = "0ns"', "phase is 'none', described as '0ns'"),
         ('phys = "0x1000"', "phys is 'none', described as '0x1000'"),
     ],
 )
@@ -188,6 +184,25 @@ def test_difference_that_cannot_be_set_is_refused(line: str, values: str) -> Non
     assert refusal(f"[default]\n{line}\n", region(access_default=True)) == [
         f"default: {values}, and cannot be changed: `rtshm delete default` and load again, "
         f"or take {line.split()[0]} out of the description"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("line", "values", "option"),
+    [
+        ('mode = "0660"', "mode is '0600', described as '0660'", "--mode 0660"),
+        ("owner = 4000000000", "owner is 'root', described as 4000000000", "--owner 4000000000"),
+        ("group = 4000000000", "group is 'root', described as 4000000000", "--group 4000000000"),
+        ("cpu = 1", "cpu is 'any', described as 1", "--cpu 1"),
+        ('phase = "0ns"', "phase is 'none', described as '0ns'", "--phase 0ns"),
+    ],
+)
+def test_first_setting_that_load_could_not_undo_is_refused(
+    line: str, values: str, option: str
+) -> None:
+    assert refusal(f"[default]\n{line}\n", region(access_default=True)) == [
+        f"default: {values}, and load could not undo the change: "
+        f"`rtshm set default {option}` and load again"
     ]
 
 

@@ -52,6 +52,8 @@ class DescriptionError(ValueError):
 
 
 ACCESS = ("mode", "owner", "group")
+RING = ("history", "record_bytes")
+"""A change of these gives the region another ring, at which open readers end."""
 VALUES = "values"
 TASKS = "tasks"
 
@@ -164,8 +166,16 @@ class Step:
     def run(self, control: Control) -> None:
         if self.new:
             control.create(self.name, **self.arguments)
-        elif self.arguments:
-            control.set(self.name, **self.arguments)
+        else:
+            self._set(control, self.arguments.keys() - RING)
+
+    def record(self, control: Control) -> None:
+        if not self.new:
+            self._set(control, self.arguments.keys() & RING)
+
+    def _set(self, control: Control, names: Iterable[str]) -> None:
+        if arguments := {name: self.arguments[name] for name in names}:
+            control.set(self.name, **arguments)
 
     def undo(self, control: Control) -> None:
         if self.new:
@@ -185,10 +195,13 @@ def run(control: Control, steps: Sequence[Step]) -> None:
             if step.values:
                 before = _store(step.name, step.values)
                 undone.append(partial(_store, step.name, before))
-        # Last: a task begins with the values that are described.
+        # After the values: a task begins with the values that are described.
         for step in steps:
             for name, arguments in step.tasks.items():
                 undone.append(Task(step.name, name=name, **arguments).remove)
+        # Last: to undo it does not bring back the readers that it ended.
+        for step in steps:
+            step.record(control)
     except BaseException as error:
         for undo in reversed(undone):
             try:
@@ -235,17 +248,22 @@ def plan(
             if value == old or key == "keep":
                 continue
             texts = f"{shown(setting, old)!r}", f"{shown(setting, value)!r}"
-            # What could not be undone is not done: see run().
-            undone = old is not None and not (key in ACCESS and regions[name].access_default)
-            if setting.name in Changes.__annotations__ and value is not None and undone:
+            differs = f"{name}: {key} is {texts[0]}, described as {texts[1]}, and"
+            if setting.name not in Changes.__annotations__ or value is None:
+                wrong.append(
+                    f"{differs} cannot be changed: "
+                    f"`rtshm delete {name}` and load again, or take {key} out of the description"
+                )
+            # See run().
+            elif old is None or (key in ACCESS and regions[name].access_default):
+                wrong.append(
+                    f"{differs} load could not undo the change: "
+                    f"`rtshm set {name} --{key} {shown(setting, value)}` and load again"
+                )
+            else:
                 arguments[setting.name] = value
                 before[setting.name] = old
                 changes.append(f"{key} {texts[0]} -> {texts[1]}")
-            else:
-                wrong.append(
-                    f"{name}: {key} is {texts[0]}, described as {texts[1]}, and cannot be changed: "
-                    f"`rtshm delete {name}` and load again, or take {key} out of the description"
-                )
         what = f"changed: {', '.join(changes)}" if changes else "unchanged"
         steps.append(Step(name, arguments, False, f"{name}: {what}", before, fields, tasks))
     if wrong:

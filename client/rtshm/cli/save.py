@@ -44,9 +44,11 @@ def load(files: tuple[str, ...]) -> None:
     FILE is as save wrote it, - for standard input. Without FILE, load reads
     /etc/rtshm/regions.toml and the files of /etc/rtshm/regions.d, as at boot. A region
     that exists is set to what can be set, which set --help lists, and the values
-    of its fields are stored. If anything else differs, nothing is done at all.
-    Regions that no file describes stay as they are. If the kernel refuses a
-    region or a task, what was done for others is undone.
+    of its fields are stored. If anything else differs, nothing is done at all;
+    nor if a region would get its first cpu, phase, mode, owner or group, which
+    load could not undo: use set. Regions that no file describes stay as they
+    are. If the kernel refuses a region or a task, what was done for others is
+    undone.
     """
     from rtshm.cli import description
 
