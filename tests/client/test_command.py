@@ -231,6 +231,13 @@ def test_log_follows_the_modules_lines(load: Load) -> None:
     assert "Traceback" not in (follower.before or "")
 
 
+def test_log_without_following_prints_what_there_is_and_ends(load: Load) -> None:
+    load(print=0)
+    *_, last = run("log", "--no-follow").stdout.splitlines()
+    assert re.match(r"\[ *\d+\.\d{6}\] rtshm: loaded: ", last)
+    assert run("log", "--new", "--no-follow").returncode == 2
+
+
 def test_log_ends_quietly_when_its_reader_goes(load: Load) -> None:
     load(period_ns=20_000_000)
     done = subprocess.run(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from io import FileIO
 from pathlib import Path
@@ -50,16 +51,23 @@ def read_line(file: FileIO) -> Line | None:
 
 @click.command()
 @click.option("--new", is_flag=True, help="Only lines that come from now on.")
-def log(new: bool) -> None:
+@click.option("--no-follow", is_flag=True, help="Only lines that the log has now.")
+def log(new: bool, no_follow: bool) -> None:
     """Follow the module's lines in the kernel log.
 
-    It prints the lines that the log has, then new ones as they come.
+    It prints the lines that the log has, then new ones as they come, until
+    Control-C. With --no-follow it ends after the lines that the log has.
     """
+    if new and no_follow:
+        raise click.UsageError("--new and --no-follow leave no lines; give one of them")
     with open_log(new_only=new) as file:
-        while True:
-            line = read_line(file)
-            if line and line.text.startswith("rtshm: "):
-                click.echo(line)
+        os.set_blocking(file.fileno(), not no_follow)
+        # Raised after the last line, where read(2) would wait for the next one.
+        with suppress(BlockingIOError):
+            while True:
+                line = read_line(file)
+                if line and line.text.startswith("rtshm: "):
+                    click.echo(line)
 
 
 # 1 and 2 are those of every command.
