@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shlex
 import subprocess
 from datetime import timedelta
@@ -13,7 +12,7 @@ import pytest
 import rtshm
 from rtshm import PrintMode
 
-from tests.lib.command import COLD, done, run
+from tests.lib.command import done, run
 from tests.lib.module import CHECKOUT
 
 if TYPE_CHECKING:
@@ -68,11 +67,33 @@ def test_padding_is_added_and_an_invalid_layout_refused(region: rtshm.Region) ->
     assert run("get", "odd").returncode == 1
 
 
-def test_fields_are_completed(region: rtshm.Region) -> None:
-    environment = {**os.environ, "_RTSHM_COMPLETE": "bash_complete", "COMP_CWORD": "3"}
-    environment["COMP_WORDS"] = "rtshm put a-motor g"
-    done = subprocess.run(COLD, env=environment, capture_output=True, text=True)
-    assert done.stdout == "plain,gain\n"
+@pytest.mark.parametrize(
+    "line",
+    [
+        "put a-motor g",
+        "queue a-motor g",
+        "scope a-motor speed g",
+        "scope a-motor --level 1 --trigger g",
+        "scope a-motor --with a-motor-2 a-motor-2.g",
+        "record a-motor --field g",
+        "record a-motor --field speed --field g",
+        "record --field speed -o x.csv a-motor a-motor-2 --field g",
+        "task safe a-motor g",
+        "task safe a-motor gain=1 --after 1s --mark g",
+        "task safe a-motor --alive g",
+        "task safe a-motor --age g",
+        "task rearm a-motor --mark g",
+    ],
+)
+def test_fields_are_completed(
+    region: rtshm.Region, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    if "a-motor-2" in line:
+        done("create", "a-motor-2", "--layout", "gain:f32")
+    monkeypatch.setenv("_RTSHM_COMPLETE", "bash_complete")
+    monkeypatch.setenv("COMP_CWORD", str(len(line.split())))
+    monkeypatch.setenv("COMP_WORDS", f"rtshm {line}")
+    assert run().stdout == f"plain,{line.split()[-1]}ain\n"
 
 
 def test_put_announces_when_asked(region: rtshm.Region) -> None:

@@ -62,7 +62,7 @@ def rtshm(context: click.Context, version: bool) -> None:
 def completion(context: click.Context, shell: str) -> None:
     """Print the script for completion in a shell.
 
-    It completes commands, options and names of regions. To install it for bash,
+    It completes commands, options, regions and fields. To install it for bash,
     for zsh (into a directory of $fpath) or for fish:
 
     \b

@@ -134,13 +134,26 @@ def read(name: str, as_json: bool) -> None:
 
 
 def field_names(context: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
-    """The fields that begin as typed, of a region that may be opened."""
+    """The fields that begin as typed, of regions that may be opened."""
+    given = context.params
+    if "names" in given:
+        regions = given["names"] or context.args
+    else:
+        # The option --name of a command that has a REGION is the name of a task.
+        name = given["region"] if "region" in given else given.get("name")
+        # While an option waits for its value, click keeps all arguments in args.
+        regions = [name] if name else context.args[:1]
+    # In a sweep of several regions a field is called motor.speed.
+    others = given.get("others") or ()
     try:
-        with rtshm.open(context.params["name"], readonly=True) as region:
-            names = [field.name for field in region.layout.fields]
-    except (OSError, KeyError, TypeError, rtshm.LayoutError):
+        names = []
+        for each in (*regions, *others):
+            before = f"{each}." if others else ""
+            with rtshm.open(each, readonly=True) as region:
+                names += [before + field.name for field in region.layout.fields]
+    except (OSError, TypeError, rtshm.LayoutError):
         return []
-    return [name for name in names if name.startswith(incomplete)]
+    return [name for name in dict.fromkeys(names) if name.startswith(incomplete)]
 
 
 @click.command()

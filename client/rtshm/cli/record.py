@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import rtshm
+from rtshm.cli.fields import field_names
 from rtshm.cli.parameters import names_argument, parsed
 from rtshm.cli.stop import Stop
 from rtshm.durations import measured, parse_time
@@ -49,7 +50,7 @@ _NAMES = ", ".join(FORMATS)
 @_output(of_recording, f"File to write, or - for standard output: FILE{_NAMES}.")
 @click.option("--format", "suffix", type=click.Choice([known[1:] for known in FORMATS]),
               help="Format of standard output; csv if not given.")  # fmt: skip
-@click.option("--field", "fields", metavar="FIELD", multiple=True,
+@click.option("--field", "fields", metavar="FIELD", multiple=True, shell_complete=field_names,
               help="Record only this field; may be repeated.")  # fmt: skip
 @click.option("--duration", "duration_ns", metavar="TIME", callback=parsed(parse_time),
               help="Stop after this time: 10s, 500ms.")  # fmt: skip

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import rtshm
-from rtshm.cli.fields import usage
+from rtshm.cli.fields import field_names, usage
 from rtshm.cli.parameters import name_argument, parsed
 from rtshm.cli.record import loaded, of_recording
 from rtshm.cli.screen import has_screen, screen
@@ -51,13 +51,14 @@ def _before(text: str) -> tuple[int, bool]:
 
 @click.command()
 @name_argument
-@click.argument("fields", metavar="[FIELD]...", nargs=-1)
+@click.argument("fields", metavar="[FIELD]...", nargs=-1, shell_complete=field_names)
 @click.option("--with", "others", metavar="REGION", multiple=True,
               help="Another region in the same sweep; may be repeated.")  # fmt: skip
 @click.option("--width", "--samples", metavar="N", type=click.IntRange(2, 1_000_000), default=500,
               show_default=True, help="Samples of a sweep.")  # fmt: skip
 @click.option("--level", type=float, help="Begin a sweep where a field goes through this.")
-@click.option("--trigger", metavar="FIELD", help="Field of the edge; default: the first.")
+@click.option("--trigger", metavar="FIELD", shell_complete=field_names,
+              help="Field of the edge; default: the first.")  # fmt: skip
 @click.option("--edge", type=click.Choice(["rising", "falling", "both"]), default="rising",
               show_default=True, help="Direction of the edge.")  # fmt: skip
 @click.option("--pre", metavar="N|N%", callback=parsed(_before), default="25%",

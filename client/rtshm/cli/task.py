@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from rtshm.cli import render
+from rtshm.cli.fields import field_names
 from rtshm.cli.opened import opened, told
 from rtshm.cli.parameters import json_option, parsed, region_names
 from rtshm.cli.screen import terminal_width
@@ -112,14 +113,17 @@ def remove(region: str, tasks: tuple[str, ...]) -> None:
 
 @task.command()
 @region_argument
-@click.argument("assignments", metavar="FIELD=VALUE...", nargs=-1, required=True)
+@click.argument(
+    "assignments", metavar="FIELD=VALUE...", nargs=-1, required=True, shell_complete=field_names
+)
 @click.option("--after", metavar="TIME", required=True, callback=parsed(parse_time),
               help="How long the writer may be silent, for example 50ms.")  # fmt: skip
 @click.option("--mark", metavar="FIELD", default="safe", show_default=True,
+              shell_complete=field_names,
               help="An i32: it has n during the nth time, and -n afterwards.")  # fmt: skip
-@click.option("--alive", metavar="FIELD",
+@click.option("--alive", metavar="FIELD", shell_complete=field_names,
               help="A number that the writer changes, if it does not announce.")  # fmt: skip
-@click.option("--age", metavar="FIELD",
+@click.option("--age", metavar="FIELD", shell_complete=field_names,
               help="A u64 for the time since the writer's last sign of life, in ns.")  # fmt: skip
 @click.option("--name", metavar="TASK", default="safe", show_default=True, help="Its name.")
 def safe(
@@ -157,6 +161,7 @@ def safe(
 @task.command()
 @region_argument
 @click.option("--mark", metavar="FIELD", default="safe", show_default=True,
+              shell_complete=field_names,
               help="The field that `rtshm task safe` was given.")  # fmt: skip
 def rearm(region: str, mark: str) -> None:
     """Let the writer's values stand again after safe values."""
