@@ -96,7 +96,7 @@ def test_prompt_refuses_what_atoi_lets_through_and_asks_again(load: Load) -> Non
         "4 2": "'4 2' is not a number",
         "42abc": "'42abc' is not a number",
         "1_000": "'1_000' is not a number",
-        "0x10": "'0x10' is not a number",
+        "0x": "'0x' is not a number",
         "1.5": "'1.5' is not a number",
         "2147483648": "2147483648 is out of range",
         "-2147483649": "-2147483649 is out of range",

@@ -40,6 +40,7 @@ def test_put_stores_and_get_prints_fields_by_name(region: rtshm.Region) -> None:
     assert done("put", "a-motor", "axes=[1, -2]") == ""
     assert region.read() == {"speed": -3.0, "gain": 5.0, "mode": 1, "axes": [1, -2]}
     assert not region.ready
+    done("put", "a-motor", "axes=[0x1, -2]")
     assert done("get", "a-motor", "axes", "mode") == "axes [1, -2]\nmode on\n"
 
 

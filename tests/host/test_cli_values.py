@@ -12,7 +12,7 @@ from rtshm.layout import Layout
 LAYOUT = Layout(
     "speed:f64 gain:f32 mode:u8{off=0,on=1,NaN=2} flags:u8<run=1,fault=2> ok:bool tag:bytes[1] "
     "axes:i32[2][2] modes:u8{off=0,on=1}[2] tags:bytes[2][2] _:x2 points[2](x:i16 tag:bytes[2]) "
-    "count:u64"
+    "count:u64 gains:f32[2] oks:bool[2]"
 )
 FIELDS = {field.name: field for field in LAYOUT.fields}
 RECORD: dict[str, Any] = {
@@ -27,6 +27,8 @@ RECORD: dict[str, Any] = {
     "tags": [b"ab", b"\0\xff"],
     "points": [{"x": 1, "tag": b"ab"}, {"x": -1, "tag": b"cd"}],
     "count": 2**64 - 1,
+    "gains": [0.5, -math.inf],
+    "oks": [True, False],
 }
 TEXTS = {
     "speed": "3.0",
@@ -40,6 +42,8 @@ TEXTS = {
     "tags": '["6162", "00ff"]',
     "points": '[{"x": 1, "tag": "6162"}, {"x": -1, "tag": "6364"}]',
     "count": "18446744073709551615",
+    "gains": "[0.5, -Infinity]",
+    "oks": "[true, false]",
 }
 
 
@@ -92,6 +96,10 @@ def test_number_without_a_name_is_a_number(name: str, stored: int, text: str) ->
         ("ok", "1", True),
         ("ok", "False", False),
         ("tag", "0x12", b"\x12"),
+        ("axes", "[[0x10, +1],[ 1e3 ,-007 ]]", [[16, 1], [1000, -7]]),
+        ("gains", "[.5, inf]", [0.5, math.inf]),
+        ("gains", " [1., 0x10] ", [1.0, 16.0]),
+        ("oks", "[1, False]", [True, False]),
     ],
 )
 def test_numbers_are_taken_as_people_write_them(name: str, text: str, value: object) -> None:
@@ -115,8 +123,11 @@ def test_numbers_are_taken_as_people_write_them(name: str, text: str, value: obj
         ("count", "1e-3", "count: 1e-3 is not a whole number"),
         ("count", "inf", "count: inf is not a whole number"),
         ("count", "1e99", "count: 1e99 is not a whole number"),
-        ("axes", "[[1, true], [3, 4]]", "axes: true is not a number"),
-        ("axes", "[[1, 1e999], [3, 4]]", "axes: '1e999' is too large"),
+        ("axes", "[[1, true], [3, 4]]", "axes: 'true' is not a number"),
+        ("axes", "[[1, 1e999], [3, 4]]", "axes: 1e999 is not a whole number"),
+        ("gains", "[1e999, 1]", "gains: '1e999' is too large; an infinity is inf"),
+        ("gains", "[null, 1]", "gains: 'null' is not a number"),
+        ("gains", '["1", 1]', "gains: '\"1\"' is not a number"),
         ("ok", "2", "ok: '2' is not a bool"),
     ],
 )
@@ -181,7 +192,12 @@ def test_all_floats_have_a_text(text: str) -> None:
         ("count", "-1", "count: -1 does not fit u64"),
         ("tag", "xy", "tag: 'xy' is not hexadecimal"),
         ("tag", "1212", "tag: got 2 bytes, need exactly 1"),
-        ("axes", "1 2", "axes: '1 2' is not JSON"),
+        ("axes", "1 2", "axes: '1 2' is not a number"),
+        ("axes", "[[1, 2], [3, 4]", r"axes: '\[\[1, 2\], \[3, 4\]' is not a list; give it as"),
+        ("axes", "[[1, 2,], [3, 4]]", "is not a list"),
+        ("gains", "[[1], 1]", r"gains: \['1'\] is not a number"),
+        ("points", "1 2", "points: '1 2' is not JSON"),
+        ("modes", "[on, off]", r"modes: '\[on, off\]' is not JSON"),
         ("axes", "[1, 2]", "axes: 1 is not a sequence; give 2 values"),
         ("modes", '["off"]', "modes: 1 values; give 2"),
         ("points", '[1, {"x": 1, "y": 2}]', "points: 1 is not a mapping"),

@@ -1,4 +1,4 @@
-"""What the prompt takes for a number: what atoi means, and nothing that it lets through."""
+"""What the prompt takes for a number: what strtol means, and nothing that it lets through."""
 
 from __future__ import annotations
 
@@ -16,14 +16,17 @@ from rtshm.cli.fields import parse_int
         ("2147483647", 2**31 - 1),
         ("-2147483648", -(2**31)),
         ("0" * 39 + "5", 5),
+        ("0x10", 16),
+        ("-0X7fFF", -32767),
     ],
 )
-def test_decimal_is_taken(text: str, value: int) -> None:
+def test_decimal_and_hexadecimal_are_taken(text: str, value: int) -> None:
     assert parse_int(text) == value
 
 
 @pytest.mark.parametrize(
-    "text", ["", "-", "+-1", "1 2", "1_0", "0x1", "1e3", "1.0", "\u0661\u0662", "quit", "--1"]
+    "text",
+    ["", "-", "+-1", "1 2", "1_0", "0x", "0xg", "x1", "1e3", "1.0", "\u0661\u0662", "quit", "--1"],
 )
 def test_invalid_number_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"is not a number; give a number from -2147483648 to"):

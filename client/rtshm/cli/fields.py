@@ -28,13 +28,17 @@ LINE_MAX = 40
 
 
 def parse_int(text: str) -> int:
-    """A C int from decimal text. Raises ValueError that says what is wrong and what is right."""
+    """A C int from decimal or hexadecimal text.
+
+    Raises ValueError that says what is wrong and what is right.
+    """
     limits = f"give a number from {INT_MIN} to {INT_MAX}"
     if len(text) > LINE_MAX:
         raise ValueError(f"{text[:10]!r}... ({len(text)} characters) is too long; {limits}")
-    if not re.fullmatch(r"[+-]?[0-9]+", text, re.ASCII):
+    hexadecimal = re.fullmatch(r"[+-]?0[xX][0-9a-fA-F]+", text)
+    if not hexadecimal and not re.fullmatch(r"[+-]?[0-9]+", text):
         raise ValueError(f"{text!r} is not a number; {limits}")
-    value = int(text)
+    value = int(text, 16 if hexadecimal else 10)
     if not INT_MIN <= value <= INT_MAX:
         raise ValueError(f"{value} is out of range; {limits}")
     return value
@@ -60,8 +64,8 @@ def write(name: str | None, value: str | None) -> None:
     """Write VALUE to a region and announce it.
 
     NAME is a region, or the path of its device node; default: "default". A
-    number alone is the VALUE. Without VALUE, ask for one after another, until
-    quit or the end of input.
+    number alone is the VALUE, in decimal or as 0x10. Without VALUE, ask for
+    one after another, until quit or the end of input.
     """
     if name is not None and value is None and _is_number(name):
         name, value = None, name

@@ -1,8 +1,9 @@
 """The value of a field as text: a number, a name, or JSON for what has several.
 
 An enum is the name of its value, flags are names with | between them (0 for
-none), bytes are in hexadecimal; arrays and structs are JSON of these. A part of
-a field is named as axes[1], pos.x or points[0].x.
+none), bytes are in hexadecimal; arrays and structs are JSON of these. In an
+array of numbers each is taken as a single one: [.5, 0x10, inf]. A part of a field
+is named as axes[1], pos.x or points[0].x.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from rtshm.layout import Field
 
 _STEP = re.compile(r"\[([0-9]{1,10})\]|\.([A-Za-z]\w*)", re.ASCII)
+
+_ELEMENT = re.compile(r"[^\[\],\s][^\[\],]*")
 
 
 class Place(NamedTuple):
@@ -93,6 +96,8 @@ def value_text(value: Any) -> str:
 
 def parse_value(field: Field, text: str) -> Any:
     """The value for Region.update(). Raises ValueError that says what is wrong."""
+    if field.shape and not (field.fields or field.enum or field.kind is Kind.BYTES):
+        return _numbers(field, text)
     if field.shape or field.fields:
         try:
             plain = json.loads(text, parse_float=lambda number: _float(field, number))
@@ -114,6 +119,18 @@ def parse_value(field: Field, text: str) -> Any:
             return _float(field, text)
         case _:
             return _int(field, text)
+
+
+def _numbers(field: Field, text: str) -> Any:
+    """The value of an array of numbers: each is quoted, and the rest is JSON."""
+    one = dataclasses.replace(field, shape=())
+    try:
+        plain = json.loads(_ELEMENT.sub(lambda found: json.dumps(found[0]), text))
+    except json.JSONDecodeError:
+        raise ValueError(f"{field.path}: {text!r} is not a list; give it as [1, 2]") from None
+    return _each(
+        len(field.shape), lambda each: parse_value(one, each) if type(each) is str else each, plain
+    )
 
 
 def _float(field: Field, text: str) -> float:
