@@ -1,11 +1,11 @@
-"""Completion: the scripts are whole, and the names are those that the kernel has."""
+"""Completion: the scripts are whole, and the names are those of the kernel or a recording."""
 
 from __future__ import annotations
 
 import os
 import shutil
 import subprocess
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import click
 import pytest
@@ -14,9 +14,7 @@ from rtshm.cli.commands import rtshm
 from rtshm.cli.fields import write
 
 from tests.host.cli import run
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from tests.host.recordings import made, written
 
 
 @pytest.mark.parametrize(
@@ -58,6 +56,18 @@ def test_commands_and_options_are_completed() -> None:
 
 def test_paths_of_devices_are_completed_as_files() -> None:
     assert complete("write", "/dev/rt") == ["file,/dev/rt"]
+
+
+def test_fields_of_a_recording_are_completed(tmp_path: Path) -> None:
+    file = str(tmp_path / "run.csv")
+    written(made("speed:f64 gain:f32 _:x4", 3), Path(file))
+    assert complete("plot", file, "--field", "g") == ["plain,gain"]
+    assert complete("plot", file, "-o", "run.png", "--field", "gain", "--field", "sp") == [
+        "plain,speed"
+    ]
+    (tmp_path / "run.csv").write_text("a")
+    for line in (["plot", file], ["plot"], ["plot", "run.txt"], ["plot", "absent.csv"]):
+        assert complete(*line, "--field", "g") == [""]
 
 
 def completed(names: Path, incomplete: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:

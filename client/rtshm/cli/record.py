@@ -223,10 +223,23 @@ def loaded(file: str) -> rtshm.Recording:
         sys.exit(f"rtshm: {error}")
 
 
+def _recorded_fields(context: click.Context, _param: click.Parameter, incomplete: str) -> list[str]:
+    """The fields that begin as typed, of a recording."""
+    try:
+        # As for field_names(): in args while the option waits for its value.
+        file = context.params["file"] or context.args[0]
+        begun = next(parts(check_format(suffix_of(file)), Path(file)))
+        from rtshm.recording.columns import groups
+    except (OSError, ValueError, IndexError, ImportError):
+        return []
+    return [name for name in groups(begun) if name.startswith(incomplete)]
+
+
 @click.command()
 @_file
 @_output(check_picture, "File to write: FILE.png or .html.")
 @click.option("--field", "fields", metavar="NAME", multiple=True,
+              shell_complete=_recorded_fields,
               help="Draw only this: speed, axes[3], motor.speed, or target,speed in one panel; "
               "may be repeated.")  # fmt: skip
 @click.option("--region", metavar="NAME", help="Draw only this region.")
