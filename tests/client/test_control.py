@@ -117,6 +117,16 @@ def test_every_field_comes_back_as_it_was_given(control: rtshm.Control) -> None:
     assert control.get("a-_9").users == 0
 
 
+def test_history_that_is_set_later_has_the_layout(control: rtshm.Control) -> None:
+    assert control.create("motor", layout="speed:f64 gain:f32").record_bytes == 24
+    control.set("motor", history=100)
+    with rtshm.Samples("motor") as samples:
+        assert {"speed", "gain"} <= set(samples.read_array().dtype.names or ())
+    assert control.create("given", layout="speed:f64", record_bytes=8).record_bytes == 8
+    long = control.create("long", size=2 * PAGE, layout="a:u8[5000]")
+    assert long.record_bytes == 4096
+
+
 def test_set_changes_what_is_given_and_nothing_else(control: rtshm.Control) -> None:
     before = settings(
         control.create("motor", size=2 * PAGE, period=NEVER, layout="x:i32", mode=0o640)

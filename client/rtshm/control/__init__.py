@@ -356,7 +356,7 @@ class Control(_Linked):
             layout = as_layout(declared)
             values["layout"] = layout.text
             check_fits(name, layout, settings.get("size") or mmap.PAGESIZE)
-            if settings.get("history") and settings.get("record_bytes") is None:
+            if settings.get("record_bytes") is None:
                 whole = LAYOUT_OFFSET + layout.size
                 values["record_bytes"] = min(-(-whole // 8) * 8, messages.RECORD_BYTES_MAX)
         return self._one(Command.REGION_NEW, name, **values)
