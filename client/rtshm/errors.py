@@ -13,7 +13,7 @@ from pathlib import Path
 from rtshm.kernel_files import delegated_group
 from rtshm.paths import DEVICES, MODULE
 
-NOT_LOADED = "the module is not loaded: sudo insmod rtshm.ko"
+NOT_LOADED = "the module is not loaded: sudo modprobe rtshm (built here: sudo insmod rtshm.ko)"
 
 
 class RtshmError(Exception):

@@ -202,7 +202,8 @@ def test_without_the_module_the_error_says_so() -> None:
         rtshm.open()
     assert refused.value.errno == errno.ENOENT
     assert refused.value.filename == str(DEVICE)
-    assert refused.value.remedy == "the module is not loaded: sudo insmod rtshm.ko"
+    how = "sudo modprobe rtshm (built here: sudo insmod rtshm.ko)"
+    assert refused.value.remedy == f"the module is not loaded: {how}"
 
 
 def test_unknown_region_names_the_known_ones(load: Load) -> None:

@@ -181,7 +181,8 @@ def test_without_the_module_each_command_says_so() -> None:
         assert done.returncode == 1
         assert done.stderr == (
             "rtshm: /dev/rtshm/default: No such file or directory (ENOENT, 2)\n"
-            "rtshm: the module is not loaded: sudo insmod rtshm.ko\n"
+            "rtshm: the module is not loaded: "
+            "sudo modprobe rtshm (built here: sudo insmod rtshm.ko)\n"
         )
         assert done.stdout == ""
 

@@ -215,7 +215,8 @@ def test_without_the_module_it_says_so() -> None:
     assert (refused.returncode, refused.stdout) == (1, "")
     reason, remedy = refused.stderr.splitlines()
     assert reason.endswith(" (ENOENT, 2)")
-    assert remedy == "rtshm: the module is not loaded: sudo insmod rtshm.ko"
+    how = "sudo modprobe rtshm (built here: sudo insmod rtshm.ko)"
+    assert remedy == f"rtshm: the module is not loaded: {how}"
 
 
 def test_unprivileged_user_lists_and_is_refused_the_rest(load: Load) -> None:

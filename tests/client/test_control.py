@@ -38,7 +38,7 @@ NEVER_NS = 3_600_000_000_000
 MANY = 30
 # So long that a list of MANY does not fit one datagram.
 LAYOUT = "x" * 997 + ":u8"
-NOT_LOADED = "the module is not loaded: sudo insmod rtshm.ko"
+NOT_LOADED = "the module is not loaded: sudo modprobe rtshm (built here: sudo insmod rtshm.ko)"
 ELSEWHERE = (
     "the module answers only in the initial network namespace, outside of containers; "
     "a region can be opened here by its path, with its history"

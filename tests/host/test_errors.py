@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 @pytest.mark.parametrize(
     ("code", "loaded", "remedy"),
     [
-        (errno.ENOENT, False, "the module is not loaded: sudo insmod rtshm.ko"),
-        (errno.ENXIO, False, "the module is not loaded: sudo insmod rtshm.ko"),
+        (errno.ENOENT, False, errors.NOT_LOADED),
+        (errno.ENXIO, False, errors.NOT_LOADED),
         (errno.ENOENT, True, "no such region; {0} has: one, two"),
         (errno.ENXIO, True, "this is not a region; those of the module are in /dev/rtshm"),
         (errno.ENODEV, True, "this is not a region; those of the module are in /dev/rtshm"),
