@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rtshm._version import __version__
-from rtshm.errors import group_text, is_member
-from rtshm.kernel_files import delegated_group, deleted_regions, file_text, lockdown
+from rtshm.errors import group_text, is_member, module_missing
+from rtshm.kernel_files import LOCKDOWN, delegated_group, deleted_regions, file_text, lockdown
 from rtshm.lateness import ERROR, OK, UNKNOWN, WARNING, Finding, Verdict, timing
 from rtshm.paths import CLASS, DEVICES, MODULE
 from rtshm.recording.conditions import Machine
@@ -57,7 +57,7 @@ def examine(module: Path | None = None) -> list[Finding]:
         release=release,
         file=module or installed(release),
         named=module is not None,
-        loaded=MODULE.is_dir(),
+        loaded=not module_missing(),
     )
     checks = (
         *(_module, _loaded, _built, _signed, _device, _held, _group, _delegated, _headers),
@@ -104,6 +104,8 @@ def _loaded(module: _Module) -> Verdict:
     if not module.loaded:
         remedy = f"sudo insmod {module.file}" if module.named else "sudo modprobe rtshm"
         return ERROR, "the module is not loaded", remedy
+    if not MODULE.is_dir():
+        return UNKNOWN, f"{MODULE.parent} cannot be seen, but there is {DEVICES}", ""
     state = file_text(MODULE / "initstate")
     if state != "live":
         return ERROR, f"the module is {state or 'on its way'}", "wait, then look at: sudo dmesg"
@@ -143,10 +145,14 @@ def _built(module: _Module) -> Verdict:
 
 def _signed(module: _Module) -> Verdict:
     who = _enforcer()
+    if who is None:
+        return UNKNOWN, f"neither {LOCKDOWN} nor {SIG_ENFORCE} can be seen", ""
     if not module.file or not module.file.is_file():
         text = f"no module to look at; {who} takes signed ones only" if who else "not necessary"
         return UNKNOWN if who else OK, text, ""
     signer = _modinfo(module.file, "signer")
+    if signer is None:
+        return UNKNOWN, "modinfo cannot be run", ""
     by = f"signed by {signer}" if signer else "not signed"
     if not who:
         return OK, f"{by}; this kernel takes modules that are not", ""
@@ -164,15 +170,16 @@ def _signed(module: _Module) -> Verdict:
     return OK, f"{by}, a key that the kernel knows", ""
 
 
-def _enforcer() -> str:
-    """Why the kernel takes signed modules only; "" if it does not."""
+def _enforcer() -> str | None:
+    """Why the kernel takes signed modules only; "" if it does not, None if that is hidden."""
     mode = lockdown()
     if mode not in ("", "none"):
         boot = "Secure Boot is on, " if _secure_boot() else ""
         return f"{boot}the kernel is locked down ({mode})"
     if file_text(SIG_ENFORCE) == "Y":
         return "module.sig_enforce is set"
-    return ""
+    # In a /sys that is there, no sig_enforce means a kernel that looks at no signature.
+    return "" if mode or SIG_ENFORCE.parents[2].is_dir() else None
 
 
 def _secure_boot() -> bool:
@@ -188,6 +195,8 @@ def _device(module: _Module) -> Verdict:
     # The samples of a region are a device of their own, with a dot in its name.
     regions = sorted(entry.name for entry in CLASS.glob("*") if "." not in entry.name)
     if not regions:
+        if not CLASS.is_dir():
+            return UNKNOWN, f"{CLASS} cannot be seen", ""
         return WARNING, "there is no region", "sudo rtshm create NAME"
     for region in regions:
         node = DEVICES / region
@@ -235,6 +244,8 @@ def _delegated(module: _Module) -> Verdict:
     """Look at who may create regions."""
     if not module.loaded:
         return UNKNOWN, "nothing before the module is loaded", ""
+    if not file_text(MODULE / "parameters/group"):
+        return UNKNOWN, "the parameters of the module cannot be seen", ""
     gid = delegated_group()
     if gid is None:
         text = "only root creates regions"

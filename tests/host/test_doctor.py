@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from rtshm import doctor, errors, kernel_files
 from rtshm.doctor import headers_remedy
 from rtshm.lateness import Level, cpus_of, timing
 from rtshm.recording.conditions import Machine
@@ -175,3 +176,56 @@ def test_headers_are_a_package_only_of_a_kernel_of_the_archive(
     release: str, version: str, remedy: str
 ) -> None:
     assert headers_remedy(os.uname_result(("Linux", "here", release, version, "x86_64"))) == remedy
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A root with the module loaded and delegated, whose other files can be seen."""
+    monkeypatch.setattr(doctor, "CLASS", tmp_path / "sys/class/rtshm")
+    monkeypatch.setattr(doctor, "SIG_ENFORCE", tmp_path / "sys/module/module/sig/enforce")
+    monkeypatch.setattr(kernel_files, "LOCKDOWN", tmp_path / "sys/security/lockdown")
+    for user in (doctor, errors, kernel_files):
+        monkeypatch.setattr(user, "MODULE", tmp_path / "sys/module/rtshm")
+    for user in (doctor, errors):
+        monkeypatch.setattr(user, "DEVICES", tmp_path / "dev/rtshm")
+    put(tmp_path, "sys/module/rtshm/initstate", "live\n")
+    put(tmp_path, "sys/module/rtshm/parameters/group", f"{kernel_files.NO_GROUP}\n")
+    put(tmp_path, "sys/module/module/sig/enforce", "N\n")
+    put(tmp_path, "file/rtshm.ko", "a module\n")
+    (tmp_path / "dev/rtshm").mkdir(parents=True)
+    (tmp_path / "sys/class/rtshm").mkdir(parents=True)
+    return tmp_path
+
+
+def examined(root: Path) -> dict[str, Finding]:
+    return {finding.check: finding for finding in doctor.examine(root / "file/rtshm.ko")}
+
+
+@pytest.mark.parametrize(
+    ("check", "change"),
+    [
+        ("signed", without("sys")),
+        ("delegated", without("sys/module/rtshm/parameters")),
+        ("loaded", without("sys")),
+        ("device", without("sys")),
+    ],
+)
+def test_part_of_the_module_that_cannot_be_seen_is_not_ok(
+    machine: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    check: str,
+    change: Callable[[Path], None],
+) -> None:
+    monkeypatch.setattr(doctor, "_modinfo", lambda file, field: "")
+    before = examined(machine)[check]
+    assert before.level is (Level.WARNING if check == "device" else Level.OK)
+    change(machine)
+    assert examined(machine)[check].level is Level.UNKNOWN
+
+
+def test_signature_is_unknown_without_modinfo(
+    machine: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(doctor, "_modinfo", lambda file, field: None)
+    finding = examined(machine)["signed"]
+    assert (finding.level, finding.text) == (Level.UNKNOWN, "modinfo cannot be run")
