@@ -167,3 +167,5 @@ module_exit(rtshm_exit);
 
 MODULE_DESCRIPTION("Shared memory between a periodic kernel task and user space");
 MODULE_LICENSE("GPL");
+/* The same as in dkms.conf. */
+MODULE_VERSION("0.1.0");

@@ -14,6 +14,7 @@ from io import FileIO
 from pathlib import Path
 
 from rtshm.errors import (
+    OTHER_RELEASE,
     IncompatibleError,
     deleted,
     refused,
@@ -86,7 +87,7 @@ def node_info(fd: int, path: Path) -> NodeInfo:
                 errno.ENOTTY,
                 "the module that is loaded is older than this package",
                 path,
-                "load the module of the same release: rtshm doctor shows both",
+                OTHER_RELEASE,
             ) from None
         raise refused(error, path, None) from None
     name, number, sample_bytes, size, period_ns, layout = _INFO.unpack(answer)

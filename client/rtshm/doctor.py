@@ -16,7 +16,14 @@ from pathlib import Path
 
 from rtshm._version import __version__
 from rtshm.errors import group_text, is_member, module_missing
-from rtshm.kernel_files import LOCKDOWN, delegated_group, deleted_regions, file_text, lockdown
+from rtshm.kernel_files import (
+    LOCKDOWN,
+    delegated_group,
+    deleted_regions,
+    file_text,
+    lockdown,
+    module_version,
+)
 from rtshm.lateness import ERROR, OK, UNKNOWN, WARNING, Finding, Verdict, timing
 from rtshm.paths import CLASS, DEVICES, MODULE
 from rtshm.recording.conditions import Machine
@@ -60,8 +67,8 @@ def examine(module: Path | None = None) -> list[Finding]:
         loaded=not module_missing(),
     )
     checks = (
-        *(_module, _loaded, _built, _signed, _device, _held, _group, _delegated, _headers),
-        _netlink,
+        *(_module, _loaded, _version, _built, _signed, _device, _held, _group, _delegated),
+        *(_headers, _netlink),
     )
     found = [Finding(check.__name__[1:], *check(subject)) for check in checks]
     return [*found, *timing(Machine.now())]
@@ -122,6 +129,16 @@ def _is_loaded(file: Path) -> bool | None:
         return note in _OPENERS[file.suffix](file)
     except (OSError, EOFError, KeyError, lzma.LZMAError, zlib.error):
         return None
+
+
+def _version(module: _Module) -> Verdict:
+    version = file_text(MODULE / "version")
+    if not version:
+        return UNKNOWN, f"package {__version__}, module {module_version()}", ""
+    if version == __version__:
+        return OK, f"package and module are {version}", ""
+    remedy = "install the module and the package of one release: see docs/installing.md"
+    return WARNING, f"package {__version__}, but module {version}", remedy
 
 
 def _built(module: _Module) -> Verdict:

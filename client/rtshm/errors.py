@@ -14,6 +14,7 @@ from rtshm.kernel_files import delegated_group
 from rtshm.paths import DEVICES, MODULE
 
 NOT_LOADED = "the module is not loaded: sudo modprobe rtshm (built here: sudo insmod rtshm.ko)"
+OTHER_RELEASE = "load the module of the same release: rtshm doctor shows both"
 
 
 class RtshmError(Exception):

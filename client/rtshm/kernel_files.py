@@ -6,6 +6,7 @@ import os
 import re
 from pathlib import Path
 
+from rtshm._version import __version__
 from rtshm.paths import DEVICES, MODULE
 
 # As the module has it, (gid_t)-1.
@@ -24,9 +25,14 @@ def file_text(path: str | Path) -> str:
 
 def module_version() -> str:
     """The version of the module that is loaded, or what is known instead."""
+    if not MODULE.parent.exists():
+        return f"unknown, {MODULE.parent} cannot be seen"
     if not MODULE.exists():
         return "not loaded"
-    return file_text(MODULE / "version") or "loaded, of no version"
+    version = file_text(MODULE / "version")
+    if version in ("", __version__):
+        return version or "loaded, version unknown"
+    return f"{version}, another release"
 
 
 def delegated_group() -> int | None:

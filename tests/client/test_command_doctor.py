@@ -95,6 +95,9 @@ def test_all_is_well_with_what_is_installed_and_loaded(installed: Path, load: Lo
     found = examine()
     assert found["module"] == ("ok", str(installed), "")
     assert found["loaded"] == ("ok", "the module is loaded", "")
+    version = rtshm.__version__
+    assert found["version"] == ("ok", f"package and module are {version}", "")
+    assert run("--version").stdout == f"rtshm {version} (module: {version})\n"
     assert found["built"] == ("ok", f"for the running kernel, {os.uname().release}", "")
     assert found["signed"] == ("ok", "not signed; this kernel takes modules that are not", "")
     assert found["device"] == ("ok", "/dev/rtshm/default", "")

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+import rtshm
 from rtshm import doctor, errors, kernel_files
 from rtshm.doctor import headers_remedy
 from rtshm.lateness import Level, cpus_of, timing
@@ -189,6 +190,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for user in (doctor, errors):
         monkeypatch.setattr(user, "DEVICES", tmp_path / "dev/rtshm")
     put(tmp_path, "sys/module/rtshm/initstate", "live\n")
+    put(tmp_path, "sys/module/rtshm/version", f"{rtshm.__version__}\n")
     put(tmp_path, "sys/module/rtshm/parameters/group", f"{kernel_files.NO_GROUP}\n")
     put(tmp_path, "sys/module/module/sig/enforce", "N\n")
     put(tmp_path, "file/rtshm.ko", "a module\n")
@@ -207,6 +209,8 @@ def examined(root: Path) -> dict[str, Finding]:
         ("signed", without("sys")),
         ("delegated", without("sys/module/rtshm/parameters")),
         ("loaded", without("sys")),
+        ("version", without("sys")),
+        ("version", without("sys/module/rtshm/version")),
         ("device", without("sys")),
     ],
 )
@@ -229,3 +233,12 @@ def test_signature_is_unknown_without_modinfo(
     monkeypatch.setattr(doctor, "_modinfo", lambda file, field: None)
     finding = examined(machine)["signed"]
     assert (finding.level, finding.text) == (Level.UNKNOWN, "modinfo cannot be run")
+
+
+def test_module_of_another_release_is_named(machine: Path) -> None:
+    assert kernel_files.module_version() == rtshm.__version__
+    put(machine, "sys/module/rtshm/version", "9.9\n")
+    finding = examined(machine)["version"]
+    assert finding.level is Level.WARNING
+    assert finding.text == f"package {rtshm.__version__}, but module 9.9"
+    assert kernel_files.module_version() == "9.9, another release"

@@ -36,6 +36,8 @@ def test_all_say_the_same_version() -> None:
     match = re.match(r"rtshm \((\S+)\) ", changelog)
     assert match
     assert match[1] == dkms("PACKAGE_VERSION") == rtshm.__version__
+    source = (CHECKOUT / "kmod/main.c").read_text()
+    assert re.findall(r'^MODULE_VERSION\("(.*)"\);', source, re.MULTILINE) == [match[1]]
     versions = re.findall(r"^## ([0-9.]+)", (CHECKOUT / "CHANGELOG.md").read_text(), re.MULTILINE)
     assert versions[0] == match[1]
 

@@ -15,7 +15,7 @@ import pytest
 from rtshm import control
 from rtshm.control import Clock, Control, Counters, PrintMode, RegionInfo, TaskInfo, messages
 from rtshm.control.messages import Command, decode, encode
-from rtshm.errors import AccessError
+from rtshm.errors import AccessError, IncompatibleError
 from rtshm.settings import Changes, in_message
 
 from tests.lib import spec as ynl
@@ -361,6 +361,15 @@ def test_order_padding_and_what_a_newer_module_adds_do_not_matter() -> None:
     # But for the tasks, whose order says how they run.
     reordered = replace(INFO, tasks=INFO.tasks[::-1])
     assert info(unknown, counters, padding, *reversed(REGION[:-1])) == reordered
+
+
+@pytest.mark.parametrize(
+    "attributes", [(REGION[0],), REGION[:5], (*REGION[:-1], attribute(15, b""))]
+)
+def test_message_of_an_older_module_is_incompatible(attributes: tuple[bytes, ...]) -> None:
+    with pytest.raises(IncompatibleError, match="motor: the loaded module is of another") as raised:
+        info(*attributes)
+    assert "rtshm doctor shows both" in raised.value.remedy
 
 
 def test_attribute_that_was_not_sent_is_an_error_with_a_remedy() -> None:

@@ -55,7 +55,7 @@ FILES = (Path("docs/man.py"), Path("vm/vm.mk"))
 # And the module.
 SOURCES = ("kmod/", "Kbuild", "dkms.conf")
 # Where the version is said.
-VERSIONED = ("dkms.conf", "client/rtshm/_version.py", "debian/changelog")
+VERSIONED = ("dkms.conf", "client/rtshm/_version.py", "debian/changelog", "kmod/main.c")
 
 BUILD = "cd /build/source && DEB_BUILD_OPTIONS=noautodbgsym dpkg-buildpackage -us -uc"
 

@@ -24,8 +24,10 @@ from rtshm.control.messages import Command
 from rtshm.control.netlink import Link
 from rtshm.durations import Duration, Timeout, period_text, seconds
 from rtshm.errors import (
+    OTHER_RELEASE,
     AccessError,
     ClosedError,
+    IncompatibleError,
     ModuleNotLoadedError,
     RegionNotFoundError,
     control_remedy,
@@ -663,6 +665,16 @@ def _set_access(region: RegionInfo) -> None:
 
 
 def _region(values: dict[str, Any]) -> RegionInfo:
+    """Return a region of the values of a message. Raise IncompatibleError if some are missing."""
+    try:
+        return _decoded(values)
+    except (KeyError, TypeError) as error:
+        words = f"the loaded module is of another release; its message does not fit: {error}"
+        name = values.get("name")
+        raise IncompatibleError(errno.EPROTO, words, name, OTHER_RELEASE) from error
+
+
+def _decoded(values: dict[str, Any]) -> RegionInfo:
     values["print"] = _known(PrintMode, values["print"])
     if "counters" in values:
         values["counters"] = Counters(**values["counters"])
