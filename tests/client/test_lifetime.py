@@ -72,7 +72,10 @@ USES: dict[str, list[Callable[[Any], object]]] = {
         lambda control: control.create("b"),
         lambda control: control.watch(),
     ],
-    "watch": [],
+    "watch": [
+        next,
+        lambda watch: asyncio.run(watch.__anext__()),
+    ],
 }
 every = pytest.mark.parametrize("name", MAKERS)
 
@@ -220,27 +223,25 @@ def test_forked_child_has_it_closed_and_the_parent_goes_on(name: str) -> None:
         made.fileno()
 
 
-def waits() -> dict[str, tuple[Callable[[Any], object], type[Exception] | None]]:
-    return {
-        "region": (lambda region: region.wait_taken(), ClosedError),
-        "read-only region": (lambda region: region.wait_taken(), ClosedError),
-        "samples": (next, ClosedError),
-        "watch": (lambda watch: next(watch, None), None),
-    }
+WAITS: dict[str, Callable[[Any], object]] = {
+    "region": lambda region: region.wait_taken(),
+    "read-only region": lambda region: region.wait_taken(),
+    "samples": next,
+    "watch": next,
+}
 
 
 @pytest.mark.promise(
     "client: Signals at any instant leak no descriptor, and close() wakes threads and tasks"
 )
-@pytest.mark.parametrize("name", waits())
+@pytest.mark.parametrize("name", WAITS)
 def test_close_wakes_the_thread_that_waits(name: str) -> None:
-    wait, error = waits()[name]
     made = MAKERS[name]()
     ended: list[object] = []
 
     def run() -> None:
         try:
-            ended.append(wait(made))
+            ended.append(WAITS[name](made))
         except Exception as raised:
             ended.append(type(raised))
 
@@ -253,23 +254,22 @@ def test_close_wakes_the_thread_that_waits(name: str) -> None:
     for thread in threads:
         thread.join(PATIENCE)
         assert not thread.is_alive()
-    assert ended == [error] * 3
+    assert ended == [ClosedError] * 3
 
 
 @pytest.mark.promise(
     "client: Signals at any instant leak no descriptor, and close() wakes threads and tasks"
 )
-@pytest.mark.parametrize("name", waits())
+@pytest.mark.parametrize("name", WAITS)
 def test_close_wakes_the_tasks_that_wait(name: str) -> None:
     before = descriptors()
-    error = waits()[name][1]
     made: Any = MAKERS[name]()
 
     async def main() -> list[object]:
         def wait() -> Any:
             if isinstance(made, rtshm.Region):
                 return made.taken()
-            return anext(made, None)
+            return anext(made)
 
         tasks = [asyncio.ensure_future(wait()) for _ in range(3)]
         while made._users < 3:
@@ -278,7 +278,7 @@ def test_close_wakes_the_tasks_that_wait(name: str) -> None:
         return await asyncio.wait_for(asyncio.gather(*tasks, return_exceptions=True), PATIENCE)
 
     ended = asyncio.run(main())
-    assert [type(each) if each else None for each in ended] == [error] * 3
+    assert [type(each) for each in ended] == [ClosedError] * 3
     gc.collect()
     assert descriptors() == before
 

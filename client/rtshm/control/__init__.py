@@ -498,21 +498,22 @@ def info_of(name: str, number: int, where: Path, fd: int | None = None) -> Regio
 class Watch(_Linked):
     """Events, from when watch() returned: an iterator, an async iterator, a context manager.
 
-    Ends when its time is over; what came by then is still given, for a second
-    at most. Threads and tasks may share it: each event goes to one of them.
+    The iteration ends when its time is over; what came by then is still given, for a
+    second at most. Threads and tasks may share it: each event goes to one of them.
     Of a region in an event, layout, counters and tasks are known to those with
     CAP_SYS_ADMIN only (root outside of containers).
-    close() may be called twice and ends it at once, also for those that wait.
     An error ends it as well: OSError(ENODEV) says that the module was unloaded.
+    After a close() before that, next() raises ClosedError, also where it waits.
     """
 
-    __slots__ = ("_deadline", "_events", "_taking")
+    __slots__ = ("_deadline", "_events", "_over", "_taking")
 
     def __init__(self, timeout: Timeout) -> None:
         left = seconds(timeout)
         super().__init__()
         self._events: deque[Event] = deque()
         self._taking = threading.Lock()
+        self._over = False
         try:
             try:
                 self._link.join(self._family, messages.DETAILS_GROUP)
@@ -545,7 +546,9 @@ class Watch(_Linked):
                     raise StopIteration
                 self._wait(select.POLLIN, self._until())
         except ClosedError:
-            raise StopIteration from None
+            if self._over:
+                raise StopIteration from None
+            raise
         return event
 
     def __aiter__(self) -> Self:
@@ -558,25 +561,33 @@ class Watch(_Linked):
                     raise StopAsyncIteration
                 await self._wait_async(select.POLLIN, self._until())
         except ClosedError:
-            raise StopAsyncIteration from None
+            if self._over:
+                raise StopAsyncIteration from None
+            raise
         return event
 
     def _until(self) -> float | None:
         return None if self._deadline == float("inf") else self._deadline
 
     def _is_over(self) -> bool:
-        """Whether it ended, which stays so."""
-        if time.monotonic() >= self._deadline:
-            self.close()
-        return self.closed
+        """Whether its time ended it, which stays so."""
+        if time.monotonic() < self._deadline:
+            return False
+        self._end()
+        return True
+
+    def _end(self) -> None:
+        """Close it, and have those that wait see the end of the iteration."""
+        self._over = True
+        self.close()
 
     def _take(self) -> Event | None:
         """Return the next event if there is one. Never waits."""
-        with self._taking:
+        with self._taking, self._in_use():
             return self._take_one()
 
     def _take_one(self) -> Event | None:
-        if self.closed or time.monotonic() >= self._deadline + _DRAIN_SECONDS:
+        if time.monotonic() >= self._deadline + _DRAIN_SECONDS:
             return None
         try:
             while not self._events:
@@ -590,7 +601,7 @@ class Watch(_Linked):
                     return None
                 self._events.extend(_events(received))
         except BaseException:
-            self.close()
+            self._end()
             raise
         return self._events.popleft()
 
