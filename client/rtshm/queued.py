@@ -80,16 +80,25 @@ class Queue(Task):
             f"into it; rtshm.Task.of() can look at it and remove it"
         )
 
-    def put(self, values: Iterable[Any]) -> None:
+    def put(self, values: Iterable[Any], timeout: Timeout = None) -> None:
         """Put values at the end, and wait for room while the queue is full.
 
-        What the field does not take raises as Region.update() does; the values before it
-        are in the queue then. Raises OSError if the task was removed while it waits.
+        Raises TimeoutError if that takes longer than `timeout`, which is for all values;
+        the message has how many were put. What the field does not take raises as
+        Region.update() does; the values before it are in the queue then. Raises OSError if
+        the task was removed while it waits.
         """
+        until = deadline(seconds(timeout))
+        before = self._given
         push = bpf.pusher(self._values.fileno())
         for value in values:
             number = int.from_bytes(self._bytes(value), sys.byteorder)
             while not push(number):
+                if until is not None and time.monotonic() >= until:
+                    raise TimeoutError(
+                        f"{self!r}: full with {DEPTH} values; {self._given - before} were put, "
+                        "put the others later"
+                    )
                 self._look()
             self._given += 1
 

@@ -112,7 +112,9 @@ def test_writer_waits_while_the_queue_is_full_and_learns_that_the_region_goes(
     # Only a kick takes a value, however slow the writer is.
     control.create("kicked", period="none", layout="setpoint:i32")
     with rtshm.open("kicked") as region, rtshm.Queue(region, "setpoint") as queue:
-        queue.put(range(DEPTH))
+        queue.put(range(DEPTH - 2))
+        with pytest.raises(TimeoutError, match="full with 65536 values; 2 were put, "):
+            queue.put(range(DEPTH - 2, DEPTH + 3), timeout="10ms")
         writer = threading.Thread(target=queue.put, args=([DEPTH],))
         writer.start()
         writer.join(0.2)
