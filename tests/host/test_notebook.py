@@ -110,9 +110,13 @@ def test_plot_ends_with_the_region_or_when_it_is_stopped() -> None:
     motor = testing.region("speed:f64", name="motor", history=1000)
     plot = rtshm.Live(motor, seconds="100ms")
     wait(lambda: len(plot.figure.data[0].y) > 10)
+    assert repr(plot) == "<rtshm.Live motor>"
+    with pytest.raises(AttributeError):
+        plot.fps = 5  # type: ignore[attr-defined]
     motor.delete()
     wait(lambda: plot.figure.layout.title.text.endswith("; the region was deleted"))
     plot.stop()
+    assert repr(plot) == "<rtshm.Live motor stopped>"
     with testing.region("speed:f64", name="motor", history=1000) as motor:
         with rtshm.Live(motor) as plot:
             wait(lambda: len(plot.figure.data[0].y) > 10)

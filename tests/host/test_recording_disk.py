@@ -142,16 +142,16 @@ def test_disk_that_fails_at_the_very_end_is_an_error(
     recording = made(TEXT, COUNT)
     path = disk.folder / "run.arrows"
     with pytest.raises(OSError) as failed, Recorder(path, begun(recording)) as recorder:
-        really = recorder._append
+        really = Recorder._append
 
-        def append() -> None:
-            really()
+        def append(recorder: Recorder) -> None:
+            really(recorder)
             disk.remove()
             while not recorder._sync.error:
                 time.sleep(0.01)
 
         recorder.write(recording.array)
         recorder.flush()
-        monkeypatch.setattr(recorder, "_append", append)
+        monkeypatch.setattr(Recorder, "_append", append)
         recorder.finish("test")
     assert (failed.value.errno, failed.value.filename) == (errno.EIO, str(path))

@@ -47,6 +47,11 @@ class Live:
     ExtraError if plotly or anywidget is not installed.
     """
 
+    __slots__ = {
+        **dict.fromkeys("_conditions _fields _rows _samples _stop _thread _window_ns".split()),
+        "figure": "The plotly.graph_objects.FigureWidget.",
+    }
+
     def __init__(
         self,
         region: str | Region[Any] | Samples,
@@ -70,7 +75,6 @@ class Live:
             self._rows = numpy.zeros(0, self._samples.dtype)
             none = Drawn(Recording.of(self._conditions, self._rows), fields)
             self.figure = FigureWidget(zoomable(none, "scatter"))
-            """The plotly.graph_objects.FigureWidget."""
         except BaseException:
             self._samples.close()
             raise
@@ -87,6 +91,11 @@ class Live:
         """Stop the updates and keep the plot."""
         self._stop.set()
         self._thread.join()
+
+    def __repr__(self) -> str:
+        # It is over, too, when the region was deleted.
+        state = " stopped" if self._samples.closed else ""
+        return f"<rtshm.Live {self._samples.name}{state}>"
 
     def __enter__(self) -> Self:
         return self

@@ -52,6 +52,12 @@ class Recorder(Handle):
     check_format() raises.
     """
 
+    __slots__ = {
+        **dict.fromkeys("_begun _counts _dtypes _due _ends _file _pending _pending_bytes".split()),
+        **dict.fromkeys("_regular _sink _sync _torn _writer".split()),
+        "path": "The file.",
+    }
+
     def __init__(
         self,
         path: str | os.PathLike[str],
