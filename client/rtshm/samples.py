@@ -9,6 +9,7 @@ import os
 import select
 import struct
 import threading
+import time
 from dataclasses import dataclass, field
 from io import FileIO
 from typing import TYPE_CHECKING, Any, Literal, Self
@@ -37,6 +38,8 @@ _IOC_WATERMARK = 1 << 30 | _WATERMARK.size << 16 | ord("r") << 8 | 0x80
 _U32_MAX = 2**32 - 1
 
 _READ_BYTES = 1 << 16
+# For which a task reads on while other tasks wait.
+_TURN_SECONDS = 0.001
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +95,7 @@ class Reader(Handle):
     """
 
     __slots__ = {
-        **dict.fromkeys("_buffer _dtype _file _last _layout _memory _reading".split()),
+        **dict.fromkeys("_buffer _dtype _file _last _layout _memory _reading _turn_at".split()),
         "lost": "Samples that were overwritten before this reader came to them.",
         "record_bytes": "Bytes of the region that a sample keeps.",
         "sample_bytes": "Bytes of a sample, the header's included.",
@@ -109,6 +112,8 @@ class Reader(Handle):
         self._buffer = memoryview(b"")
         self._reading = threading.Lock()
         self._last: int | None = None
+        # When other tasks are to have their turn, though there is something in the buffer.
+        self._turn_at = 0.0
         self._file: FileIO | None = None
         self._dtype: numpy.dtype[numpy.void] | None = None
         self._memory: numpy.dtype[numpy.void]
@@ -146,12 +151,16 @@ class Reader(Handle):
         return sample
 
     async def read_async(self, timeout: Timeout = None) -> Sample | None:
-        """Await what read() returns. Any number of tasks may."""
+        """Await what read() returns. Any number of tasks may.
+
+        Other tasks of the event loop run at least once in 1 ms of reading.
+        """
         until = deadline(seconds(timeout))
         while True:
-            if not self._buffer:
-                # Others have their turn before each read, also where there always is something.
+            if not self._buffer or time.monotonic() >= self._turn_at:
+                # Also where there always is something: a whole buffer may take seconds.
                 await asyncio.sleep(0)
+                self._turn_at = time.monotonic() + _TURN_SECONDS
             sample = self._next()
             if sample is not None:
                 return sample or None

@@ -18,6 +18,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import settings
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from rtshm import testing
 from rtshm.errors import ClosedError
 from rtshm.layout import Layout
 from rtshm.samples import HEADER, Reader
@@ -228,6 +229,33 @@ def test_async_reading_lets_others_have_their_turn() -> None:
 
     turns = asyncio.run(main())
     assert all(later > before for before, later in pairwise(turns))
+
+
+def test_async_iteration_over_a_full_buffer_lets_others_have_their_turn() -> None:
+    """However much one read gave: others run after each 1 ms of work."""
+
+    async def main() -> int:
+        turns = 0
+
+        async def others() -> None:
+            nonlocal turns
+            while True:
+                await asyncio.sleep(0)
+                turns += 1
+
+        with testing.region(history=1000, ticking=False) as region, region.samples() as samples:
+            region.tick(1000)
+            region.delete()
+            running = asyncio.ensure_future(others())
+            async for _ in samples:
+                until = time.monotonic() + 0.0001
+                while time.monotonic() < until:
+                    pass
+            running.cancel()
+        return turns
+
+    # In ten samples 1 ms is over.
+    assert asyncio.run(main()) >= 1000 // 10 - 1
 
 
 def test_tasks_share_one_reader_and_none_waits_for_ever() -> None:
