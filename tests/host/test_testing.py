@@ -7,6 +7,8 @@ import gc
 import os
 import pickle
 import select
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -224,3 +226,27 @@ def test_forked_child_has_it_closed() -> None:
         assert child.status_of(look) == 0
         motor.publish(1)
         motor.wait_taken(PATIENCE)
+
+
+SUBINTERPRETER = """
+import sys
+if sys.version_info >= (3, 13):
+    import _interpreters
+    made = _interpreters.create()
+else:
+    import _xxsubinterpreters as _interpreters
+    made = _interpreters.create(isolated=False)     # 3.12 loads no ctypes in an isolated one
+failed = _interpreters.run_string(made, '''
+import rtshm.testing
+with rtshm.testing.region("n:u64", history=8, ticking=False) as region, region.samples() as samples:
+    region.update(n=7, announce=True)
+    region.tick()
+    assert next(samples)["n"] == 7 and not region.ready
+''')
+_interpreters.destroy(made)
+sys.exit(failed and failed.formatted)
+"""
+
+
+def test_subinterpreter_has_regions_too() -> None:
+    subprocess.run([sys.executable, "-c", SUBINTERPRETER], check=True)
