@@ -96,7 +96,7 @@ class Reader(Handle):
 
     __slots__ = {
         **dict.fromkeys("_buffer _dtype _file _last _layout _memory _reading _turn_at".split()),
-        "lost": "Samples that were overwritten before this reader came to them.",
+        "lost": "Samples overwritten between those that this reader returned.",
         "record_bytes": "Bytes of the region that a sample keeps.",
         "sample_bytes": "Bytes of a sample, the header's included.",
     }
@@ -294,8 +294,8 @@ class Samples(Reader):
     `name` is a region, or the path of its device node. The reader starts at the next
     sample or, with `oldest`, at the oldest sample still kept. Each reader has its own
     position. A reader that falls behind resumes at the oldest sample still kept, and
-    `lost` counts the samples that it missed: the gaps in `tick`. Iteration ends after
-    the last sample of a deleted region.
+    `lost` counts the samples that it missed: the gaps in `tick`, not what was overwritten
+    before its first sample. Iteration ends after the last sample of a deleted region.
 
     A reader that waits is woken when `watermark` samples are unread, at most half of
     the history, or by the first tick that comes `wait` later (seconds, a timedelta, or a
