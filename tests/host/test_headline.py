@@ -42,7 +42,7 @@ def test_each_figure_that_is_short_is_named() -> None:
 
 
 @pytest.mark.parametrize("name", COUNTED)
-def test_what_one_kernel_did_not_do_is_missed(name: str) -> None:
+def test_amount_that_one_kernel_did_not_do_is_missed(name: str) -> None:
     """Each kernel's own amount is in the sum, so that no other one makes up for it."""
     of_kasan = AMOUNTS[COUNTED[name]]["kasan"]
     assert of_kasan

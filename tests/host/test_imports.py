@@ -106,7 +106,7 @@ def test_import_of_a_test_file_is_seen(source: str) -> None:
     assert any(map(of_pytest, imported(source)))
 
 
-def test_what_tests_take_along_is_not_of_the_bench() -> None:
+def test_guests_of_tests_take_along_nothing_of_bench() -> None:
     """Paths count as imports do; the order of the tests knows those of bench/tests."""
     named = {
         str(path)
