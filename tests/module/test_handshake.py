@@ -87,7 +87,7 @@ def test_publication_is_there_at_once_whatever_the_tick_does(control: rtshm.Cont
                 assert region.some_int == value
     finally:
         os.sched_setaffinity(0, before)
-    assert control.get("a").counters.ticks > 1000
+    assert control.get("a").counters.published > 10, "hardly a tick took one of them"
 
 
 @pytest.mark.promise("word: Two processes share the word")
