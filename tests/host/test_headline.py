@@ -77,3 +77,5 @@ def test_table_has_the_limit_next_to_each_figure() -> None:
 
 def test_table_of_some_suites_has_no_limits() -> None:
     assert not any("at least" in line for line in headline.table(enough(), whole=False))
+    lines = headline.table([result("6.12")], whole=False)
+    assert [line.split()[0] for line in lines[1:]] == ["kernels-passed", *headline.NONE]
