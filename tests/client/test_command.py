@@ -12,7 +12,7 @@ import pytest
 import rtshm
 
 from tests.lib import module
-from tests.lib.command import COMMAND, leave, on_terminal, run
+from tests.lib.command import COMMAND, interrupt, leave, on_terminal, run
 from tests.lib.module import VALUE
 from tests.lib.waiting import waits
 
@@ -81,8 +81,7 @@ def test_prompt_leaves_at_the_end_of_input(prompt: pexpect.spawn[str]) -> None:
 def test_prompt_leaves_on_control_c_with_130(prompt: pexpect.spawn[str]) -> None:
     prompt.sendline("5")
     prompt.expect_exact(PROMPT)
-    prompt.sendcontrol("c")
-    assert leave(prompt) == 130
+    assert interrupt(prompt) == 130
     assert "Traceback" not in (prompt.before or "")
     with rtshm.open() as region:
         assert region.some_int == 5
@@ -227,8 +226,7 @@ def test_log_follows_the_modules_lines(load: Load) -> None:
     stamp = r"\[ *\d+\.\d{6}\] "
     follower.expect(stamp + r"rtshm: loaded: [^\r\n]*\r\n" + 2 * rf"{stamp}{VALUE % 0}\r\n")
     assert follower.before == ""
-    follower.sendcontrol("c")
-    assert leave(follower) == 130
+    assert interrupt(follower) == 130
     assert "Traceback" not in (follower.before or "")
 
 

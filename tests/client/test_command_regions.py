@@ -21,7 +21,7 @@ from rtshm import Control, PrintMode, RegionInfo
 from rtshm.paths import DEVICES
 
 from tests.lib import first, module, raw
-from tests.lib.command import COLD, COMMAND, done, leave, on_terminal, run
+from tests.lib.command import COLD, COMMAND, done, interrupt, leave, on_terminal, run
 from tests.lib.module import PATIENCE
 from tests.lib.waiting import wait_until
 
@@ -484,8 +484,7 @@ def test_events_are_told_in_their_order(load: Load) -> None:
         f"created motor: {about.format('4K', '500ms', 'off')}",
     ):
         assert re.fullmatch(line + "\r\n", events.readline())
-    events.sendcontrol("c")
-    assert leave(events) == 130
+    assert interrupt(events) == 130
     assert "Traceback" not in (events.before or "")
 
 

@@ -24,6 +24,9 @@ from tests.lib.module import PATIENCE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
+# How often somebody presses Control-C before giving up.
+PRESSES = 6
+
 COMMAND = ["rtshm"]
 # An interpreter of its own: for tests of how the command starts, and with which streams.
 COLD = [sys.executable, "-m", "rtshm"]
@@ -139,6 +142,19 @@ def done(*arguments: str, stdin: str = "") -> str:
     finished = run(*arguments, stdin=stdin)
     assert (finished.returncode, finished.stderr) == (0, ""), arguments
     return finished.stdout
+
+
+def interrupt(terminal: pexpect.spawn[str]) -> int | None:
+    """Press Control-C until the command in a terminal ends; its status.
+
+    Python hears of one that comes right before a system call when that call ends.
+    """
+    for _ in range(PRESSES):
+        terminal.sendcontrol("c")
+        if terminal.expect([pexpect.EOF, pexpect.TIMEOUT], timeout=PATIENCE / PRESSES) == 0:
+            terminal.close()
+            return terminal.exitstatus
+    raise AssertionError(f"{terminal.args} does not end")
 
 
 def leave(terminal: pexpect.spawn[str]) -> int | None:
