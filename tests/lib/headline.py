@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tests.lib.suites import Result
 
-# A amount that a suite ends with: see tests/stress/conftest.py.
+# An amount that a suite ends with: see tests/stress/conftest.py.
 AMOUNT = re.compile(r"amount: (\S+) (\d+)")
 
 # The kernels that have the stress.

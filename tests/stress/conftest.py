@@ -43,7 +43,7 @@ def amounts(request: pytest.FixtureRequest) -> list[int]:
 
 @pytest.fixture
 def count() -> Count:
-    """count(name, number): add to a amount of this run."""
+    """count(name, number): add to an amount of this run."""
 
     def add(name: str, number: int) -> None:
         _done[name] += number

@@ -254,7 +254,7 @@ def plan(
                     f"{differs} cannot be changed: "
                     f"`rtshm delete {name}` and load again, or take {key} out of the description"
                 )
-            # See run().
+            # run() sets it back where a later step is refused.
             elif old is None or (key in ACCESS and regions[name].access_default):
                 wrong.append(
                     f"{differs} load could not undo the change: "
